@@ -1,0 +1,1 @@
+"""Makers of base and dependency layers."""

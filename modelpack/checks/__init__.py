@@ -1,0 +1,1 @@
+"""Gates: inputs in, Findings out."""
