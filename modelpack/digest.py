@@ -13,7 +13,7 @@ _PATTERN = re.compile(r"sha256:[0-9a-f]{64}")
 
 def parse(text: str, *, at: str = "") -> Digest:
     """Return `text` as a Digest, or raise InputError (OCI image-spec, descriptor, "Digests")."""
-    if not isinstance(text, str) or not _PATTERN.fullmatch(text):
+    if not _PATTERN.fullmatch(text):
         raise InputError(f"not a sha256 digest: `{text}`", at=at)
     return Digest(text)
 

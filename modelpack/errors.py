@@ -28,8 +28,9 @@ class ModelpackError(Exception):
         self.findings = tuple(
             Finding(message=f, at=at, hint=hint) if isinstance(f, str) else f for f in findings
         )
-        super().__init__("; ".join(f"{f.at}: {f.message}" if f.at else f.message
-                                   for f in self.findings))
+        super().__init__(
+            "; ".join(f"{f.at}: {f.message}" if f.at else f.message for f in self.findings)
+        )
 
 
 class Refused(ModelpackError):  # noqa: N818  a verdict, not a fault

@@ -139,6 +139,8 @@ class WeightFile:
     "sha256 of each CHUNK bytes, the last one shorter; one of nothing for an empty file"
     layer: Digest | None
     "digest of the uncompressed layer that holds just this file; None when it is bundled"
+    tensors: tuple[str, ...] = ()
+    "of a safetensors file, in file order: `BF16 [4096,4096] model.layers.0.mlp.w`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,8 +36,13 @@ def run(
     """
     try:
         done = subprocess.run(
-            list(argv), input=stdin, capture_output=True, env=dict(environment), cwd=cwd,
-            timeout=timeout, check=False,
+            list(argv),
+            input=stdin,
+            capture_output=True,
+            env=dict(environment),
+            cwd=cwd,
+            timeout=timeout,
+            check=False,
         )
     except OSError as error:
         raise Unavailable(f"cannot run `{argv[0]}`: {error.strerror}") from error

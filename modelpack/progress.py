@@ -1,7 +1,7 @@
 """What long work tells the person who waits; silent unless somebody listens."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 Advance = Callable[[int], None]
@@ -14,15 +14,8 @@ class Progress(Protocol):
     def say(self, message: str) -> None:
         """Tell that a stage begins or what was decided."""
 
-    def task(self, label: str, total: int) -> "TaskContext":
+    def task(self, label: str, total: int) -> AbstractContextManager[Advance]:
         """Return a context whose value is the Advance of a task of `total` bytes."""
-
-
-class TaskContext(Protocol):
-    """The context manager of one task."""
-
-    def __enter__(self) -> Advance: ...
-    def __exit__(self, *exception: object) -> bool | None: ...
 
 
 class Silent:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from modelpack import canonical_json
+from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
 from modelpack.oci.layer import CONFIG, INDEX, MANIFEST, Blob, Descriptor, Layer, blob_of
 from modelpack.platform import Platform
@@ -81,8 +81,10 @@ class Index:
             "mediaType": INDEX,
             "manifests": [
                 Descriptor(
-                    media_type=MANIFEST, digest=image.digest,
-                    size=image.manifest_blob.size, platform=image.platform,
+                    media_type=MANIFEST,
+                    digest=image.digest,
+                    size=image.manifest_blob.size,
+                    platform=image.platform,
                 ).as_json()
                 for image in self.images
             ],
@@ -95,8 +97,3 @@ class Index:
     def digest(self) -> Digest:
         """The digest of the index."""
         return self.manifest_blob.digest
-
-
-def rfc3339(seconds: int) -> str:
-    """Return `seconds` since 1970 as `2026-11-20T08:30:00Z`."""
-    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -34,7 +34,9 @@ class Descriptor:
     def as_json(self) -> dict[str, Any]:
         """Return the descriptor as OCI writes it; empty members are left out."""
         value: dict[str, Any] = {
-            "mediaType": self.media_type, "digest": self.digest, "size": self.size,
+            "mediaType": self.media_type,
+            "digest": self.digest,
+            "size": self.size,
         }
         if self.artifact_type:
             value["artifactType"] = self.artifact_type
@@ -42,7 +44,8 @@ class Descriptor:
             value["annotations"] = dict(self.annotations)
         if self.platform:
             value["platform"] = {
-                "architecture": self.platform.architecture, "os": self.platform.os,
+                "architecture": self.platform.architecture,
+                "os": self.platform.os,
             }
         return value
 

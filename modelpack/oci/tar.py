@@ -20,7 +20,10 @@ _NAME_LIMIT = 100
 
 Kind = Literal["file", "directory", "symlink", "hardlink"]
 _TYPE_FLAGS: dict[str, bytes] = {
-    "file": b"0", "hardlink": b"1", "symlink": b"2", "directory": b"5",
+    "file": b"0",
+    "hardlink": b"1",
+    "symlink": b"2",
+    "directory": b"5",
 }
 
 
@@ -113,15 +116,20 @@ def header(entry: Entry, *, at: int = 0, align: int = 0) -> bytes:
     if align:
         body = _fill(body, at=at, align=align)
     block = _block(
-        name[:_NAME_LIMIT], _TYPE_FLAGS[entry.kind], entry,
-        size=0 if "size" in records else entry.size, link=link[:_NAME_LIMIT],
+        name[:_NAME_LIMIT],
+        _TYPE_FLAGS[entry.kind],
+        entry,
+        size=0 if "size" in records else entry.size,
+        link=link[:_NAME_LIMIT],
     )
     if not body:
         return block
     extended = Entry(path="PaxHeader", mode=0o644)
     return (
         _block(b"PaxHeader", b"x", extended, size=len(body), link=b"")
-        + body + padding(len(body)) + block
+        + body
+        + padding(len(body))
+        + block
     )
 
 

@@ -50,8 +50,9 @@ class Tree(Mapping[str, Entry]):
                 self._entries[parent] = directory(parent)
                 self._owners[parent] = owner
             elif known.kind != "directory":
-                raise InputError(f"`{parent}` is not a directory but holds `{entry.path}`",
-                                 at=owner)
+                raise InputError(
+                    f"`{parent}` is not a directory but holds `{entry.path}`", at=owner
+                )
         known = self._entries.get(entry.path)
         if known is not None and known != entry and not known.kind == entry.kind == "directory":
             other = self._owners.get(entry.path) or "another input"

@@ -1,0 +1,69 @@
+"""What an image says about itself in its last layer, so that nobody has to read the weights.
+
+`spec.json`, `lock.json` and `source.json` are the values that it was built from; a rebuild starts
+from them. `weights.json` is what the guard checks; `guard.py` and `probe.py` stand beside it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelpack import canonical_json
+from modelpack.digest import Digest
+from modelpack.digest import of as digest_of
+from modelpack.lock import CHUNK, Lock, WeightsLock
+from modelpack.lock_encoding import dump as dump_lock
+from modelpack.source import Source
+from modelpack.spec import Spec
+
+PLACE = "/usr/share/modelpack"
+GUARD = f"{PLACE}/guard.py"
+PROBE = f"{PLACE}/probe.py"
+
+
+def weights_digest(lock: Lock) -> Digest:
+    """Return the one digest that names all weights of an image."""
+    if len(lock.weights) == 1:
+        return lock.weights[0].digest
+    return digest_of(canonical_json.dumps([[w.name, w.digest] for w in lock.weights]))
+
+
+def documents(spec: Spec, lock: Lock, source: Source) -> Mapping[str, bytes]:
+    """Return the files of the last layer but for the runtime's programs, by name."""
+    return {
+        "lock.json": dump_lock(lock),
+        "source.json": canonical_json.pretty(canonical_json.plain(source)),
+        "spec.json": canonical_json.pretty(canonical_json.plain(spec)),
+        "weights.json": canonical_json.pretty(weights_manifest(spec, lock)),
+    }
+
+
+def weights_manifest(spec: Spec, lock: Lock) -> dict[str, Any]:
+    """Return what the guard checks before the command starts (see `modelpack.runtime.guard`)."""
+    patterns = {weights.name: weights for weights in spec.weights}
+    return {
+        "schema": 1,
+        "verify": spec.runtime.verify,
+        "override": spec.runtime.verify_override,
+        "chunk": CHUNK,
+        "digest": weights_digest(lock),
+        "weights": [
+            _guarded(weights, patterns[weights.name].include, patterns[weights.name].exclude)
+            for weights in lock.weights
+        ],
+    }
+
+
+def _guarded(
+    weights: WeightsLock, include: tuple[str, ...], exclude: tuple[str, ...]
+) -> dict[str, Any]:
+    return {
+        "name": weights.name,
+        "path": weights.destination,
+        "include": list(include),
+        "exclude": list(exclude),
+        "digest": weights.digest,
+        "files": [
+            {"path": f.path, "size": f.size, "sha256": f.sha256, "chunks": list(f.chunks)}
+            for f in weights.files
+        ],
+    }

@@ -1,0 +1,196 @@
+"""What will be built: a pure function of Spec, Lock and Source.
+
+Everything is decided here and carried out elsewhere. A Step's digest covers all that its layer's
+bytes depend on, so it is the key under which a finished layer is remembered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from modelpack import canonical_json, lock_encoding
+from modelpack.digest import Digest
+from modelpack.digest import of as digest_of
+from modelpack.lock import (
+    OWN_LAYER,
+    AssembledBase,
+    Lock,
+    PlatformLock,
+    WeightFile,
+    WeightsLock,
+)
+from modelpack.metadata import PLACE, weights_digest
+from modelpack.platform import Platform
+from modelpack.run_configuration import PLAN_LABEL, configuration
+from modelpack.source import Source
+from modelpack.spec import Spec
+
+VENV = "/opt/venv"
+CODE_FORMAT = 1
+StepKind = Literal["base", "dependencies", "weights", "code", "meta"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A recipe for one layer."""
+
+    kind: StepKind
+    name: str
+    "for people: `model-00001-of-00004.safetensors`"
+    inputs: Mapping[str, Any]
+    "JSON values: every locked input of the layer"
+    known: Digest | None = None
+    "the digest of the layer, where the lock has it already"
+
+    @property
+    def digest(self) -> Digest:
+        """The key of the finished layer."""
+        return digest_of(canonical_json.dumps({"kind": self.kind, "inputs": self.inputs}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Ordered steps and the run configuration of one platform's image."""
+
+    platform: Platform
+    steps: tuple[Step, ...]
+    run: Mapping[str, Any]
+    "the image configuration's `config`, without the label that holds this plan's digest"
+    created: int
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the plan, taken before its own label is stamped."""
+        return digest_of(canonical_json.dumps(self.as_json()))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as canonical JSON values."""
+        return {
+            "platform": str(self.platform),
+            "steps": [{"kind": s.kind, "name": s.name, "digest": s.digest} for s in self.steps],
+            "run": self.run,
+            "created": self.created,
+        }
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The run configuration with the plan's digest among its labels."""
+        labels = {**self.run["Labels"], PLAN_LABEL: self.digest}
+        return {**self.run, "Labels": dict(sorted(labels.items()))}
+
+
+def make(spec: Spec, lock: Lock, source: Source, platform: PlatformLock) -> Plan:
+    """Return what to build for one locked platform."""
+    steps = (
+        base_step(spec, lock, platform),
+        *dependency_steps(spec, lock, platform),
+        *(step for weights in lock.weights for step in weights_steps(weights)),
+        code_step(spec, lock, source),
+        meta_step(spec, lock, source),
+    )
+    return Plan(
+        platform=platform.platform,
+        steps=steps,
+        run=configuration(spec, lock, source, platform),
+        created=source.created,
+    )
+
+
+def base_step(spec: Spec, lock: Lock, platform: PlatformLock) -> Step:
+    """Return the recipe of the base layer."""
+    base = platform.base
+    inputs: dict[str, Any] = {
+        "format": lock.format,
+        "compressor": canonical_json.plain(lock.compressor),
+        "bytecode": platform.bytecode,
+    }
+    if isinstance(base, AssembledBase):
+        inputs["platform"] = str(platform.platform)
+        inputs["user"] = spec.runtime.user
+        inputs["packages"] = [[p.name, p.version, p.sha256] for p in base.packages]
+        return Step(kind="base", name=base.distribution, inputs=inputs)
+    return Step(kind="base", name=base.reference, inputs={"image": base.digest})
+
+
+def dependency_steps(spec: Spec, lock: Lock, platform: PlatformLock) -> tuple[Step, ...]:
+    """Return the recipe of the dependency layer; none without wheels."""
+    del spec
+    if not platform.wheels:
+        return ()
+    inputs: dict[str, Any] = {
+        "format": lock.format,
+        "compressor": canonical_json.plain(lock.compressor),
+        "venv": VENV,
+        "interpreter": canonical_json.plain(platform.interpreter),
+        "wheels": [[w.filename, w.sha256] for w in platform.wheels],
+        "bytecode": platform.bytecode,
+    }
+    if platform.bytecode != "none" and isinstance(platform.base, AssembledBase):
+        # Bytecode differs between builds of an interpreter: its packages are an input.
+        inputs["compiler"] = [
+            [p.name, p.version, p.sha256] for p in platform.base.packages if "python3" in p.name
+        ]
+    return (Step(kind="dependencies", name=f"{len(platform.wheels)} wheels", inputs=inputs),)
+
+
+def weights_steps(weights: WeightsLock) -> tuple[Step, ...]:
+    """Return a recipe for each large weight file, then one for all small files together."""
+    own = [file for file in weights.files if is_own_layer(file)]
+    small = [file for file in weights.files if not is_own_layer(file)]
+    steps = [
+        Step(
+            kind="weights",
+            name=file.path,
+            known=file.layer,
+            inputs={"destination": weights.destination, "files": [_file(file)]},
+        )
+        for file in own
+    ]
+    if small:
+        steps.append(
+            Step(
+                kind="weights",
+                name=f"{len(small)} small files",
+                inputs={"destination": weights.destination, "files": [_file(f) for f in small]},
+            )
+        )
+    return tuple(steps)
+
+
+def is_own_layer(file: WeightFile) -> bool:
+    """Tell whether a weight file is large enough for a layer of its own."""
+    return file.size >= OWN_LAYER
+
+
+def _file(file: WeightFile) -> list[Any]:
+    return [file.path, file.size, file.sha256]
+
+
+def code_step(spec: Spec, lock: Lock, source: Source) -> Step:
+    """Return the recipe of the code layer."""
+    return Step(
+        kind="code",
+        name=f"{len(source.files)} files",
+        inputs={
+            "format": lock.format,
+            "compressor": canonical_json.plain(lock.compressor),
+            "workdir": spec.code.workdir,
+            "files": [[f.path, f.size, f.sha256, f.executable, f.link] for f in source.files],
+        },
+    )
+
+
+def meta_step(spec: Spec, lock: Lock, source: Source) -> Step:
+    """Return the recipe of the last layer: what the image says about itself."""
+    return Step(
+        kind="meta",
+        name=PLACE,
+        inputs={
+            "format": lock.format,
+            "spec": digest_of(canonical_json.dumps(canonical_json.plain(spec))),
+            "lock": lock_encoding.digest(lock),
+            "source": digest_of(canonical_json.dumps(canonical_json.plain(source))),
+            "runtime": canonical_json.plain(lock.runtime),
+            "weights": weights_digest(lock),
+        },
+    )

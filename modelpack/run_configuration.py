@@ -1,0 +1,120 @@
+"""How the container starts and what its labels claim: the `config` of the image configuration.
+
+Source: OCI image-spec, config.md and annotations.md; `Healthcheck` is Docker's extension.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelpack import canonical_json, lock_encoding
+from modelpack.canonical_json import rfc3339
+from modelpack.lock import ImageBase, Lock, PlatformLock
+from modelpack.metadata import GUARD, PROBE, weights_digest
+from modelpack.source import Source
+from modelpack.spec import Spec
+
+NAMESPACE = "dev.modelpack."
+PLAN_LABEL = f"{NAMESPACE}plan.digest"
+GROUP = 0
+"files belong to group 0, so that a platform may choose any user with it (OpenShift's way)"
+_SECOND = 1_000_000_000
+_READ_RATE = 150_000_000
+"bytes a second that a cold disk surely gives: the guard reads all weights before the service"
+_START_FLOOR = 20
+
+
+def configuration(
+    spec: Spec, lock: Lock, source: Source, platform: PlatformLock
+) -> Mapping[str, Any]:
+    """Return the run configuration, its labels sorted, without the plan's own label."""
+    python = [platform.interpreter.path, "-I", "-S"]
+    value: dict[str, Any] = {
+        "User": f"{spec.runtime.user}:{GROUP}",
+        "Env": [f"{key}={item}" for key, item in _environment(spec, source).items()],
+        "Entrypoint": [*python, GUARD],
+        "Cmd": list(spec.code.command),
+        "WorkingDir": spec.code.workdir,
+        "Labels": labels(spec, lock, source, platform),
+        "StopSignal": "SIGTERM",
+    }
+    if spec.runtime.port:
+        value["ExposedPorts"] = {f"{spec.runtime.port}/tcp": {}}
+    path = spec.runtime.health.ready or spec.runtime.health.live
+    if path and spec.runtime.port:
+        url = f"http://127.0.0.1:{spec.runtime.port}{path}"
+        value["Healthcheck"] = {
+            "Test": ["CMD", *python, PROBE, url],
+            "Interval": 30 * _SECOND,
+            "Timeout": 5 * _SECOND,
+            "StartPeriod": start_period(lock) * _SECOND,
+            "Retries": 3,
+        }
+    return value
+
+
+def start_period(lock: Lock) -> int:
+    """Return the seconds in which a failing health check does not count yet.
+
+    Reading the weights twice, once to check and once to load, from a slow disk.
+    """
+    size = sum(file.size for weights in lock.weights for file in weights.files)
+    return _START_FLOOR + -(-2 * size // _READ_RATE)
+
+
+def _environment(spec: Spec, source: Source) -> dict[str, str]:
+    """Return the variables: PATH first, the others sorted; the author's own win."""
+    own = {
+        "HOME": "/home/app",
+        "LANG": "C.UTF-8",
+        "MODELPACK_MODEL_NAME": spec.model.name,
+        "MODELPACK_MODEL_VERSION": spec.model.version,
+        "MODELPACK_WEIGHTS": spec.weights[0].destination,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+        "VIRTUAL_ENV": "/opt/venv",
+    }
+    if source.revision:
+        own["MODELPACK_REVISION"] = source.revision
+    if spec.runtime.port:
+        own["PORT"] = str(spec.runtime.port)
+    if spec.runtime.device == "cuda":
+        own["NVIDIA_DRIVER_CAPABILITIES"] = "compute,utility"
+    path = "/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    merged = {**own, **spec.runtime.environment}
+    return {"PATH": merged.pop("PATH", path), **dict(sorted(merged.items()))}
+
+
+def labels(spec: Spec, lock: Lock, source: Source, platform: PlatformLock) -> dict[str, str]:
+    """Return all labels but the plan's; empty values are left out, the author's come in too."""
+    model, base = spec.model, platform.base
+    unsafe = [item for weights in lock.weights for item in weights.unsafe]
+    data = [canonical_json.plain(item) for item in spec.training.data]
+    known = {
+        "org.opencontainers.image.title": model.name,
+        "org.opencontainers.image.version": model.version,
+        "org.opencontainers.image.description": model.description,
+        "org.opencontainers.image.licenses": model.license,
+        "org.opencontainers.image.created": rfc3339(source.created),
+        "org.opencontainers.image.revision": source.revision,
+        f"{NAMESPACE}model.name": model.name,
+        f"{NAMESPACE}model.version": model.version,
+        f"{NAMESPACE}model.task": model.task,
+        f"{NAMESPACE}model.architecture": model.architecture,
+        f"{NAMESPACE}model.framework": model.framework,
+        f"{NAMESPACE}model.base": model.base,
+        f"{NAMESPACE}weights.digest": weights_digest(lock),
+        f"{NAMESPACE}weights.unsafe": "; ".join(unsafe),
+        f"{NAMESPACE}training.run": spec.training.run,
+        f"{NAMESPACE}training.source": spec.training.source,
+        f"{NAMESPACE}training.data": canonical_json.dumps(data).decode() if data else "",
+        f"{NAMESPACE}source.digest": source.digest,
+        f"{NAMESPACE}source.dirty": str(source.dirty).lower() if source.revision else "",
+        f"{NAMESPACE}lock.digest": lock_encoding.digest(lock),
+        f"{NAMESPACE}format": str(lock.format),
+    }
+    if isinstance(base, ImageBase):
+        known["org.opencontainers.image.base.name"] = base.reference
+        known["org.opencontainers.image.base.digest"] = base.digest
+    merged = {**{k: v for k, v in known.items() if v}, **spec.image.labels}
+    return dict(sorted(merged.items()))
