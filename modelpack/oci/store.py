@@ -1,0 +1,52 @@
+"""Where images are kept: what a build, a copy and an inspection ask of a Store, and no more."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from modelpack.digest import Digest
+from modelpack.oci.layer import Blob, Descriptor
+from modelpack.progress import Advance
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """A manifest or index that a Store keeps by name, and what hangs below it with it."""
+
+    manifest: Blob
+    tags: tuple[str, ...] = ()
+    "none: kept by digest only"
+    annotations: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    "of the entry that names it, not of the manifest"
+
+
+class Store(Protocol):
+    """Blobs by digest, manifests by name."""
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Tell whether exactly this content is here."""
+
+    def write(self, blob: Blob, advance: Advance) -> bool:
+        """Keep `blob`; False when it was here already. `advance` gets the bytes either way."""
+
+    def read(self, descriptor: Descriptor) -> bytes:
+        """Return a small blob, its digest checked."""
+
+    def resolve(self, name: str) -> Descriptor:
+        """Return what a tag or digest names; an empty name means the only image there is."""
+
+    def commit(self, roots: Sequence[Root]) -> None:
+        """Make `roots`, whose blobs are here, visible by their names in one step."""
+
+
+class KnownDigests(Protocol):
+    """What is known of files that did not change since they were hashed."""
+
+    def digest_at(self, path: str) -> Digest | None:
+        """Return the digest of the file at `path`, or None when it is not known."""
+
+    def keep(self, path: str, digest: Digest) -> None:
+        """Remember the digest of a file that this process has just written itself."""
