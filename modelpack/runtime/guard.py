@@ -4,7 +4,8 @@ It is the image's entry point, run as ``python3 -I -S /usr/share/modelpack/guard
 ``guard.py --check-only`` (no command) verifies and exits, for an init container.
 Standard library only, Python 3.9 or newer; reads no standard input, writes nothing to disk.
 
-Manifest, ``weights.json`` beside this file, UTF-8 JSON of at most 64 MiB; keys not named here are
+Manifest, ``weights.json`` beside this file, UTF-8 JSON of at most 64 MiB (parsing it takes up to
+five times its size in memory, so tensor headers are better kept elsewhere); keys not named here are
 ignored, those named are all required and may not repeat::
 
     {"schema": 1,
@@ -69,7 +70,8 @@ NOT_FOUND = 127
 MODES = ("off", "fast", "full")  # weakest first
 MANIFEST_LIMIT = 64 << 20
 PATH_LIMIT = 4096
-BUFFER = 256 << 10  # per thread; stays in the processor's cache between read and hash
+BUFFER = 1 << 20  # per thread: large enough that threads seldom meet at the interpreter's lock
+ALL_BUFFERS = 24 << 20
 MOST_THREADS = 64
 PROGRESS_SECONDS = 5.0
 
@@ -466,15 +468,16 @@ def check_all(chunks: list[Chunk], threads: int) -> Iterator[tuple[Chunk, Fault 
     done: queue.SimpleQueue[tuple[Chunk, Fault | None]] = queue.SimpleQueue()
     for chunk in chunks:
         todo.put(chunk)
+    buffer = min(BUFFER, ALL_BUFFERS // threads)
     started = 0
     for _ in range(min(threads, len(chunks))):
         try:
-            threading.Thread(target=_work, args=(todo, done), daemon=True).start()
+            threading.Thread(target=_work, args=(todo, done, buffer), daemon=True).start()
             started += 1
         except RuntimeError:  # a limit on processes: fewer threads will do
             break
     if not started:
-        _work(todo, done)
+        _work(todo, done, buffer)
     left = len(chunks)
     while left:
         try:
@@ -485,9 +488,11 @@ def check_all(chunks: list[Chunk], threads: int) -> Iterator[tuple[Chunk, Fault 
 
 
 def _work(
-    todo: queue.SimpleQueue[Chunk], done: queue.SimpleQueue[tuple[Chunk, Fault | None]]
+    todo: queue.SimpleQueue[Chunk],
+    done: queue.SimpleQueue[tuple[Chunk, Fault | None]],
+    buffer_size: int,
 ) -> None:
-    buffer = memoryview(bytearray(BUFFER))
+    buffer = memoryview(bytearray(buffer_size))
     while True:
         try:
             chunk = todo.get_nowait()
