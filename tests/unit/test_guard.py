@@ -357,6 +357,46 @@ def test_a_file_that_shrinks_or_grows_while_read_is_a_fault(tmp_path: Path, size
     assert fault.reason == "changed"
 
 
+def test_a_file_that_ends_while_it_is_read_is_a_fault_even_if_all_that_came_was_right(
+    tmp_path: Path,
+):
+    (tmp_path / "f").write_bytes(SHARD)
+    expected = hashlib.sha256(SHARD[90:]).hexdigest()
+    fault = guard.check(guard.Chunk(str(tmp_path / "f"), 100, 90, 11, expected), buffer())
+    assert fault is not None
+    assert fault.reason == "changed"
+
+
+def test_a_link_that_took_the_place_of_a_file_is_not_followed(tmp_path: Path):
+    (tmp_path / "f").write_bytes(SHARD)
+    (tmp_path / "link").symlink_to("f")
+    expected = hashlib.sha256(SHARD).hexdigest()
+    assert guard.check(guard.Chunk(str(tmp_path / "f"), 100, 0, 100, expected), buffer()) is None
+    fault = guard.check(guard.Chunk(str(tmp_path / "link"), 100, 0, 100, expected), buffer())
+    assert fault is not None
+    assert fault.reason == "unreadable"
+
+
+def test_only_neighbours_that_are_wrong_for_one_reason_are_merged():
+    def fault(reason: str, first: int, last: int) -> guard.Fault:
+        return guard.Fault("/f", reason, "cannot be read", first, last)
+
+    merged = guard.merge(
+        [
+            fault("content", 48, 63),
+            fault("unreadable", 16, 31),
+            fault("unreadable", 0, 15),
+            fault("content", 32, 47),
+            fault("content", 80, 95),
+        ]
+    )
+    assert [(f.reason, f.first, f.last) for f in merged] == [
+        ("unreadable", 0, 31),
+        ("content", 32, 63),
+        ("content", 80, 95),
+    ]
+
+
 @pytest.mark.parametrize("length", [1, 6, 7, 8, 14, 20])
 def test_a_chunk_is_hashed_whole_whatever_the_buffer(tmp_path: Path, length: int):
     (tmp_path / "f").write_bytes(SHARD)
@@ -593,6 +633,13 @@ def test_a_damaged_manifest_is_refused(change: Callable[[dict[str, Any]], object
         guard.parse(damage(change))
 
 
+def test_a_key_that_repeats_is_refused():
+    data = damage(lambda _: None)
+    assert guard.parse(data)
+    with pytest.raises(guard.Refusal, match="repeats"):
+        guard.parse(data.replace(b'"override": false', b'"override": true, "override": false'))
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"{", b"[]", b"1", b"\xff\xfe", b"[" * 1_000_000, b'{"schema": 1, "schema": 1}',
@@ -616,3 +663,10 @@ def test_a_manifest_that_is_missing_or_strange_is_refused(
         [line] = events(capfd.readouterr().err)
         assert line["event"] == "guard.refused"
         assert "manifest" in line["message"]
+
+
+def test_a_manifest_that_is_a_link_is_refused(root: Path, tmp_path: Path):
+    path = save(manifest(weights_entry(root, FILES)), tmp_path / "weights.json")
+    (tmp_path / "link").symlink_to(path)
+    assert guard.main(["--check-only"], {}, path) == 0
+    assert guard.main(["--check-only"], {}, str(tmp_path / "link")) == 78
