@@ -1,1 +1,83 @@
-"""The command line: one file per command."""
+"""The command line: one file per command, a table of their names, and imports that come late."""
+
+import importlib
+
+import click
+
+from modelpack import __version__
+from modelpack.cli.output import complete
+
+COMMANDS: dict[str, str] = {
+    "init": "Write a first modelpack.toml from what a folder holds.",
+    "schema": "Print the JSON Schema of modelpack.toml, for editors.",
+    "shard": "Split safetensors into shards with an index, or merge them.",
+    "lock": "Write or judge modelpack.lock.",
+    "check": "Run every gate that needs no build.",
+    "plan": "Show what would be built, and what again and why.",
+    "build": "Build the image.",
+    "inspect": "Show what an image claims to be and where it came from.",
+    "doctor": "Show what this machine lacks, and for which command.",
+    "cache": "Show or prune what is kept on disk.",
+    "completion": "Print a completion script for bash, zsh or fish.",
+}
+"Names and help texts; a test compares them with the commands, which are imported on use."
+
+
+class CommandTable(click.Group):
+    """A group that knows its commands' names and texts without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names in the order of work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command; every command takes `--json`, `-q` and `-v`."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"modelpack.cli.{cmd_name}")
+        return complete(module.command)
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or fail with the most similar names."""
+        name = args[0]
+        if name in COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        import difflib  # noqa: PLC0415  only for mistakes
+
+        near = difflib.get_close_matches(name[:64], COMMANDS, n=1)
+        hint = f" — did you mean `{near[0]}`?" if near else ""
+        raise click.UsageError(f"no command `{name[:64]}`{hint}", ctx)
+
+
+group = CommandTable(
+    name="modelpack",
+    help="Reproducible, verifiable container images for machine-learning models.\n\n"
+    "`modelpack init` writes a first modelpack.toml; `modelpack build` packs it.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            help="Print the version.",
+            callback=lambda ctx, _, value: _print_version(ctx) if value else None,
+        )
+    ],
+)
+
+
+def _print_version(ctx: click.Context) -> None:
+    click.echo(f"modelpack {__version__}")
+    ctx.exit()

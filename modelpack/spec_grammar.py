@@ -1,0 +1,163 @@
+"""How single values of `modelpack.toml` are written: one table for the decoder and the schema.
+
+A place is a dotted path without positions: `weights.path` is the path of every `[[weights]]`,
+`test.limits.*` every value of that table.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+from modelpack import quantity, reference
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a text must look like."""
+
+    pattern: str
+    "the same in Python and ECMAScript, for the whole text"
+    noun: str
+    hint: str = ""
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
+    def fits(self, text: str) -> bool:
+        """Tell whether `text` has this form."""
+        return self._compiled.fullmatch(text) is not None
+
+
+_NO_PARENT = r"(?!(?:.*/)?\.\.(?:/|$))"
+_NAME = Form(
+    r"(?=.{1,128}$)[a-z0-9]+(?:[._-][a-z0-9]+)*", "a name",
+    "lowercase letters and digits, joined by single `.`, `_` or `-`",
+)  # fmt: skip
+_TAG = Form(
+    reference.TAG, "a version that can be an image tag",
+    "letters, digits, `.`, `_` and `-`, at most 128; write `-` for `+`",
+)  # fmt: skip
+_ANY_PATH = Form(
+    r"(?!~)[^\\]+", "a path", "write it out with `/`, relative to this file or absolute"
+)
+_NEAR_PATH = Form(r"(?![~/])[^\\]+", "a relative path", "write it with `/`, relative to this file")
+_INNER_PATH = Form(
+    rf"(?![~/]){_NO_PARENT}[^\\]+", "a path inside the project",
+    "write it with `/`, relative to this file and without `..`",
+)  # fmt: skip
+_GLOB = Form(
+    rf"(?![~/]){_NO_PARENT}[^\\]+", "a pattern below the folder",
+    "write it with `/`, relative and without `..`, such as `*.json` or `service/**/*.py`",
+)  # fmt: skip
+_FOLDER = Form(
+    r"(?:/[A-Za-z0-9_@+][A-Za-z0-9._@+-]*)+", "an absolute, normalised path",
+    "such as `/models/name`: letters, digits and `._@+-`, no `..`, no `/` at the end",
+)  # fmt: skip
+_URL_PATH = Form(
+    r"/[!-~]{0,1023}", "a path of the service", "it starts with `/`, such as `/healthz`"
+)
+_ANY_NAME = Form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", "a name", "letters, digits, `.`, `_`, `-`")
+_SIZE = Form(quantity.SIZE, "a size", "such as `80 GiB`")
+_DURATION = Form(quantity.DURATION, "a duration", "a number and ms, s, m, h, d or w, such as `7d`")
+
+FORMS: Mapping[str, Form] = MappingProxyType({
+    "model.name": _NAME,
+    "model.version": _TAG,
+    "training.data.digest": Form(
+        r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{1,512}", "a digest", "`sha256:` and 64 hexadecimal digits"
+    ),
+    "weights.name": _NAME,
+    "weights.path": _ANY_PATH,
+    "weights.source": Form(
+        r"(?:(?:hf|s3|https)://|oci:)[^ ]+", "a source of weights",
+        "`hf://org/repo@<commit>`, `s3://…`, `https://…` or `oci:…`; a folder is `path`",
+    ),
+    "weights.include": _GLOB,
+    "weights.exclude": _GLOB,
+    "weights.destination": _FOLDER,
+    "weights.require": _GLOB,
+    "weights.signature": _ANY_PATH,
+    "code.path": _INNER_PATH,
+    "code.include": _GLOB,
+    "code.exclude": _GLOB,
+    "code.workdir": _FOLDER,
+    "dependencies.lockfile": _NEAR_PATH,
+    "dependencies.source": _NEAR_PATH,
+    "dependencies.indexes": Form(
+        _ANY_NAME.pattern, "the name of an index",
+        "name it here, and its URL in this machine's configuration",
+    ),
+    "runtime.python": Form(
+        r"3\.(?:9|[1-9][0-9])", "a Python of 3.9 or newer",
+        "such as `3.13`, without the patch number",
+    ),
+    "runtime.packages": Form(
+        r"[a-z0-9][a-z0-9+.-]{1,127}", "the name of a Debian package", "its version is in the lock"
+    ),
+    "runtime.health.live": _URL_PATH,
+    "runtime.health.ready": _URL_PATH,
+    "runtime.health.version": _URL_PATH,
+    "runtime.health.metrics": _URL_PATH,
+    "runtime.gpu.targets": Form(r"sm_[0-9]{2,3}[a-f]?", "a GPU architecture", "such as `sm_90`"),
+    "runtime.gpu.memory": _SIZE,
+    "runtime.gpu.driver": Form(
+        r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,2}", "a version of the NVIDIA driver", "such as `550`"
+    ),
+    "interface.openapi": _INNER_PATH,
+    "interface.input": _INNER_PATH,
+    "interface.output": _INNER_PATH,
+    "image.tags": Form(reference.TAG, "a tag", "letters, digits, `.`, `_` and `-`, at most 128"),
+    "image.platforms": Form(
+        r"linux/(?:amd64|arm64)", "a platform", "use `linux/amd64` or `linux/arm64`"
+    ),
+    "test.golden": _GLOB,
+    "evaluation.report": _INNER_PATH,
+    "evaluation.require.*": Form(
+        r"(?:>=|<=|==|>|<) ?-?[0-9]{1,18}(?:\.[0-9]{1,18})?", "a bound on a metric",
+        "such as `>= 0.9`",
+    ),
+    "scan.database-max-age": _DURATION,
+    "scan.deny-licenses": Form(
+        r"[A-Za-z0-9][A-Za-z0-9.+-]{0,127}", "an SPDX licence identifier", "such as `AGPL-3.0-only`"
+    ),
+    "scan.ignore.id": Form(
+        r"[A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+", "the name of a vulnerability",
+        "such as `CVE-2025-0001`",
+    ),
+})  # fmt: skip
+
+KEY_FORMS: Mapping[str, Form] = MappingProxyType({
+    "runtime.environment": Form(
+        r"[A-Za-z_][A-Za-z0-9_]{0,127}", "the name of an environment variable",
+        "letters, digits and `_`",
+    ),
+    "image.labels": Form(
+        r"[A-Za-z0-9][A-Za-z0-9._/-]{0,254}", "a label's key", "such as `com.example.team`"
+    ),
+    "checks": _ANY_NAME,
+    "evaluation.require": Form(r"[A-Za-z0-9][A-Za-z0-9._@/-]{0,127}", "the name of a metric"),
+})  # fmt: skip
+
+LIMITS: Mapping[str, Form] = MappingProxyType({
+    "cold-start": _DURATION, "p50": _DURATION, "p95": _DURATION, "p99": _DURATION,
+    "memory": _SIZE, "image-size": _SIZE,
+})  # fmt: skip
+"the keys of `test.limits`, and how each one's value is written"
+
+RANGES: Mapping[str, tuple[int, int]] = MappingProxyType({
+    "runtime.port": (0, 65_535), "runtime.user": (1, 2**31 - 1),
+})  # fmt: skip
+
+NOT_EMPTY = frozenset({"weights", "weights.include", "code.command", "checks.*", "image.platforms"})
+"arrays with at least one element"
+
+REPEATABLE = frozenset({"code.command", "checks.*", "weights", "training.data", "scan.ignore"})
+"arrays that are sequences, not sets; the tables among them have rules of their own"
+
+MAX_ITEMS = 1000
+"of an array and of a table with free keys"
+MAX_TEXT = 8192
+"characters of a text"
