@@ -6,8 +6,8 @@ not, or no answer came within the timeout (5 seconds, for everything together), 
 on standard output, which the engine keeps; 2: wrong usage, or a host that is not loopback.
 
 Standard library only, Python 3.9 or newer. It starts every few seconds for as long as the service
-lives, so it speaks through a plain socket: importing `urllib.request` takes three times as long as
-this whole program.
+lives, so it speaks through a plain socket: importing `urllib.request` alone takes at least twice as
+long as this whole program.
 """
 
 from __future__ import annotations
