@@ -160,7 +160,7 @@ def matches(path: str, pattern: str) -> bool:
     names = path.split("/")
     if "/" not in pattern:
         return fnmatchcase(names[-1], pattern)
-    parts = pattern.lstrip("/").split("/")
+    parts = pattern.removeprefix("/").split("/")
     if parts[-1] in ("", "**"):
         parts[-1:] = ["**", "*"]
     depths = {0}

@@ -152,7 +152,7 @@ def oracle(pattern: str) -> re.Pattern[str]:
     """Say the same as `guard.matches` in another way: one regular expression, no brackets."""
     if "/" not in pattern:
         pattern = "**/" + pattern
-    pattern = pattern.lstrip("/")
+    pattern = pattern.removeprefix("/")
     if pattern.endswith("/"):
         pattern += "**"
     out = ""

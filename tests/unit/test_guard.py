@@ -32,6 +32,7 @@ PATTERNS = [
     ("tokenizer/vocab.txt", "vocab.txt", True),
     ("vocab.txt", "/vocab.txt", True),
     ("tokenizer/vocab.txt", "/vocab.txt", False),
+    ("vocab.txt", "//vocab.txt", False),
     ("tokenizer/vocab.txt", "tokenizer/*", True),
     ("tokenizer/en/vocab.txt", "tokenizer/*", False),
     ("other/tokenizer/vocab.txt", "tokenizer/*", False),
