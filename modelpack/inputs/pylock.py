@@ -19,14 +19,20 @@ def requirements(data: bytes, *, at: str, target: Target) -> list[Requirement]:
     if lock.requires_python and not lock.requires_python.contains(target.interpreter.version):
         raise InputError(
             f"is for Python `{lock.requires_python}`, the base has {target.interpreter.version}",
-            at=at, hint="lock it again for that Python",
+            at=at,
+            hint="lock it again for that Python",
         )
     if lock.environments and not any(target.applies(one) for one in lock.environments):
-        raise InputError(f"is not for {target}", at=f"{at}: environments",
-                         hint="lock it again for that environment")
+        raise InputError(
+            f"is not for {target}",
+            at=f"{at}: environments",
+            hint="lock it again for that environment",
+        )
     groups = frozenset(lock.default_groups or ())
     environment: dict[str, str | frozenset[str]] = {
-        **target.environment, "extras": frozenset(), "dependency_groups": groups
+        **target.environment,
+        "extras": frozenset(),
+        "dependency_groups": groups,
     }
     findings: list[Finding] = []
     found: dict[str, Requirement] = {}
@@ -36,8 +42,13 @@ def requirements(data: bytes, *, at: str, target: Target) -> list[Requirement]:
         where = f"{at}: packages[{index}]"
         one = _requirement(package, at=where, findings=findings)
         if one and one.name in found:
-            findings.append(Finding(message=f"`{one.name}` is pinned twice for {target}",
-                                    at=where, rule="dependencies.duplicate"))
+            findings.append(
+                Finding(
+                    message=f"`{one.name}` is pinned twice for {target}",
+                    at=where,
+                    rule="dependencies.duplicate",
+                )
+            )
         elif one:
             found[one.name] = one
     if findings:
@@ -57,24 +68,34 @@ def _decoded(data: bytes, *, at: str) -> Pylock:
 def _requirement(package: Package, *, at: str, findings: list[Finding]) -> Requirement | None:
     if package.is_direct or package.version is None:
         findings.append(
-            Finding(message=f"`{package.name}` does not come from an index as a version", at=at,
-                    hint=f"put a wheel of `{package.name}` on an index and lock again",
-                    rule="dependencies.unpinned")
+            Finding(
+                message=f"`{package.name}` does not come from an index as a version",
+                at=at,
+                hint=f"put a wheel of `{package.name}` on an index and lock again",
+                rule="dependencies.unpinned",
+            )
         )
         return None
     if not package.wheels:
         findings.append(
-            Finding(message=f"`{package.name}` {package.version} has no wheel, and source "
-                    "distributions are not built", at=at,
-                    hint="choose a version with wheels, or build the wheel and put it on an index",
-                    rule="dependencies.source")
+            Finding(
+                message=f"`{package.name}` {package.version} has no wheel, and source "
+                "distributions are not built",
+                at=at,
+                hint="choose a version with wheels, or build the wheel and put it on an index",
+                rule="dependencies.source",
+            )
         )
         return None
     hashes = {str(wheel.hashes.get("sha256", "")) for wheel in package.wheels}
     if not all(_SHA256.fullmatch(one) for one in hashes):
         findings.append(
-            Finding(message=f"a wheel of `{package.name}` has no sha256", at=at,
-                    hint="lock again with a tool that writes them", rule="dependencies.unhashed")
+            Finding(
+                message=f"a wheel of `{package.name}` has no sha256",
+                at=at,
+                hint="lock again with a tool that writes them",
+                rule="dependencies.unhashed",
+            )
         )
         return None
     return Requirement(

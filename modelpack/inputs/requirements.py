@@ -84,9 +84,7 @@ def parse(path: Path, *, target: Target) -> Requirements:
         found = pylock.requirements(data, at=str(path), target=target)
     else:
         found = _requirements(data, at=str(path), target=target)
-    return Requirements(
-        path=str(path), requirements=tuple(sorted(found, key=lambda one: one.name))
-    )
+    return Requirements(path=str(path), requirements=tuple(sorted(found, key=lambda one: one.name)))
 
 
 def _refuse_foreign_lock(path: Path) -> None:
@@ -170,16 +168,24 @@ def _requirement(
     words = _HASH.sub("", line).strip()
     if " --" in words:
         findings.append(
-            Finding(message=f"option in {quoted(words)} is not taken from a lockfile", at=at,
-                    hint="take it out", rule="dependencies.option")
+            Finding(
+                message=f"option in {quoted(words)} is not taken from a lockfile",
+                at=at,
+                hint="take it out",
+                rule="dependencies.option",
+            )
         )
         return None
     try:
         written = PackagingRequirement(words)
     except InvalidRequirement:
         findings.append(
-            Finding(message=f"not a requirement `name==version`: {quoted(without_secrets(words))}",
-                    at=at, hint=_RELOCK, rule="dependencies.unpinned")
+            Finding(
+                message=f"not a requirement `name==version`: {quoted(without_secrets(words))}",
+                at=at,
+                hint=_RELOCK,
+                rule="dependencies.unpinned",
+            )
         )
         return None
     if not target.applies(written.marker):
@@ -202,15 +208,20 @@ def _requirement(
 
 def _hashes(written: list[str], *, name: str, at: str) -> tuple[tuple[str, ...], list[Finding]]:
     wrong = [
-        Finding(message=f"{quoted(one)} of `{name}` is not `sha256:` and 64 digits", at=at,
-                hint=_RELOCK, rule="dependencies.unhashed")
+        Finding(
+            message=f"{quoted(one)} of `{name}` is not `sha256:` and 64 digits",
+            at=at,
+            hint=_RELOCK,
+            rule="dependencies.unhashed",
+        )
         for one in written
         if not _SHA256.fullmatch(one)
     ]
     if not written:
         wrong.append(
-            Finding(message=f"`{name}` has no hash", at=at, hint=_RELOCK,
-                    rule="dependencies.unhashed")
+            Finding(
+                message=f"`{name}` has no hash", at=at, hint=_RELOCK, rule="dependencies.unhashed"
+            )
         )
     return tuple(sorted({one.removeprefix("sha256:") for one in written})), wrong
 
@@ -229,19 +240,23 @@ def exact_version(written: PackagingRequirement) -> str | None:
 def _unpinned(written: PackagingRequirement, *, at: str) -> Finding:
     if written.url:
         return Finding(
-            message=f"`{written.name}` is a URL; only wheels from an index are installed", at=at,
+            message=f"`{written.name}` is a URL; only wheels from an index are installed",
+            at=at,
             hint=f"put the wheel on an index, then pin `{written.name}==VERSION` with its hash",
             rule="dependencies.unpinned",
         )
     return Finding(
-        message=f"`{written.name}` is not pinned to one version with `==`", at=at, hint=_RELOCK,
+        message=f"`{written.name}` is not pinned to one version with `==`",
+        at=at,
+        hint=_RELOCK,
         rule="dependencies.unpinned",
     )
 
 
 def _twice(name: str, line: int, *, at: str) -> Finding:
     return Finding(
-        message=f"`{name}` is also pinned in line {line}", at=at,
+        message=f"`{name}` is also pinned in line {line}",
+        at=at,
         hint="compile the lockfile for one platform, or take one of the lines out",
         rule="dependencies.duplicate",
     )
