@@ -67,7 +67,8 @@ FORMS: Mapping[str, Form] = MappingProxyType({
     "model.name": _NAME,
     "model.version": _TAG,
     "training.data.digest": Form(
-        r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{1,512}", "a digest", "`sha256:` and 64 hexadecimal digits"
+        r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{1,512}", "a digest",
+        "`sha256:` and 64 hexadecimal digits",
     ),
     "weights.name": _NAME,
     "weights.path": _ANY_PATH,
@@ -156,6 +157,13 @@ NOT_EMPTY = frozenset({"weights", "weights.include", "code.command", "checks.*",
 
 REPEATABLE = frozenset({"code.command", "checks.*", "weights", "training.data", "scan.ignore"})
 "arrays that are sequences, not sets; the tables among them have rules of their own"
+
+NOT_BLANK = frozenset({
+    "model.name", "model.version", "code.path", "code.workdir", "runtime.base",
+    "scan.database-max-age", "scan.ignore.id", "scan.ignore.reason", "training.data.name",
+    "weights.allow-unsafe",
+})  # fmt: skip
+"texts that may not be empty; an empty one elsewhere is as if it were left out"
 
 MAX_ITEMS = 1000
 "of an array and of a table with free keys"

@@ -16,6 +16,7 @@ from modelpack.spec_grammar import (
     LIMITS,
     MAX_ITEMS,
     MAX_TEXT,
+    NOT_BLANK,
     NOT_EMPTY,
     RANGES,
     REPEATABLE,
@@ -239,12 +240,14 @@ class _Decoder:
                 hint='end lines with `\\` inside `"""`' if unseen[0] in "\r\n" else "take it out",
                 rule="control-character",
             )
-        form = FORMS.get(place)
-        if place == "test.limits.*":
-            form = LIMITS.get(at.rpartition(".")[2])
-        in_list = at.endswith("]")
-        if form and (raw or in_list) and not form.fits(raw):
-            message = f"`{shown(raw)}` is not {form.noun}" if raw else f"is empty, not {form.noun}"
+        form = LIMITS.get(at.rpartition(".")[2]) if place == "test.limits.*" else FORMS.get(place)
+        if not raw:
+            element = at.endswith("]") or place.endswith(".*")
+            if place in NOT_BLANK or (element and form):
+                hint = form.hint if form else ""
+                return self.problems.add(at, "is empty", hint=hint, rule="empty")
+        elif form and not form.fits(raw):
+            message = f"`{shown(raw)}` is not {form.noun}"
             return self.problems.add(at, message, hint=form.hint, rule="form")
         return raw
 
