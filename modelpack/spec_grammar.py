@@ -80,6 +80,7 @@ FORMS: Mapping[str, Form] = MappingProxyType({
     "weights.exclude": _GLOB,
     "weights.destination": _FOLDER,
     "weights.require": _GLOB,
+    "weights.allow-unsafe": _GLOB,
     "weights.signature": _ANY_PATH,
     "code.path": _INNER_PATH,
     "code.include": _GLOB,
@@ -161,7 +162,6 @@ REPEATABLE = frozenset({"code.command", "checks.*", "weights", "training.data", 
 NOT_BLANK = frozenset({
     "model.name", "model.version", "code.path", "code.workdir", "runtime.base",
     "scan.database-max-age", "scan.ignore.id", "scan.ignore.reason", "training.data.name",
-    "weights.allow-unsafe",
 })  # fmt: skip
 "texts that may not be empty; an empty one elsewhere is as if it were left out"
 

@@ -13,15 +13,15 @@ SYSTEM_FOLDERS = (
     "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/opt/venv",
     "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var",  # noqa: S108  a name
 )  # fmt: skip
-OWN_VARIABLES = frozenset({"PATH", "VIRTUAL_ENV", "PYTHONHOME", "PYTHONPLATLIBDIR"})
+OWN_VARIABLES = frozenset({"VIRTUAL_ENV", "PYTHONHOME", "PYTHONPLATLIBDIR"})
 "names that the image sets itself, or that would change what the guard runs on"
 OWN_VARIABLE_PREFIX = "MODELPACK_"
 _STANDARD = "org.opencontainers.image."
 OWN_LABELS = frozenset(
     _STANDARD + name
     for name in (
-        "base.digest", "base.name", "created", "description", "licenses", "ref.name", "revision",
-        "source", "title", "version",
+        "base.digest", "base.name", "created", "description", "licenses", "revision", "title",
+        "version",
     )
 )  # fmt: skip
 OWN_LABEL_PREFIX = "dev.modelpack."
@@ -41,9 +41,6 @@ def check(spec: Spec, problems: Problems, *, weights_at: Sequence[str]) -> None:
 
 
 def _check_model(spec: Spec, problems: Problems) -> None:
-    for key in ("name", "version"):
-        if not getattr(spec.model, key):
-            problems.add(f"model.{key}", "is empty", hint=f"give a {key}", rule="empty")
     if spec.model.license and (complaint := _license_complaint(spec.model.license)):
         problems.add(
             "model.license",
@@ -127,9 +124,6 @@ def _overlap(one: str, other: str) -> bool:
 def _check_code(spec: Spec, problems: Problems) -> None:
     if spec.code.command and not spec.code.command[0]:
         problems.add("code.command[0]", "is empty", hint="name a program", rule="empty")
-    for key in ("path", "workdir"):
-        if not getattr(spec.code, key):
-            problems.add(f"code.{key}", "is empty", hint="leave it out", rule="empty")
     for folder in SYSTEM_FOLDERS:
         if _overlap(spec.code.workdir, folder):
             problems.add(
@@ -240,17 +234,9 @@ def _check_gates(spec: Spec, problems: Problems) -> None:
         problems.add(
             "evaluation.report", "is missing", hint='add `report = "…"`', rule="missing-key"
         )
-    if not spec.scan.database_max_age:
-        problems.add("scan.database-max-age", "is empty", hint="such as `7d`", rule="empty")
     seen = set[str]()
     for position, ignored in enumerate(spec.scan.ignore):
         at = f"scan.ignore[{position}]"
-        for key in ("id", "reason"):
-            if not getattr(ignored, key):
-                problems.add(f"{at}.{key}", "is empty", hint="say which and why", rule="empty")
-        if ignored.id in seen:
+        if ignored.id and ignored.id in seen:
             problems.add(f"{at}.id", f"`{ignored.id}` stands here twice", rule="duplicate")
         seen.add(ignored.id)
-    for position, data in enumerate(spec.training.data):
-        if not data.name:
-            problems.add(f"training.data[{position}].name", "is empty", rule="empty")
