@@ -370,18 +370,19 @@ def test_split_is_the_same_from_another_folder(tmp_path: Path) -> None:
         ("1", 1),
         ("5GB", 5_000_000_000),
         ("500 MiB", 500 << 20),
-        ("1.5k", 1500),
-        (" 2TiB ", 2 << 40),
-        ("10b", 10),
+        ("1.5 kB", 1500),
+        ("2TiB", 2 << 40),
     ],
 )
 def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "0", "0.4", "-1", "5 XB", "1e9", "٣GB", "9" * 16, "1_000"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "0.4", "-1", "5 XB", "1e9", "٣GB", "٣", "9" * 19, "1_000", "0B"]
+)
 def test_other_sizes_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"not a size|holds nothing"):
+    with pytest.raises(InputError, match=r"not a size|holds nothing"):
         parse_size(text)
 
 
