@@ -1,11 +1,30 @@
-"""Digests of files that did not change since they were hashed, kept in the cache."""
+"""Digests of files that did not change since they were hashed, kept in the cache.
 
+One small file per entry, replaced by rename: safe under concurrent builds and SIGKILL, and
+reading a few costs less than opening a database.
+"""
+
+import json
 import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from modelpack.digest import Digest
+from modelpack import canonical_json
+from modelpack import digest as digests
+from modelpack.digest import Digest, hex_of, of_hex
+from modelpack.errors import InputError
+from modelpack.oci.content import identity
+
+_HEX = re.compile(r"[0-9a-f]{64}")
+_YOUNG = 2_000_000_000
+"nanoseconds: a file changed this recently may change again and keep its times"
+_SIZE_LIMIT = 64 << 20
+"bytes of one entry; a file of 1 TiB has 16384 chunks, about 1.2 MB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,18 +39,108 @@ class FileDigest:
 
 
 class FileDigests:
-    """FileDigests by (device, inode, size, mtime, ctime); also a KnownDigests for a Layout."""
+    """FileDigests by (device, inode, size, mtime, ctime); also a KnownDigests for a Layout.
 
-    def __init__(self, root: Path) -> None: ...
+    An entry that cannot be read or written is as good as none: nothing here ever raises for the
+    state of the disk. The clock is the cache's file system's: an entry's own time of writing.
+    """
 
-    def get(self, status: os.stat_result) -> FileDigest | None: ...
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        with suppress(OSError):
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def record(self, status: os.stat_result, value: FileDigest, *, ours: bool = False) -> None: ...
+    def get(self, status: os.stat_result) -> FileDigest | None:
+        """Return what is known of the unchanged file with `status`, or None."""
+        value = self._load(_inode_key(status))
+        if value is None or value.get("identity") != list(identity(status)):
+            return None
+        try:
+            return _parse(value)
+        except (InputError, KeyError, TypeError, AttributeError):
+            return None
 
-    def digest_at(self, path: str) -> Digest | None: ...
+    def record(self, status: os.stat_result, value: FileDigest, *, ours: bool = False) -> None:
+        """Remember `value` for the file with `status`, together with what was known of it.
 
-    def keep(self, path: str, digest: Digest) -> None: ...
+        A file younger than two seconds is not recorded, unless it is `ours`: just written by
+        this process, in a place where nobody else writes.
+        """
+        known = self.get(status)
+        if known and known.sha256 == value.sha256:
+            layers = {**known.layers, **value.layers}
+            value = FileDigest(
+                sha256=value.sha256, chunks=value.chunks or known.chunks, layers=layers
+            )
+        newest = max(status.st_mtime_ns, status.st_ctime_ns)
+        self._store(_inode_key(status), {
+            "identity": list(identity(status)), "sha256": value.sha256,
+            "chunks": list(value.chunks), "layers": dict(value.layers),
+        }, not_before=None if ours else newest + _YOUNG)
 
-    def derived(self, key: bytes) -> Digest | None: ...
+    def digest_at(self, path: str) -> Digest | None:
+        """Return the digest of the file at `path`, or None when it is not known."""
+        try:
+            known = self.get(os.lstat(path))
+        except OSError:
+            return None
+        return of_hex(known.sha256) if known else None
 
-    def record_derived(self, key: bytes, digest: Digest) -> None: ...
+    def keep(self, path: str, digest: Digest) -> None:
+        """Remember the digest of a file that this process has just written itself."""
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return
+        self.record(status, FileDigest(sha256=hex_of(digest)), ours=True)
+
+    def derived(self, key: Digest) -> Digest | None:
+        """Return the digest of what is made from the inputs whose digest is `key`, or None."""
+        value = self._load(hex_of(key))
+        try:
+            return digests.parse(value["derived"]) if value else None
+        except (InputError, KeyError):
+            return None
+
+    def record_derived(self, key: Digest, digest: Digest) -> None:
+        """Remember that the inputs with digest `key` give `digest`."""
+        self._store(hex_of(key), {"derived": digest}, not_before=None)
+
+    def _load(self, name: str) -> dict[str, Any] | None:
+        try:
+            with open(self._root / name, "rb") as stream:
+                value = json.loads(stream.read(_SIZE_LIMIT))
+        except (OSError, ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
+
+    def _store(self, name: str, value: object, *, not_before: int | None) -> None:
+        path = self._root / name
+        temporary = self._root / f"{name}.{os.getpid():x}.partial"
+        try:
+            with open(temporary, "wb") as stream:
+                stream.write(canonical_json.dumps(value))
+                stream.flush()
+                now = os.fstat(stream.fileno()).st_mtime_ns
+            if not_before is not None and now < not_before:
+                os.unlink(temporary)
+            else:
+                os.rename(temporary, path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _inode_key(status: os.stat_result) -> str:
+    """Return the name of the entry of a file: one per inode, so that changes do not pile up."""
+    return sha256(f"{status.st_dev}:{status.st_ino}".encode()).hexdigest()
+
+
+def _parse(value: dict[str, Any]) -> FileDigest:
+    digits = [value["sha256"], *value["chunks"]]
+    if not all(isinstance(d, str) and _HEX.fullmatch(d) for d in digits):
+        raise InputError("not a sha256")
+    return FileDigest(
+        sha256=value["sha256"], chunks=tuple(value["chunks"]),
+        layers={path: digests.parse(digest) for path, digest in value["layers"].items()},
+    )

@@ -1,1 +1,1 @@
-"""Images as the Open Container Initiative writes them: tars, layers, images and where they are kept."""
+"""Images as the Open Container Initiative writes them: tars, layers, images and their stores."""

@@ -1,41 +1,143 @@
 """Images in one tar file, for engines and for hands: OCI layout and `docker load` form at once."""
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Final, Literal
 
-from modelpack.digest import Digest
+from modelpack import canonical_json
+from modelpack.digest import Digest, hex_of
+from modelpack.errors import InputError
+from modelpack.oci import references
+from modelpack.oci.blobs import check_content, content_of, pieces_of
+from modelpack.oci.content import RangesSha256
+from modelpack.oci.file_writing import fill_file, unwritable
 from modelpack.oci.layer import Blob, Descriptor
-from modelpack.oci.manifest import Manifest
-from modelpack.progress import Advance
+from modelpack.oci.locking import exclusive_file
+from modelpack.oci.manifest import INDEXES, Manifest, parse
+from modelpack.oci.store import Root
+from modelpack.oci.tar import END, Content, Entry, FileRange, directory, header, padding
+from modelpack.progress import SILENT, Advance, Progress
 
 Kind = Literal["oci-archive", "docker-archive"]
+IMAGE_NAME: Final = "io.containerd.image.name"
+"annotation by which containerd, and Docker on top of it, names what it loads"
+_ALIGN: Final = 4096
+_NAME = re.compile(r"[a-z0-9][a-zA-Z0-9._/:-]{0,400}:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 def write(
     path: Path, manifest: Blob, blobs: Sequence[Blob], *, kind: Kind,
-    names: Sequence[str] = (), advance: Advance,
+    names: Sequence[str] = (), advance: Advance, progress: Progress = SILENT,
 ) -> None:
     """Write the image `manifest` (or index) with `blobs`, everything below it, to `path`.
 
-    `names` are full ones (`minilm:1.2.0`, `ghcr.io/acme/minilm:1.2.0`).
+    `names` are full ones (`minilm:1.2.0`, `ghcr.io/acme/minilm:1.2.0`). The bytes depend on the
+    arguments only. What stood at `path` stays until the new file is whole. Raises InputError
+    when a blob is not what its descriptor says, Unavailable when the disk fails.
     """
-    raise NotImplementedError
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise InputError(f"not a name with a tag: `{name}`", at=kind)
+    members = list(_members(manifest, blobs, kind, names))
+    parts: list[Content] = []
+    ranges: list[tuple[Blob, int]] = []
+    position = 0
+    for entry, blob in members:
+        head = header(entry, at=position, align=_ALIGN if blob else 0)
+        content = pieces_of(blob) if blob else (entry.content,)
+        if blob:
+            ranges.append((blob, position + len(head)))
+        position += len(head) + entry.size + len(padding(entry.size))
+        parts += [head, *content, padding(entry.size)]
+    _replace(path, [*parts, END], ranges, advance, progress)
 
 
-class Archive:
-    """An archive to read from: ours, another tool's OCI archive, or `docker save`'s."""
+def _replace(
+    path: Path, parts: Sequence[Content], ranges: Sequence[tuple[Blob, int]], advance: Advance,
+    progress: Progress,
+) -> None:
+    """Write to a file beside `path` that a killed build leaves to the next one, then rename."""
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = exclusive_file(temporary, progress=progress)
+    except OSError as error:
+        raise unwritable(str(temporary), error) from error
+    try:
+        seen = RangesSha256([(start, blob.size) for blob, start in ranges])
+        fill_file(file, str(temporary), parts, [seen], advance)
+        for (blob, _), digits in zip(ranges, seen.digits, strict=True):
+            check_content(blob, digits, blob.size)
+        os.rename(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise unwritable(str(path), error) from error
+        raise
+    finally:
+        os.close(file)
 
-    def __init__(self, path: Path) -> None: ...
 
-    def __enter__(self) -> Self: ...
+def _members(
+    manifest: Blob, blobs: Sequence[Blob], kind: Kind, names: Sequence[str]
+) -> Iterator[tuple[Entry, Blob | None]]:
+    """Yield what the archive holds, documents first: a reader of a stream knows what comes."""
+    everything = {blob.digest: blob for blob in (manifest, *blobs)}
+    index = _index(manifest, names)
+    yield Entry(path="oci-layout", content=references.MARKER), None
+    yield Entry(path="index.json", content=index), None
+    docker = _docker_manifest(manifest, everything, names)
+    if docker is not None:
+        yield Entry(path="manifest.json", content=docker), None
+    elif kind == "docker-archive":
+        raise InputError("a `docker-archive` holds one platform",
+                         at=manifest.digest, hint="use `oci-archive:` or name one platform")
+    yield directory("blobs"), None
+    yield directory("blobs/sha256"), None
+    for digest in sorted(everything):
+        blob = everything[digest]
+        placeholder = FileRange(path="", size=blob.size)
+        yield Entry(path=f"blobs/sha256/{hex_of(digest)}", content=placeholder), blob
 
-    def __exit__(self, *exception: object) -> None: ...
 
-    def read(self, what: Descriptor | Digest) -> bytes: ...
+def _index(manifest: Blob, names: Sequence[str]) -> bytes:
+    entries: list[Descriptor] = []
+    for name in names or ("",):
+        tag = name.rpartition(":")[2]
+        root = Root(
+            manifest=manifest, tags=(tag,) if tag else (),
+            annotations={IMAGE_NAME: name} if name else {},
+        )
+        entries.extend(references.entries_of(root))
+    return references.index_of(entries)
 
-    def manifests(self) -> tuple[Descriptor, ...]: ...
 
-    def resolve(self, name: str) -> Descriptor: ...
+def _docker_manifest(
+    manifest: Blob, blobs: Mapping[Digest, Blob], names: Sequence[str]
+) -> bytes | None:
+    """Return the `manifest.json` of `docker save`; None for an index of several platforms."""
+    parsed = _single(manifest, blobs)
+    if parsed is None or parsed.config is None:
+        return None
+    value: list[dict[str, Any]] = [{
+        "Config": _path(parsed.config),
+        "RepoTags": list(names) or None,
+        "Layers": [_path(layer) for layer in parsed.layers],
+    }]
+    return canonical_json.dumps(value)
 
-    def image(self, digest: Digest) -> Manifest: ...
+
+def _single(manifest: Blob, blobs: Mapping[Digest, Blob]) -> Manifest | None:
+    parsed = parse(content_of(manifest), at=manifest.digest)
+    if manifest.descriptor.media_type not in INDEXES:
+        return parsed
+    if len(parsed.manifests) != 1:
+        return None
+    child = blobs.get(parsed.manifests[0].digest)
+    return parse(content_of(child), at=child.digest) if child else None
+
+
+def _path(descriptor: Descriptor) -> str:
+    return f"blobs/sha256/{hex_of(descriptor.digest)}"

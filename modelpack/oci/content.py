@@ -84,6 +84,29 @@ class RangeSha256:
         return (*self._finished, self._running.hexdigest()) if rest else tuple(self._finished)
 
 
+class RangesSha256:
+    """A Sink that hashes several ranges, given as start and size, in order and not overlapping."""
+
+    def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
+        self._stops = [(start + size, RangeSha256(start, size)) for start, size in ranges]
+        self._first = 0
+
+    def take(self, block: memoryview, position: int) -> None:
+        """Hash what of `block` lies in any range."""
+        end = position + len(block)
+        for index in range(self._first, len(self._stops)):
+            stop, sink = self._stops[index]
+            sink.take(block, position)
+            if stop > end:
+                return
+            self._first = index + 1
+
+    @property
+    def digits(self) -> tuple[str, ...]:
+        """The hexadecimal sha256 of every range."""
+        return tuple(sink.digits[0] for _, sink in self._stops)
+
+
 def total(pieces: Iterable[Content]) -> int:
     """Return how many bytes `pieces` hold."""
     return sum(size_of(piece) for piece in pieces)
@@ -101,26 +124,28 @@ def pump(pieces: Sequence[Content], sinks: Sequence[Sink], advance: Advance) -> 
     # Anonymous maps are aligned to pages, as direct writing demands.
     buffers = [mmap.mmap(-1, length) for _ in range(depth)]
     reader = _Reader(pieces)
-    if depth == 1:
-        whole = memoryview(buffers[0])
-        while block := reader.fill(whole, sinks[:1]):
-            for sink in sinks[1:]:
-                sink.take(block, reader.position - len(block))
-            advance(len(block))
-    else:
-        _fan_out(reader, sinks, buffers, advance)
+    try:
+        if depth == 1:
+            whole = memoryview(buffers[0])
+            while block := reader.fill(whole, sinks[:1]):
+                for sink in sinks[1:]:
+                    sink.take(block, reader.position - len(block))
+                advance(len(block))
+        else:
+            _fan_out(reader, sinks, buffers, advance)
+    finally:
+        reader.abandon()
     return reader.position
 
 
 def blocks(pieces: Iterable[Content], length: int) -> Iterator[bytes]:
     """Yield the content of `pieces` in blocks of `length` bytes, the last one shorter."""
     reader = _Reader(pieces)
-    while True:
-        block = bytearray(length)
-        filled = reader.fill(memoryview(block), ())
-        if not filled:
-            return
-        yield bytes(filled)
+    try:
+        while block := reader.fill(memoryview(bytearray(length)), ()):
+            yield bytes(block)
+    finally:
+        reader.abandon()
 
 
 def _fan_out(
@@ -259,9 +284,11 @@ class _Reader:
         ):
             raise changed(self._piece.path)
 
-    def __del__(self) -> None:
+    def abandon(self) -> None:
+        """Close what is open, without a look at it: the end, or an error that is told already."""
         if self._file >= 0:
             os.close(self._file)
+            self._file = -1
 
 
 def open_file(piece: FileRange) -> tuple[int, os.stat_result]:

@@ -1,16 +1,36 @@
-"""An OCI image layout on disk: written under a lock, read by anybody at any time."""
+"""An OCI image layout on disk: written under a lock, read by anybody at any time.
 
-from collections.abc import Iterable, Sequence
+Source: OCI image-spec, image-layout.md. Nothing is visible before `index.json` is renamed into
+place, and what it no longer names goes only after that.
+"""
+
+import fcntl
+import itertools
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from modelpack.digest import Digest
-from modelpack.oci.content import Sink
+from modelpack import digest as digests
+from modelpack.digest import Digest, hex_of
+from modelpack.errors import InputError, ModelpackError, Unavailable
+from modelpack.oci import parallel, references
+from modelpack.oci.blobs import check_content, pieces_of
+from modelpack.oci.content import Sha256, Sink, pump
+from modelpack.oci.file_writing import unwritable, write_file
 from modelpack.oci.layer import Blob, Descriptor
-from modelpack.oci.manifest import Manifest
+from modelpack.oci.locking import exclusive_folder
+from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse
 from modelpack.oci.store import KnownDigests, Root
-from modelpack.oci.tar import Content
+from modelpack.oci.tar import Content, FileRange
 from modelpack.progress import SILENT, Advance, Progress
+
+_BLOB_NAME = re.compile(r"[0-9a-f]{64}")
+_OURS = frozenset({"blobs", "ingest"})
+"what a build that was killed before its first commit leaves"
 
 
 class Layout:
@@ -18,30 +38,271 @@ class Layout:
 
     def __init__(
         self, root: Path, *, known: KnownDigests | None = None, progress: Progress = SILENT
-    ) -> None: ...
+    ) -> None:
+        self.root = root
+        self._known = known
+        self._progress = progress
+        self._lock = -1
+        self._names = itertools.count()
+        self._made_root = False
 
-    def __enter__(self) -> Self: ...
+    @property
+    def _blobs(self) -> Path:
+        return self.root / "blobs" / "sha256"
 
-    def __exit__(self, *exception: object) -> None: ...
+    @property
+    def _ingest(self) -> Path:
+        return self.root / "ingest"
 
-    def has(self, descriptor: Descriptor) -> bool: ...
+    def __enter__(self) -> Self:
+        """Take the lock, waiting for another build, and clear what a killed one left."""
+        try:
+            self._made_root = not self.root.exists()
+            self._lock = exclusive_folder(self.root, progress=self._progress)
+            try:
+                self._check_ours()
+                self._blobs.mkdir(parents=True, exist_ok=True)
+                self._clear_ingest()
+                self._ingest.mkdir()
+            except BaseException:
+                self._unlock()
+                raise
+        except OSError as error:
+            raise unwritable(str(self.root), error) from error
+        return self
 
-    def write(self, blob: Blob, advance: Advance) -> bool: ...
+    def __exit__(self, *exception: object) -> None:
+        """Give the lock back; what was not committed is removed."""
+        try:
+            self._clear_ingest()
+            self._collect()
+            if self._made_root and not (self.root / "index.json").exists():
+                self._remove_empty()
+        finally:
+            self._unlock()
 
-    def write_all(self, blobs: Iterable[Blob], advance: Advance, *, threads: int = 4) -> None: ...
+    def _unlock(self) -> None:
+        os.close(self._lock)
+        self._lock = -1
+
+    def _check_ours(self) -> None:
+        """Refuse to write into a folder that holds something else than a layout."""
+        names = {entry.name for entry in os.scandir(self.root)}
+        if not ("oci-layout" in names or names <= _OURS):
+            raise InputError(
+                "the folder is not empty and not an OCI layout", at=str(self.root),
+                hint="name another folder with `--output`",
+            )
+        for folder in (self.root / "blobs", self._blobs, self._ingest):
+            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+                raise InputError("not a folder", at=str(folder))
+
+    def _clear_ingest(self) -> None:
+        if self._ingest.is_dir():
+            for entry in os.scandir(self._ingest):
+                os.unlink(entry.path)
+            self._ingest.rmdir()
+
+    def _remove_empty(self) -> None:
+        for folder in (self._blobs, self.root / "blobs", self.root):
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+    def path_of(self, digest: Digest) -> Path:
+        """Return where the blob with `digest` is, or would be."""
+        return self._blobs / hex_of(digest)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Tell whether exactly this content is here; an unknown file is hashed."""
+        path = str(self.path_of(descriptor.digest))
+        if not self._stands(descriptor):
+            return False
+        found = self._known.digest_at(path) if self._known else None
+        if found is None:
+            found = _digest_of(path, descriptor.size)
+            if found == descriptor.digest and self._known:
+                self._known.keep(path, found)
+        return found == descriptor.digest
+
+    def _stands(self, descriptor: Descriptor) -> bool:
+        try:
+            status = os.lstat(self.path_of(descriptor.digest))
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and status.st_size == descriptor.size
+
+    def write(self, blob: Blob, advance: Advance) -> bool:
+        """Keep `blob`; False when it was here already. `advance` gets the bytes either way.
+
+        Raises InputError naming the source when its bytes are not what the descriptor says,
+        Unavailable when nobody has them or the disk fails.
+        """
+        if self.has(blob.descriptor):
+            advance(blob.size)
+            return False
+        temporary, whole, size = self._receive(pieces_of(blob), advance, ())
+        try:
+            check_content(blob, hex_of(whole), size)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        self._keep(temporary, whole)
+        return True
+
+    def write_all(
+        self, blobs: Iterable[Blob], advance: Advance, *, threads: int = parallel.THREADS
+    ) -> None:
+        """Keep all `blobs`, several at once, the largest first; one error stops the others."""
+        distinct = {blob.digest: blob for blob in blobs}
+        ordered = sorted(distinct.values(), key=lambda blob: -blob.size)
+        parallel.each(self.write, ordered, advance, threads=threads)
 
     def ingest(
         self, pieces: Sequence[Content], advance: Advance, *, sinks: Sequence[Sink] = ()
-    ) -> tuple[Digest, int]: ...
+    ) -> tuple[Digest, int]:
+        """Keep content whose digest is not known yet; `sinks` take it in the same pass."""
+        temporary, whole, size = self._receive(pieces, advance, sinks)
+        self._keep(temporary, whole)
+        return whole, size
 
-    def read(self, what: Descriptor | Digest) -> bytes: ...
+    def _receive(
+        self, pieces: Sequence[Content], advance: Advance, sinks: Sequence[Sink]
+    ) -> tuple[str, Digest, int]:
+        self._check_locked()
+        temporary = str(self._ingest / f"{next(self._names):x}")
+        whole = Sha256()
+        size = write_file(temporary, pieces, [whole, *sinks], advance)
+        return temporary, whole.digest, size
 
-    def open_blob(self, what: Descriptor | Digest) -> BinaryIO: ...
+    def _keep(self, temporary: str, digest: Digest) -> None:
+        path = str(self.path_of(digest))
+        try:
+            os.rename(temporary, path)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        if self._known:
+            self._known.keep(path, digest)
 
-    def commit(self, roots: Sequence[Root]) -> None: ...
+    def _check_locked(self) -> None:
+        if self._lock < 0:
+            raise RuntimeError("writing a layout needs its lock: use `with`")
 
-    def manifests(self) -> tuple[Descriptor, ...]: ...
+    def read(self, what: Descriptor | Digest, *, limit: int = MANIFEST_LIMIT) -> bytes:
+        """Return a blob of up to `limit` bytes, its digest and size checked."""
+        with self.open_blob(what) as stream:
+            return references.read_checked(stream, what, limit=limit)
 
-    def resolve(self, name: str) -> Descriptor: ...
+    def open_blob(self, what: Descriptor | Digest) -> BinaryIO:
+        """Open a blob; whoever reads it checks its digest."""
+        digest = what.digest if isinstance(what, Descriptor) else what
+        path = self.path_of(digests.parse(digest))
+        stream = _open_regular(path)
+        if isinstance(what, Descriptor) and os.fstat(stream.fileno()).st_size != what.size:
+            stream.close()
+            raise InputError("the blob is damaged: it has another size", at=str(path))
+        return stream
 
-    def image(self, digest: Digest) -> Manifest: ...
+    def manifests(self) -> tuple[Descriptor, ...]:
+        """Return the entries of `index.json`."""
+        with _open_regular(self.root / "oci-layout") as stream:
+            marker = stream.read(MANIFEST_LIMIT + 1)
+        with _open_regular(self.root / "index.json") as stream:
+            return references.parse_index(marker, stream.read(MANIFEST_LIMIT + 1),
+                                          at=str(self.root))
+
+    def resolve(self, name: str) -> Descriptor:
+        """Return what a tag or digest names; an empty name means the only image there is."""
+        return references.resolve(self.manifests(), name, self.image, at=str(self.root))
+
+    def image(self, digest: Digest) -> Manifest:
+        """Return the manifest or index with `digest`, parsed."""
+        return parse(self.read(digest), at=digest)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep commits of others from removing, meanwhile, what `index.json` names now."""
+        try:
+            lock = os.open(self._blobs, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise InputError("not an OCI layout", at=str(self.root)) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(lock)
+
+    def commit(self, roots: Sequence[Root]) -> None:
+        """Make `roots` visible: their manifests, then `index.json` by rename, then clean up.
+
+        A tag moves to its new image; other tags stay. Raises InputError when a blob is missing.
+        """
+        self._check_locked()
+        for root in roots:
+            self.write(root.manifest, lambda _: None)
+        old = self.manifests() if (self.root / "index.json").exists() else ()
+        entries = references.merge(old, roots, self.image)
+        for root in roots:
+            self._check_closure(root.manifest.descriptor)
+        if not self._has_marker():
+            self._replace("oci-layout", references.MARKER)
+        self._replace("index.json", references.index_of(entries))
+        self._made_root = False
+        self._collect()
+
+    def _has_marker(self) -> bool:
+        path = self.root / "oci-layout"
+        return path.is_file() and path.read_bytes() == references.MARKER
+
+    def _replace(self, name: str, data: bytes) -> None:
+        temporary = str(self._ingest / f"{next(self._names):x}")
+        write_file(temporary, (data,), (), lambda _: None)
+        try:
+            os.rename(temporary, self.root / name)
+        except OSError as error:
+            raise unwritable(str(self.root / name), error) from error
+
+    def _check_closure(self, root: Descriptor) -> None:
+        for digest in sorted(references.closure([root], self.image)):
+            if not self.path_of(digest).is_file():
+                raise InputError("a blob of the image is missing in the layout", at=digest)
+
+    def _collect(self) -> None:
+        """Remove blobs that `index.json` does not reach, unless somebody is reading."""
+        try:
+            entries = self.manifests() if (self.root / "index.json").exists() else ()
+        except ModelpackError:
+            return
+        needed = {hex_of(digest) for digest in references.closure(entries, self.image)}
+        lock = os.open(self._blobs, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for entry in os.scandir(self._blobs):
+                if _BLOB_NAME.fullmatch(entry.name) and entry.name not in needed:
+                    os.unlink(entry.path)
+        except BlockingIOError:
+            return
+        finally:
+            os.close(lock)
+
+
+def _digest_of(path: str, size: int) -> Digest:
+    whole = Sha256()
+    pump((FileRange(path=path, size=size),), [whole], lambda _: None)
+    return whole.digest
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    """Open a regular file and nothing else, without following a link or blocking."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise InputError("the layout has no such file", at=str(path)) from error
+    except OSError as error:
+        raise Unavailable(f"cannot be read: {error.strerror}", at=str(path)) from error
+    stream = os.fdopen(file, "rb")
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        stream.close()
+        raise InputError("not a regular file", at=str(path))
+    return stream

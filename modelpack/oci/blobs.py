@@ -1,0 +1,50 @@
+"""What a Store does with a Blob's origin: take its pieces, and check that they are what it says."""
+
+from collections.abc import Sequence
+
+from modelpack.digest import hex_of
+from modelpack.errors import InputError, Unavailable
+from modelpack.oci.content import blocks
+from modelpack.oci.layer import Absent, Blob, StoredFile
+from modelpack.oci.manifest import MANIFEST_LIMIT
+from modelpack.oci.tar import Content, FileRange
+
+_SHOWN = 5
+"source files named in one message"
+
+
+def pieces_of(blob: Blob) -> tuple[Content, ...]:
+    """Return where the bytes of `blob` are, or raise Unavailable when nobody here has them."""
+    if isinstance(blob.origin, Absent):
+        raise Unavailable(
+            "the blob is known by digest only, and nobody here has it", at=blob.digest
+        )
+    if isinstance(blob.origin, StoredFile):
+        return (FileRange(path=blob.origin.path, size=blob.size),)
+    return blob.origin.pieces
+
+
+def content_of(blob: Blob) -> bytes:
+    """Return the bytes of a small blob (MANIFEST_LIMIT), checked."""
+    if blob.size > MANIFEST_LIMIT:
+        raise InputError(f"the blob is larger than {MANIFEST_LIMIT} bytes", at=blob.digest)
+    return b"".join(blocks(pieces_of(blob), MANIFEST_LIMIT))
+
+
+def check_content(blob: Blob, digits: str, size: int) -> None:
+    """Raise InputError, naming the sources, unless what was read is what `blob` says."""
+    if (digits, size) == (hex_of(blob.digest), blob.size):
+        return
+    paths = _paths(pieces_of(blob))
+    shown = ", ".join(paths[:_SHOWN])
+    if len(paths) > _SHOWN:
+        shown += f" and {len(paths) - _SHOWN} more"
+    raise InputError(
+        f"the content is not what was recorded: it should make {blob.digest}, "
+        f"and makes sha256:{digits}",
+        at=shown or blob.digest,
+    )
+
+
+def _paths(pieces: Sequence[Content]) -> list[str]:
+    return sorted({piece.path for piece in pieces if isinstance(piece, FileRange)})

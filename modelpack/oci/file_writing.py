@@ -1,0 +1,171 @@
+"""One new file from pieces: cloned where the file system can, else direct, else buffered writes.
+
+The sinks always see what the file holds: a clone is read back, a copy is hashed from the very
+buffers that are written.
+"""
+
+import errno
+import fcntl
+import os
+import struct
+import sys
+from collections.abc import Sequence
+
+from modelpack.errors import Unavailable
+from modelpack.oci.content import Sink, blocks, open_file, pump, total
+from modelpack.oci.tar import Content, FileRange, size_of
+from modelpack.progress import Advance
+
+_SECTOR = 4096
+"what offsets and lengths of clones and direct writes are multiples of, on every common disk"
+_WORTH_CLONING = 1 << 20
+_WORTH_DIRECT = 8 << 20
+"bytes; below, the page cache is as fast"
+_FICLONERANGE = 0x4020940D
+"linux/fs.h; `fcntl` names it from Python 3.14 on"
+_CANNOT_CLONE = frozenset({
+    errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM,
+    errno.EACCES, errno.EBADF, errno.ETXTBSY,
+})
+
+
+def write_file(
+    path: str, pieces: Sequence[Content], sinks: Sequence[Sink], advance: Advance,
+) -> int:
+    """Create `path` from `pieces`, let `sinks` take its content, and return its size.
+
+    Raises InputError when a source changes, Unavailable when reading or writing fails; then
+    nothing is left at `path`.
+    """
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        return fill_file(file, path, pieces, sinks, advance)
+    except BaseException:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(file)
+
+
+def fill_file(
+    file: int, path: str, pieces: Sequence[Content], sinks: Sequence[Sink], advance: Advance
+) -> int:
+    """Make `pieces` the whole content of the open `file` at `path`: see `write_file`."""
+    size = total(pieces)
+    try:
+        os.ftruncate(file, 0)
+        if _clone_all(file, pieces):
+            pump((FileRange(path=path, size=size),), sinks, advance)
+        else:
+            pump(pieces, [*sinks, _Writer(file, size)], advance)
+            os.ftruncate(file, size)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return size
+
+
+def unwritable(path: str, error: OSError) -> Unavailable:
+    """Return the error for a file that cannot be written."""
+    hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return Unavailable(f"cannot be written: {error.strerror}", at=path, hint=hint)
+
+
+class _Writer:
+    """A Sink that writes blocks past the page cache where the file system allows it."""
+
+    def __init__(self, file: int, size: int) -> None:
+        self._file = file
+        self._direct = size >= _WORTH_DIRECT and self._set_direct(on=True)
+
+    def take(self, block: memoryview, position: int) -> None:
+        """Write `block`; the last one is filled up to a sector and cut off by the caller."""
+        if self._direct and len(block) % _SECTOR:
+            length = len(block)
+            block = memoryview(block.obj)[: length + -length % _SECTOR]
+            block[length:] = bytes(-length % _SECTOR)
+        while block:
+            try:
+                count = os.pwrite(self._file, block, position)
+            except OSError as error:
+                if error.errno != errno.EINVAL or not self._direct:
+                    raise
+                self._direct = self._set_direct(on=False)
+                continue
+            block, position = block[count:], position + count
+
+    def _set_direct(self, *, on: bool) -> bool:
+        """Switch direct writing on or off; return whether it is on."""
+        direct: int = getattr(os, "O_DIRECT", 0)
+        try:
+            flags = fcntl.fcntl(self._file, fcntl.F_GETFL)
+            fcntl.fcntl(self._file, fcntl.F_SETFL, flags | direct if on else flags & ~direct)
+        except OSError:
+            return False
+        return on and bool(direct)
+
+
+def _clone_all(file: int, pieces: Sequence[Content]) -> bool:
+    """Make `file` from `pieces`, sharing the disk blocks of the large ones; False: impossible."""
+    if sys.platform != "linux" or not _has_clonable(pieces):
+        return False
+    position = 0
+    cloned = False
+    for piece in pieces:
+        rest: Content = piece
+        if isinstance(piece, FileRange) and _clonable(piece, position):
+            whole = piece.size // _SECTOR * _SECTOR
+            if not _clone(file, piece, whole, position):
+                if not cloned:
+                    os.ftruncate(file, 0)
+                    return False
+                whole = 0
+            else:
+                cloned = True
+            rest = FileRange(
+                path=piece.path, offset=piece.offset + whole, size=piece.size - whole
+            )
+            position += whole
+        for block in blocks((rest,), _WORTH_CLONING):
+            _write(file, block, position)
+            position += len(block)
+    return True
+
+
+def _has_clonable(pieces: Sequence[Content]) -> bool:
+    position = 0
+    for piece in pieces:
+        if isinstance(piece, FileRange) and _clonable(piece, position):
+            return True
+        position += size_of(piece)
+    return False
+
+
+def _clonable(piece: FileRange, position: int) -> bool:
+    aligned = position % _SECTOR == 0 and piece.offset % _SECTOR == 0
+    return aligned and piece.size >= _WORTH_CLONING
+
+
+def _clone(file: int, piece: FileRange, length: int, position: int) -> bool:
+    """Share `length` bytes of `piece` with `file` at `position` (ioctl_ficlonerange(2))."""
+    source, _ = open_file(piece)
+    try:
+        fcntl.ioctl(
+            file, _FICLONERANGE, struct.pack("qQQQ", source, piece.offset, length, position)
+        )
+    except OSError as error:
+        if error.errno not in _CANNOT_CLONE:
+            raise
+        return False
+    finally:
+        os.close(source)
+    return True
+
+
+def _write(file: int, data: bytes, position: int) -> None:
+    view = memoryview(data)
+    while view:
+        count = os.pwrite(file, view, position)
+        view, position = view[count:], position + count
