@@ -152,6 +152,8 @@ class WeightsLock:
     digest: Digest
     "over path, size and sha256 of every file"
     files: tuple[WeightFile, ...]
+    bundle: Digest | None
+    "digest of the uncompressed layer that holds all small files; None where there are none"
     unsafe: tuple[str, ...] = ()
     "named exceptions that were used: `rule path`"
 
@@ -179,12 +181,15 @@ class RuntimeLock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprints:
-    """One digest per part, over the keys of the Spec that select it."""
+    """What each part was selected by: `key=first 16 digits of the value's sha256`, sorted.
 
-    base: Digest
-    dependencies: Digest
-    weights: Digest
-    runtime: Digest
+    Kept by key and not as one digest a part, so that a stale lock can say what moved.
+    """
+
+    base: tuple[str, ...]
+    dependencies: tuple[str, ...]
+    weights: tuple[str, ...]
+    runtime: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,12 @@ def _guarded(
         "exclude": list(exclude),
         "digest": weights.digest,
         "files": [
-            {"path": f.path, "size": f.size, "sha256": f.sha256, "chunks": list(f.chunks)}
+            {
+                "path": f.path,
+                "size": f.size,
+                "sha256": f.sha256,
+                "chunks": list(f.chunks) if f.size else [],
+            }
             for f in weights.files
         ],
     }

@@ -151,6 +151,7 @@ def weights_steps(weights: WeightsLock) -> tuple[Step, ...]:
             Step(
                 kind="weights",
                 name=f"{len(small)} small files",
+                known=weights.bundle,
                 inputs={"destination": weights.destination, "files": [_file(f) for f in small]},
             )
         )

@@ -63,11 +63,10 @@ def _license_complaint(text: str) -> str:
 
 
 def _check_weights(weights: Weights, at: str, spec: Spec, problems: Problems) -> None:
-    unclear = problems.known(f"{at}.path") or problems.known(f"{at}.source")
-    if not unclear and bool(weights.path) == bool(weights.source):
+    if bool(weights.path) == bool(weights.source) and not problems.known(f"{at}.source"):
         problems.add(
-            at,
-            "has both `path` and `source`" if weights.path else "has neither `path` nor `source`",
+            f"{at}.path",
+            "stands beside `source`" if weights.path else "is missing, and so is `source`",
             hint='give one of them, such as `path = "weights"`',
             rule="weights.origin",
         )

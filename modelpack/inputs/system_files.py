@@ -19,6 +19,7 @@ _FOLDERS = (
     "opt",
     "proc",
     "run",
+    "run/lock",
     "srv",
     "sys",
     "usr",
@@ -55,6 +56,10 @@ def add(tree: Tree, *, platform: Platform, user: int) -> None:
         tree.put(directory(path, mode=0o1777))
     # Group 0 may write, so that any user of this group has a home (OpenShift's convention).
     tree.add(directory(HOME, mode=0o775, uid=user), owner=owner)
+    for path in ("var/run", "var/lock"):
+        # Debian ships them as folders that a maintainer script makes links.
+        if not any(other.startswith(f"{path}/") for other in tree):
+            tree.discard(path)
     for path, target in _links(tree, platform):
         if path not in tree:
             tree.add(symlink(path, target), owner=owner)

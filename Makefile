@@ -1,0 +1,44 @@
+# modelpack: `make demo` packs a real model, `make test` runs the tests; neither needs Docker or root.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: dev demo lint test golden bench fuzz clean
+
+dev: $(VENV)/.dev
+
+# Everything is pinned by hash; --no-deps keeps the project itself from asking for more.
+$(VENV)/.run: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/.run
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/minilm/demo.sh
+
+lint: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: dev
+	$(BIN)/python -m pytest -q
+
+# Rewrite the golden files after a change of bytes that was meant; the review shows the difference.
+golden: dev
+	$(BIN)/python -m pytest -q tests/golden --rewrite-golden -p no:randomly
+
+bench: dev
+	$(BIN)/python bench/pack.py
+
+fuzz: dev
+	sh tests/fuzz/run.sh
+
+clean:
+	rm -rf $(VENV) dist examples/*/dist examples/minilm/weights examples/minilm/.download

@@ -1,0 +1,132 @@
+"""Plan to Image: layers in order, each taken from where it is already or made once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from modelpack.digest import Digest
+from modelpack.inputs import runtime_files
+from modelpack.inputs import weights as weight_inputs
+from modelpack.inputs.code import ReadCode
+from modelpack.inputs.file_digests import FileDigests
+from modelpack.lock import Lock, WeightFile, WeightsLock
+from modelpack.metadata import GUARD, PLACE, PROBE, documents
+from modelpack.oci.image import Image
+from modelpack.oci.layer import TAR, Layer, blob_of
+from modelpack.oci.layer_cache import LayerCache
+from modelpack.oci.tar import pieces
+from modelpack.oci.tree import Tree
+from modelpack.plan import Plan, Step, is_own_layer
+from modelpack.source import Source
+from modelpack.spec import Spec
+
+
+class Builder(Protocol):
+    """Makes the layers for which something must be unpacked or run."""
+
+    name: str
+
+    def layer(self, step: Step) -> Layer:
+        """Return the finished layer of a base or dependencies `step`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A layer and the step that it carries out."""
+
+    step: Step
+    layer: Layer
+    reused: bool
+    "made by an earlier build"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What the layers are made from, read at the doors."""
+
+    spec: Spec
+    lock: Lock
+    source: Source
+    code: ReadCode
+    weights: Mapping[str, Mapping[str, Path]]
+    "by name of the weights: source of each file by its path; a file may be missing here"
+    digests: FileDigests
+    threads: int
+
+
+def image(plan: Plan, inputs: Inputs, *, builder: Builder, layers: LayerCache) -> tuple[
+    Image, tuple[Made, ...]
+]:  # fmt: skip
+    """Return the image of `plan` and how each of its layers came to be."""
+    made = tuple(_make(step, inputs, builder, layers) for step in plan.steps)
+    return (
+        Image(
+            platform=plan.platform,
+            layers=tuple(item.layer for item in made),
+            config=plan.config,
+            created=plan.created,
+        ),
+        made,
+    )
+
+
+def _make(step: Step, inputs: Inputs, builder: Builder, layers: LayerCache) -> Made:
+    match step.kind:
+        case "weights":
+            return Made(step=step, layer=_weights_layer(step, inputs), reused=False)
+        case "meta":
+            return Made(step=step, layer=_meta_layer(inputs), reused=False)
+        case "base" | "dependencies" | "code":
+            known = layers.find(step.digest)
+            if known is not None:
+                return Made(step=step, layer=known, reused=True)
+            layer = _code_layer(step, inputs, layers) if step.kind == "code" else (
+                builder.layer(step)
+            )  # fmt: skip
+            return Made(step=step, layer=layer, reused=False)
+
+
+def _weights_layer(step: Step, inputs: Inputs) -> Layer:
+    wanted = [path for path, _, _ in step.inputs["files"]]
+    weights = next(
+        item for item in inputs.lock.weights if item.destination == step.inputs["destination"]
+    )
+    files = {file.path: file for file in weights.files}
+    sources = inputs.weights[weights.name]
+    if step.known is not None:
+        return weight_inputs.layer_of(
+            weights.destination, files[wanted[0]], sources.get(wanted[0])
+        )
+    return weight_inputs.bundle_layer(
+        weights.destination, [files[path] for path in wanted], sources, digests=inputs.digests
+    )
+
+
+def own_layers(lock: Lock) -> Mapping[Digest, tuple[WeightsLock, WeightFile]]:
+    """Return the weight files that are layers of their own, by the digest of the layer."""
+    return {
+        file.layer: (weights, file)
+        for weights in lock.weights
+        for file in weights.files
+        if file.layer is not None and is_own_layer(file)
+    }
+
+
+def _code_layer(step: Step, inputs: Inputs, layers: LayerCache) -> Layer:
+    tree = inputs.code.tree(inputs.spec.code.workdir)
+    return layers.make(
+        step.digest, tree.entries(), inputs.lock.compressor, created_by="modelpack code",
+        threads=inputs.threads,
+    )  # fmt: skip
+
+
+def _meta_layer(inputs: Inputs) -> Layer:
+    tree = Tree()
+    for name, data in documents(inputs.spec, inputs.lock, inputs.source).items():
+        tree.file(f"{PLACE.strip('/')}/{name}", data)
+    tree.file(GUARD.strip("/"), runtime_files.guard())
+    tree.file(PROBE.strip("/"), runtime_files.probe())
+    data = b"".join(piece for piece in pieces(tree.entries()) if isinstance(piece, bytes))
+    blob = blob_of(data, TAR)
+    return Layer(blob=blob, diff_id=blob.digest, created_by="modelpack meta")

@@ -1,0 +1,167 @@
+"""Base and dependency layers from `.deb`s and wheels: no daemon, no root, no maintainer script.
+
+The only program that runs is the base's own interpreter, to compile bytecode.
+"""
+
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from modelpack.errors import InputError, Unavailable
+from modelpack.inputs import bytecode, debian_base, package_index, wheels
+from modelpack.inputs.base_interpreter import BaseInterpreter
+from modelpack.inputs.machine import Machine
+from modelpack.lock import AssembledBase, Compressor, PlatformLock
+from modelpack.oci.layer import Layer
+from modelpack.oci.layer_cache import LayerCache
+from modelpack.oci.tar import Content, Entry
+from modelpack.oci.tree import Tree
+from modelpack.plan import VENV, Step
+
+
+class Embedded:
+    """Makes the layers that Steps describe, within `with`, which owns the scratch folder."""
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        platform: PlatformLock,
+        *,
+        user: int,
+        compressor: Compressor,
+        machine: Machine,
+        layers: LayerCache,
+    ) -> None:
+        self._platform = platform
+        self._user = user
+        self._compressor = compressor
+        self._machine = machine
+        self._layers = layers
+        self._scratch: Path | None = None
+        self._base: Tree | None = None
+        self._runner: BaseInterpreter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
+
+    def layer(self, step: Step) -> Layer:
+        """Return the finished layer of a base or dependencies `step`."""
+        entries = (
+            self._base_entries() if step.kind == "base" else self._dependency_entries()
+        )  # fmt: skip
+        self._machine.progress.say(f"writing the {step.kind} layer")
+        return self._layers.make(
+            step.digest,
+            entries,
+            self._compressor,
+            created_by=f"modelpack {step.kind}",
+            threads=self._machine.threads,
+        )
+
+    def _base_entries(self) -> tuple[Entry, ...]:
+        tree = self._base_tree()
+        if self._platform.bytecode != "none":
+            library = f"usr/lib/python{self._platform.interpreter.minor}"
+            groups: dict[str, list[str]] = defaultdict(list)
+            for path in tree:
+                if path.startswith(library + "/") and _is_module(tree[path]):
+                    groups[path.removeprefix(library + "/").partition("/")[0]].append(path)
+            # Loose modules go in one group: a process for each would cost more than it gives.
+            loose = [name for name in groups if name.endswith(".py")]
+            together = {"library": [path for name in loose for path in groups.pop(name)]}
+            self._compile(tree, {**groups, **together})
+        return tree.entries()
+
+    def _dependency_entries(self) -> tuple[Entry, ...]:
+        machine, platform = self._machine, self._platform
+        paths = package_index.fetch(
+            platform.wheels, downloads=machine.downloads, indexes=machine.indexes,
+            environment=machine.environment, offline=machine.offline, progress=machine.progress,
+        )  # fmt: skip
+        machine.progress.say(f"installing {len(platform.wheels)} wheels")
+        tree = wheels.tree(
+            platform.wheels, paths, interpreter=platform.interpreter,
+            scratch=self._scratch_folder("wheels"), venv=VENV.strip("/"),
+        )  # fmt: skip
+        if platform.bytecode != "none":
+            groups: dict[str, list[str]] = defaultdict(list)
+            for path in tree:
+                if "/site-packages/" in path and _is_module(tree[path]):
+                    groups[tree.owner(path)].append(path)
+            self._compile(tree, groups)
+        return tree.entries()
+
+    def _compile(self, tree: Tree, groups: Mapping[str, list[str]]) -> None:
+        self._machine.progress.say("compiling bytecode with the base's own interpreter")
+        runner = self._interpreter()
+        compiled: Mapping[str, Content] = bytecode.compile(
+            tree,
+            sources=[(label, tuple(groups[label])) for label in sorted(groups)],
+            base_root=runner.root,
+            interpreter=self._platform.interpreter,
+            platform=self._platform.platform,
+            scratch=self._scratch_folder("bytecode"),
+            progress=self._machine.progress,
+        )
+        for path, content in compiled.items():
+            tree.file(path, content, owner="bytecode")
+
+    def _interpreter(self) -> BaseInterpreter:
+        if self._runner is None:
+            self._runner = BaseInterpreter.extract(
+                self._base_tree(), self._scratch_folder("base") / "root",
+                interpreter=self._platform.interpreter, platform=self._platform.platform,
+            )  # fmt: skip
+        if not self._runner.runnable:
+            raise Unavailable(
+                f"bytecode for {self._platform.platform} cannot be compiled on this machine",
+                at="runtime.bytecode",
+                hint='build on that platform, or set `bytecode = "none"` and run `modelpack lock`',
+            )
+        return self._runner
+
+    def _base_tree(self) -> Tree:
+        if self._base is None:
+            base = self._platform.base
+            if not isinstance(base, AssembledBase):
+                raise InputError(
+                    "the embedded builder of this version makes Debian bases only",
+                    at="runtime.base", hint='set `base = "debian:13"`',
+                )  # fmt: skip
+            machine = self._machine
+            debs = debian_base.fetch(
+                base, mirrors=machine.mirrors, downloads=machine.downloads,
+                environment=machine.environment, offline=machine.offline,
+                progress=machine.progress,
+            )  # fmt: skip
+            machine.progress.say(f"unpacking {len(debs)} Debian packages")
+            self._base = debian_base.tree(
+                base, debs, platform=self._platform.platform, user=self._user
+            )
+        return self._base
+
+    def _scratch_folder(self, name: str) -> Path:
+        if self._scratch is None:
+            parent = self._machine.cache / "scratch"
+            parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._scratch = Path(tempfile.mkdtemp(dir=parent))
+        return Path(tempfile.mkdtemp(dir=self._scratch, prefix=f"{name}-"))
+
+
+def _is_module(entry: Entry) -> bool:
+    return entry.kind == "file" and entry.path.endswith(".py")

@@ -1,0 +1,169 @@
+"""`modelpack build`: the image."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modelpack.cli.output import Output, with_output
+from modelpack.cli.place import as_document, open_machine, open_project, project_options, warn
+
+if TYPE_CHECKING:
+    from modelpack import pipeline
+    from modelpack.assemble import Made
+    from modelpack.project import Project
+
+
+@click.command("build")
+@project_options
+@click.option("--locked", is_flag=True, help="Fail when there is no lock instead of making one.")
+@click.option("--offline", is_flag=True, help="Use nothing but what is on this machine.")
+@click.option(
+    "--builder", default="embedded", show_default=True, metavar="NAME",
+    help="What makes base and dependency layers.",
+)  # fmt: skip
+@click.option(
+    "--output", "targets", multiple=True, metavar="IMAGE",
+    help="Where the image goes: oci:FOLDER, oci-archive:FILE, docker-archive:FILE (repeatable; "
+    "default: the layout DIR/dist/image).",
+)  # fmt: skip
+@click.option("--tag", "names", multiple=True, metavar="REF", help="Name the image (repeatable).")
+@click.option("--revision", metavar="REV", help="The commit to record; `none` records none.")
+@click.option("--no-cache", is_flag=True, help="Make every layer anew.")
+@click.option(
+    "--metadata-file", type=click.Path(path_type=Path), metavar="FILE",
+    help="Also write what --json prints to FILE.",
+)  # fmt: skip
+@with_output
+def command(
+    *,
+    output: Output,
+    folder: Path | None,
+    file: Path | None,
+    locked: bool,
+    offline: bool,
+    builder: str,
+    targets: tuple[str, ...],
+    names: tuple[str, ...],
+    revision: str | None,
+    no_cache: bool,
+    metadata_file: Path | None,
+) -> None:
+    """Build the image of DIR and print its digest.
+
+    Makes a missing lock, and never changes one that exists. Needs neither Docker nor root.
+    """
+    from modelpack import outputs, pipeline, project  # noqa: PLC0415
+    from modelpack.canonical_json import pretty  # noqa: PLC0415
+    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.image_names import image_names  # noqa: PLC0415
+
+    if builder != "embedded":
+        raise click.UsageError(f"no builder `{builder}` — this version has `embedded`")
+    this = open_project(folder, file)
+    machine = open_machine(output, offline=offline)
+    tags, full = image_names(this.spec, names)
+    parsed = [
+        outputs.parse(text, tags=tags, names=full)
+        for text in targets or [f"oci:{this.layout}"]
+    ]  # fmt: skip
+    built = pipeline.build(
+        this,
+        machine=machine,
+        outputs=parsed,
+        options=pipeline.Options(
+            revision=revision, epoch=environment.source_date_epoch(), locked=locked,
+            use_cache=not no_cache,
+        ),
+    )  # fmt: skip
+    warn(output, built.findings)
+    document = describe(this, built, [str(item.target) for item in parsed])
+    project.write(this.output / "build.json", pretty({"schema": 1, **document}))
+    if metadata_file is not None:
+        project.write(metadata_file, pretty({"schema": 1, **document}))
+    if not output.quiet and not output.as_json:
+        click.echo(summary(this, built, document), err=True)
+    output.result(text=built.digest, document=document)
+
+
+def describe(this: "Project", built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
+    """Return the build record: what `--json` prints and `dist/build.json` holds."""
+    from modelpack import lock_encoding  # noqa: PLC0415
+    from modelpack.metadata import weights_digest  # noqa: PLC0415
+
+    _, _, made = built.images[0]
+    return {
+        "digest": built.digest,
+        "images": [
+            {"role": "serve", "platform": str(plan.platform), "digest": image.digest,
+             "config": image.config_blob.digest}
+            for plan, image, _ in built.images
+        ],
+        "layout": next((t.removeprefix("oci:") for t in targets if t.startswith("oci:")), None),
+        "outputs": targets,
+        "plan": built.images[0][0].digest,
+        "lock": lock_encoding.digest(built.lock),
+        "weights": weights_digest(built.lock),
+        "revision": built.source.source.revision,
+        "dirty": built.source.source.dirty,
+        "layers": [_layer(item, built) for item in made],
+        "findings": as_document(built.findings),
+    }  # fmt: skip
+
+
+def _layer(item: "Made", built: "pipeline.Built") -> dict[str, Any]:
+    layer = item.layer
+    return {
+        "step": item.step.kind,
+        "name": item.step.name,
+        "digest": layer.blob.digest,
+        "diff_id": layer.diff_id,
+        "size": layer.blob.size,
+        "media_type": layer.blob.descriptor.media_type,
+        "paths": _paths(item),
+        "reused": item.reused,
+        "proof": _proof(item, built),
+    }
+
+
+def _paths(item: "Made") -> list[str]:
+    """Return where in the image the layer's files are: each weight file, else the folder."""
+    match item.step.kind:
+        case "weights":
+            place = item.step.inputs["destination"]
+            return [f"{place}/{path}" for path, _, _ in item.step.inputs["files"]]
+        case "code":
+            return [item.step.inputs["workdir"]]
+        case "dependencies":
+            return [item.step.inputs["venv"]]
+        case "meta":
+            return [item.step.name]
+        case _:
+            return ["/"]
+
+
+def _proof(item: "Made", built: "pipeline.Built") -> str:
+    """Return who vouches for the layer's content: this machine, or only the lock."""
+    if item.step.kind != "weights":
+        return "hashed"
+    names = {weights.destination: weights.name for weights in built.lock.weights}
+    name = names[item.step.inputs["destination"]]
+    proofs = {built.at_hand.proofs[name, path] for path, _, _ in item.step.inputs["files"]}
+    return "lock" if "lock" in proofs else "hashed"
+
+
+def summary(this: "Project", built: "pipeline.Built", document: dict[str, Any]) -> str:
+    """Return the layer table and what to do next, for people."""
+    from modelpack.cli import render  # noqa: PLC0415
+
+    rows = [
+        [layer["step"], layer["name"], render.size(layer["size"]), layer["digest"][7:19],
+         "reused" if layer["reused"] else ""]
+        for layer in document["layers"]
+    ]  # fmt: skip
+    table = render.table(rows, head=["layer", "content", "size", "digest", ""], right=[2])
+    lock = f"wrote {this.lock_path.name}\n" if built.new_lock else ""
+    size = render.size(sum(layer["size"] for layer in document["layers"]))
+    return f"{table}\n{lock}{this.spec.model.name} {this.spec.model.version}: {size} in " + (
+        ", ".join(document["outputs"])
+    )

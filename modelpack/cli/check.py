@@ -1,0 +1,30 @@
+"""`modelpack check`: every gate that needs no build."""
+
+from pathlib import Path
+
+import click
+
+from modelpack.cli.output import Output, with_output
+from modelpack.cli.place import as_document, open_machine, open_project, project_options
+
+
+@click.command("check")
+@project_options
+@with_output
+def command(*, output: Output, folder: Path | None, file: Path | None) -> None:
+    """Run every gate that needs no build: spec, lock, weights, code, secrets.
+
+    All findings at once; exit status 1 when one of them is an error.
+    """
+    from modelpack import pipeline  # noqa: PLC0415
+    from modelpack.cli import render  # noqa: PLC0415
+    from modelpack.errors import Refused  # noqa: PLC0415
+
+    this = open_project(folder, file)
+    findings = pipeline.check(this, machine=open_machine(output))
+    if any(finding.severity == "error" for finding in findings):
+        raise Refused(*findings)
+    output.result(
+        text="\n".join(render.finding(f) for f in findings) or "nothing found",
+        document={"findings": as_document(findings)},
+    )

@@ -1,0 +1,80 @@
+"""`modelpack lock`: write or judge `modelpack.lock`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modelpack.cli.output import Output, with_output
+from modelpack.cli.place import as_document, open_machine, open_project, project_options, warn
+
+if TYPE_CHECKING:
+    from modelpack.lock import Part
+    from modelpack.project import Project
+
+_PARTS: dict[str, "Part"] = {
+    "base": "base", "deps": "dependencies", "weights": "weights", "runtime": "runtime",
+}  # fmt: skip
+
+
+@click.command("lock")
+@project_options
+@click.option("--check", is_flag=True, help="Only tell whether the lock is stale, and why.")
+@click.option(
+    "--upgrade", "upgrades", multiple=True, type=click.Choice([*_PARTS, "all"]),
+    help="Renew this part from what is newest now (repeatable).",
+)  # fmt: skip
+@click.option(
+    "--upgrade-package", "packages", multiple=True, metavar="NAME",
+    help="Let this requirement move (repeatable; needs dependencies.source).",
+)  # fmt: skip
+@with_output
+def command(
+    *,
+    output: Output,
+    folder: Path | None,
+    file: Path | None,
+    check: bool,
+    upgrades: tuple[str, ...],
+    packages: tuple[str, ...],
+) -> None:
+    """Write modelpack.lock: every outside input by digest.
+
+    An existing lock keeps all parts that are neither stale nor named by --upgrade. Prints what
+    moved.
+    """
+    this = open_project(folder, file)
+    if check:
+        _judge(this, output)
+        return
+    from modelpack import pipeline  # noqa: PLC0415
+    from modelpack.lock_comparison import differences  # noqa: PLC0415
+    from modelpack.resolve_dependencies import Upgrade  # noqa: PLC0415
+
+    renew = frozenset(_PARTS.values() if "all" in upgrades else (_PARTS[u] for u in upgrades))
+    upgrade = None
+    if packages:
+        if not this.spec.dependencies.source:
+            raise click.UsageError("`--upgrade-package` needs `dependencies.source`")
+        renew = renew | {"dependencies"}
+        upgrade = Upgrade(packages=packages)
+    if "dependencies" in renew and not packages and this.spec.dependencies.source:
+        upgrade = Upgrade(everything=True)
+    machine = open_machine(output)
+    resolution = pipeline.make_lock(this, machine=machine, renew=renew, upgrade=upgrade)
+    warn(output, resolution.findings)
+    moved = differences(this.lock, resolution.lock)
+    output.result(
+        text="\n".join(moved) if moved else "nothing moved",
+        document={
+            "lock": str(this.lock_path), "moved": list(moved),
+            "findings": as_document(resolution.findings),
+        },
+    )  # fmt: skip
+
+
+def _judge(this: "Project", output: Output) -> None:
+    from modelpack import pipeline  # noqa: PLC0415
+
+    pipeline.require_fresh(this)
+    output.result(text="the lock is fresh", document={"fresh": True})

@@ -1,0 +1,48 @@
+"""`modelpack plan`: what would be built, and what would be built again and why."""
+
+from pathlib import Path
+
+import click
+
+from modelpack.cli.output import Output, with_output
+from modelpack.cli.place import open_machine, open_project, project_options
+
+
+@click.command("plan")
+@project_options
+@click.option("--revision", metavar="REV", help="The commit to record; `none` records none.")
+@with_output
+def command(*, output: Output, folder: Path | None, file: Path | None, revision: str | None) -> None:
+    """Show the layers that `modelpack build` would make, and why one would be made again.
+
+    Reads the lock and the code, never the weights, and writes nothing.
+    """
+    from modelpack import pipeline  # noqa: PLC0415
+    from modelpack.cli import environment, render  # noqa: PLC0415
+    from modelpack.planning import explain  # noqa: PLC0415
+
+    this = open_project(folder, file)
+    machine = open_machine(output)
+    lock = pipeline.require_fresh(this)
+    options = pipeline.Options(revision=revision, epoch=environment.source_date_epoch())
+    read = pipeline.read_code(this, machine=machine, epoch=lock.epoch, options=options)
+    documents, texts = [], []
+    for _, planned in pipeline.make_plans(this, lock, read):
+        steps = explain(planned, this.layout, machine)
+        rows = [[s.step.kind, s.step.name, s.step.digest[7:19], s.state, s.why] for s in steps]
+        texts.append(
+            f"{planned.platform}  plan {planned.digest}\n"
+            + render.table(rows, head=["step", "content", "key", "state", "why"])
+        )
+        documents.append(
+            {
+                "platform": str(planned.platform), "digest": planned.digest,
+                "steps": [
+                    {"kind": s.step.kind, "name": s.step.name, "digest": s.step.digest,
+                     "state": s.state, "why": s.why}
+                    for s in steps
+                ],
+                "config": planned.config,
+            }
+        )  # fmt: skip
+    output.result(text="\n\n".join(texts), document={"plans": documents})

@@ -1,0 +1,137 @@
+"""Why no wheel was found for a locked requirement: what the index has instead."""
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+
+from modelpack.errors import Finding
+from modelpack.inputs import pip_command
+from modelpack.inputs.python_target import Target
+from modelpack.inputs.quoting import quoted
+from modelpack.inputs.requirements import Requirement
+
+_LINK = re.compile(r"/([^/\s#]+)(?:#sha256=([0-9a-f]{64}))?(?: \(from |\s|$)")
+_SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """A file of the wanted version on an index."""
+
+    filename: str
+    sha256: str
+    wheel: bool
+    fits: bool
+
+
+def missing(
+    one: Requirement,
+    *,
+    target: Target,
+    urls: Sequence[str | None],
+    environment: Mapping[str, str],
+    at: str,
+) -> Finding:
+    """Return why `one` cannot be had, by what pip's log says about every link that it saw."""
+    offers: dict[str, _Offer] = {}
+    for url in urls:
+        with tempfile.TemporaryDirectory(prefix="modelpack-") as folder:
+            place = Path(folder)
+            line = f"{one.name}=={one.version}"
+            pip_command.write_requirements(place / "requirements.txt", [line], [url])
+            answer = pip_command.run(
+                "install",
+                [
+                    "--dry-run", "--ignore-installed", "--quiet", "--log=log",
+                    *pip_command.target_options(target), "--requirement=requirements.txt",
+                ],
+                environment=environment, cwd=place,
+            )  # fmt: skip
+            if answer.trouble:
+                raise answer.unavailable()
+            with (place / "log").open(encoding="utf-8", errors="replace") as log:
+                text = pip_command.Answer(succeeded=answer.succeeded, text=log.read())
+        if not text.succeeded and text.trouble:
+            raise text.unavailable()
+        offers.update({offer.filename: offer for offer in _offers(text.text, one, target)})
+    return _finding(one, list(offers.values()), target=target, at=at)
+
+
+def _offers(log: str, one: Requirement, target: Target) -> list[_Offer]:
+    found = []
+    for filename, sha256 in dict.fromkeys(_LINK.findall(log)):
+        offer = _offer(unquote(filename), sha256, one, target)
+        if offer:
+            found.append(offer)
+    return found
+
+
+def _offer(filename: str, sha256: str, one: Requirement, target: Target) -> _Offer | None:
+    """Return what `filename` offers for `one`; None when it is for something else."""
+    try:
+        if filename.endswith(".whl"):
+            name, version, _, tags = parse_wheel_filename(filename)
+            fits = not tags.isdisjoint(target.tags)
+        else:
+            name, version = parse_sdist_filename(filename)
+            fits = False
+    except (InvalidSdistFilename, InvalidWheelFilename):
+        return None
+    if (name, str(version)) != (one.name, one.version):
+        return None
+    return _Offer(filename=filename, sha256=sha256, wheel=filename.endswith(".whl"), fits=fits)
+
+
+def _finding(one: Requirement, offers: list[_Offer], *, target: Target, at: str) -> Finding:
+    label = f"`{one.name}` {one.version}"
+    wheels = [offer for offer in offers if offer.wheel]
+    fitting = [offer for offer in wheels if offer.fits]
+    if not offers:
+        return Finding(
+            message=f"{label} is on no index", at=at, rule="dependencies.unavailable",
+            hint="correct the version, or name the index that has it in `dependencies.indexes`",
+        )  # fmt: skip
+    if not wheels:
+        return Finding(
+            message=f"{label} has no wheel, only {_list(offers)}, and source distributions are "
+            "not built",
+            at=at, rule="dependencies.source",
+            hint="choose a version with wheels, or build the wheel and put it on an index",
+        )  # fmt: skip
+    if not fitting:
+        return Finding(
+            message=f"{label} has no wheel for {target}, only {_list(wheels)}",
+            at=at, rule="dependencies.incompatible",
+            hint="choose a version with a wheel for it, or another `runtime.base`",
+        )  # fmt: skip
+    if any(offer.sha256 in one.hashes for offer in fitting):
+        return Finding(
+            message=f"{label} has a locked wheel that fits, but demands another Python than "
+            f"{target.interpreter.version} or was withdrawn: {_list(fitting)}",
+            at=at, rule="dependencies.python", hint="choose another version and lock again",
+        )  # fmt: skip
+    return Finding(
+        message=f"no wheel of {label} for {target} has a locked hash; the index has "
+        f"{_list(fitting, digests=True)}",
+        at=at, rule="dependencies.unhashed",
+        hint=f"compile the lockfile anew, for {target}",
+    )  # fmt: skip
+
+
+def _list(offers: list[_Offer], *, digests: bool = False) -> str:
+    shown = [
+        quoted(offer.filename, 120) + (f" (sha256 `{offer.sha256}`)" if digests else "")
+        for offer in sorted(offers, key=lambda offer: offer.filename)
+    ]
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more

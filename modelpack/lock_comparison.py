@@ -1,0 +1,78 @@
+"""What moved between two locks, a line a thing: for reviewers."""
+
+from collections.abc import Iterator, Mapping
+
+from modelpack.lock import AssembledBase, Lock, PlatformLock
+
+
+def differences(before: Lock | None, after: Lock) -> tuple[str, ...]:
+    """Return what is new, gone or changed in `after`."""
+    return tuple(_lines(before, after))
+
+
+def _lines(before: Lock | None, after: Lock) -> Iterator[str]:
+    old = {item.platform: item for item in before.platforms} if before else {}
+    for platform in after.platforms:
+        yield from _platform(old.get(platform.platform), platform)
+    for gone in sorted(set(old) - {item.platform for item in after.platforms}):
+        yield f"{gone} removed"
+    yield from _weights(before, after)
+    if before is None:
+        return
+    if before.compressor != after.compressor:
+        yield (
+            f"compressor {before.compressor.package} {before.compressor.version} -> "
+            f"{after.compressor.package} {after.compressor.version}"
+        )
+    if before.runtime != after.runtime:
+        yield "guard and probe changed"
+
+
+def _platform(before: PlatformLock | None, after: PlatformLock) -> Iterator[str]:
+    name = after.platform
+    if before is None or before.base != after.base:
+        yield from _table(_packages(before), _packages(after), f"{name} base")
+    old_wheels = {w.name: w.version for w in before.wheels} if before else {}
+    yield from _table(old_wheels, {w.name: w.version for w in after.wheels}, f"{name} wheel")
+    rebuilt = {w.name: w.sha256 for w in before.wheels} if before else {}
+    for wheel in after.wheels:
+        same = old_wheels.get(wheel.name) == wheel.version
+        if same and rebuilt[wheel.name] != wheel.sha256:
+            yield f"{name} wheel {wheel.name} {wheel.version}: another file"
+    if before and before.bytecode != after.bytecode:
+        yield f"{name} bytecode {before.bytecode} -> {after.bytecode}"
+
+
+def _packages(lock: PlatformLock | None) -> Mapping[str, str]:
+    if lock is None:
+        return {}
+    if isinstance(lock.base, AssembledBase):
+        return {package.name: package.version for package in lock.base.packages}
+    return {lock.base.reference: lock.base.digest}
+
+
+def _table(before: Mapping[str, str], after: Mapping[str, str], kind: str) -> Iterator[str]:
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old is None:
+            yield f"{kind} {name} {new} added"
+        elif new is None:
+            yield f"{kind} {name} {old} removed"
+        elif old != new:
+            yield f"{kind} {name} {old} -> {new}"
+
+
+def _weights(before: Lock | None, after: Lock) -> Iterator[str]:
+    old = {w.name: {f.path: f.sha256 for f in w.files} for w in before.weights} if before else {}
+    new = {w.name: {f.path: f.sha256 for f in w.files} for w in after.weights}
+    for name in sorted({*old, *new}):
+        was, now = old.get(name, {}), new.get(name, {})
+        for path in sorted({*was, *now}):
+            if path not in was:
+                yield f"weights {name}/{path} added"
+            elif path not in now:
+                yield f"weights {name}/{path} removed"
+            elif was[path] != now[path]:
+                yield f"weights {name}/{path} changed"
+
+

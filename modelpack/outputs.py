@@ -1,0 +1,83 @@
+"""Where a build puts its image: layouts and archives, each whole or not at all."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelpack import reference
+from modelpack.errors import InputError
+from modelpack.inputs.machine import Machine
+from modelpack.oci import archive
+from modelpack.oci.image import Image, Index
+from modelpack.oci.layer import Blob
+from modelpack.oci.layout import Layout
+from modelpack.oci.store import Root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One `--output`, with the names that the image gets there."""
+
+    target: reference.Layout | reference.Archive
+    tags: tuple[str, ...]
+    "of a layout's entry"
+    names: tuple[str, ...]
+    "full ones, of an archive"
+
+    def open(self, machine: Machine) -> AbstractContextManager[Layout | None]:
+        """Return the layout under its lock, or nothing to hold for an archive."""
+        if isinstance(self.target, reference.Layout):
+            return Layout(
+                Path(self.target.path), known=machine.digests, progress=machine.progress
+            )
+        return nullcontext(None)
+
+
+def parse(text: str, *, tags: tuple[str, ...], names: tuple[str, ...]) -> Output:
+    """Return the output that `--output TEXT` names, or raise InputError."""
+    target = reference.parse(text, at="--output")
+    match target:
+        case reference.Layout(digest=None):
+            return Output(target=target, tags=(target.tag,) if target.tag else tags, names=names)
+        case reference.Archive():
+            return Output(target=target, tags=tags, names=names)
+        case _:
+            raise InputError(
+                f"cannot write to `{text}`", at="--output",
+                hint="use `oci:FOLDER[:TAG]`, `oci-archive:FILE` or `docker-archive:FILE`",
+            )  # fmt: skip
+
+
+def blobs(whole: Image | Index) -> Iterator[Blob]:
+    """Yield everything below the top manifest, contents before what names them."""
+    if isinstance(whole, Image):
+        yield from whole.blobs
+        return
+    for image in whole.images:
+        yield from image.blobs
+        yield image.manifest_blob
+
+
+def write_outputs(
+    outputs: Sequence[Output],
+    layouts: Sequence[Layout | None],
+    whole: Image | Index,
+    *,
+    machine: Machine,
+) -> None:
+    """Write the image into every output: all content first, then the names of each."""
+    below = tuple(blobs(whole))
+    size = sum(blob.size for blob in below)
+    for output, layout in zip(outputs, layouts, strict=True):
+        with machine.progress.task(f"writing {output.target}", size) as advance:
+            if layout is not None:
+                layout.write_all(below, advance, threads=machine.threads)
+            elif isinstance(output.target, reference.Archive):
+                archive.write(
+                    Path(output.target.path), whole.manifest_blob, below,
+                    kind=output.target.kind, names=output.names, advance=advance,
+                )  # fmt: skip
+    for output, layout in zip(outputs, layouts, strict=True):
+        if layout is not None:
+            layout.commit([Root(manifest=whole.manifest_blob, tags=output.tags)])

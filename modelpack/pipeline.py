@@ -1,0 +1,194 @@
+"""The whole tool on one page: Spec, Lock and Source to a Plan, an Image, and where it goes."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from modelpack import lock_encoding, plan, project, staleness
+from modelpack.assemble import Inputs, Made, image
+from modelpack.builders.embedded import Embedded
+from modelpack.digest import Digest
+from modelpack.errors import Finding, InputError, ModelpackError, Refused, StaleLock
+from modelpack.inputs.machine import Machine
+from modelpack.lock import Lock, Part, PlatformLock
+from modelpack.oci.image import Image, Index
+from modelpack.oci.layer_cache import LayerCache
+from modelpack.oci.layout import Layout
+from modelpack.outputs import Output, write_outputs
+from modelpack.plan import Plan
+from modelpack.project import Project
+from modelpack.resolve import Resolution, resolve, runtime_lock
+from modelpack.resolve_dependencies import Upgrade, requirement_digests
+from modelpack.resolve_weights import check as check_weights
+from modelpack.resolve_weights import find as find_weights
+from modelpack.source_reading import CodeAndSource, read_source
+from modelpack.weights_at_hand import AtHand, weights_at_hand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a build made."""
+
+    digest: Digest
+    "of the image, or of the index of several"
+    images: tuple[tuple[Plan, Image, tuple[Made, ...]], ...]
+    lock: Lock
+    source: CodeAndSource
+    at_hand: AtHand
+    findings: tuple[Finding, ...]
+    new_lock: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to build; none of it changes what is built, but for the revision."""
+
+    revision: str | None = None
+    "replaces git's; `none`: no revision"
+    epoch: int | None = None
+    "seconds: SOURCE_DATE_EPOCH"
+    locked: bool = False
+    use_cache: bool = True
+
+
+def make_lock(
+    this: Project,
+    *,
+    machine: Machine,
+    renew: frozenset[Part] | None = None,
+    upgrade: Upgrade | None = None,
+    into: Layout | None = None,
+) -> Resolution:
+    """Resolve the parts of the lock that are missing, stale or in `renew`, and write it."""
+    stale = moved(this)
+    parts = frozenset(stale) | (renew or frozenset())
+    if upgrade is None and "content of dependencies.source" in stale.get("dependencies", ()):
+        upgrade = Upgrade()
+    resolution = resolve(
+        this.spec, this.root, machine=machine, previous=this.lock,
+        renew=parts, into=into, compile_with=upgrade,
+    )  # fmt: skip
+    data = lock_encoding.dump(resolution.lock)
+    if this.lock is None or this.lock != resolution.lock:
+        project.write(this.lock_path, data)
+    return resolution
+
+
+def moved(this: Project) -> Mapping[Part, tuple[str, ...]]:
+    """Return what changed since the lock was made, by part; nothing where there is no lock."""
+    if this.lock is None:
+        return {}
+    now = staleness.fingerprints(
+        this.spec, requirements=requirement_digests(this.spec, this.root)
+    )
+    return staleness.moved(this.lock, now, runtime_lock())
+
+
+def require_fresh(this: Project) -> Lock:
+    """Return the lock, or raise StaleLock with what moved and the command to type."""
+    if this.lock is None:
+        raise InputError(
+            f"there is no `{this.lock_path.name}`", at=str(this.root), hint="modelpack lock"
+        )
+    findings = staleness.findings(moved(this), filename=this.lock_path.name)
+    if findings:
+        raise StaleLock(*findings)
+    return this.lock
+
+
+def make_plans(
+    this: Project, lock: Lock, read: CodeAndSource
+) -> tuple[tuple[PlatformLock, Plan], ...]:
+    """Return the plan of each locked platform."""
+    return tuple(
+        (platform, plan.make(this.spec, lock, read.source, platform))
+        for platform in lock.platforms
+    )  # fmt: skip
+
+
+def read_code(this: Project, *, machine: Machine, epoch: int, options: Options) -> CodeAndSource:
+    """Read and gate the code, and find out which commit it is."""
+    return read_source(
+        this.root, this.spec, committed=(this.file, this.lock_path), epoch=epoch,
+        revision=options.revision, source_date_epoch=options.epoch, machine=machine,
+    )  # fmt: skip
+
+
+def build(
+    this: Project, *, machine: Machine, outputs: Sequence[Output], options: Options
+) -> Built:
+    """Build the project's image into every output; nothing is visible before all is whole."""
+    findings: list[Finding] = list(secrets_in_spec(this))
+    with ExitStack() as stack:
+        # 1. The outputs' locks: a second build of this project waits here.
+        layouts = [stack.enter_context(output.open(machine)) for output in outputs]
+        into = next((layout for layout in layouts if isinstance(layout, Layout)), None)
+        # 2. The lock: made where there is none, never changed where there is one.
+        new_lock = this.lock is None and not options.locked
+        if new_lock:
+            resolution = make_lock(this, machine=machine, into=into)
+            lock, findings = resolution.lock, [*findings, *resolution.findings]
+        else:
+            lock = require_fresh(this)
+        # 3. The source: code and commit, read once.
+        read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
+        # 4. The weights on this machine are the locked ones, or are not needed.
+        at_hand = weights_at_hand(this.spec, lock, this.root, machine=machine, store=into)
+        # 5. Layers and images.
+        layers = LayerCache(machine.cache, known=machine.digests, use=options.use_cache)
+        inputs = Inputs(
+            spec=this.spec, lock=lock, source=read.source, code=read.code,
+            weights=at_hand.sources, digests=machine.digests, threads=machine.threads,
+        )  # fmt: skip
+        images = []
+        for platform, planned in make_plans(this, lock, read):
+            with Embedded(
+                platform, user=this.spec.runtime.user, compressor=lock.compressor,
+                machine=machine, layers=layers,
+            ) as builder:  # fmt: skip
+                made_image, made = image(planned, inputs, builder=builder, layers=layers)
+            images.append((planned, made_image, made))
+        # 6. Out: blobs first, then names, in one step for each output.
+        whole: Image | Index = images[0][1]
+        if len(images) > 1:
+            whole = Index(images=tuple(item for _, item, _ in images))
+        write_outputs(outputs, layouts, whole, machine=machine)
+        at_hand.remember(machine.digests)
+    return Built(
+        digest=whole.digest, images=tuple(images), lock=lock, source=read, at_hand=at_hand,
+        findings=(*findings, *read.findings), new_lock=new_lock,
+    )  # fmt: skip
+
+
+def secrets_in_spec(this: Project) -> tuple[Finding, ...]:
+    """Refuse secrets in what the spec puts into the image's environment and labels."""
+    from modelpack.checks import secrets  # noqa: PLC0415
+
+    findings = (
+        *secrets.findings_in_values(this.spec.runtime.environment, at="runtime.environment"),
+        *secrets.findings_in_values(this.spec.image.labels, at="image.labels"),
+    )
+    if any(finding.severity == "error" for finding in findings):
+        raise Refused(*findings)
+    return findings
+
+
+def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
+    """Run every gate that needs no build and return all that they find."""
+    findings: list[Finding] = []
+    gates: tuple[Callable[[], Iterable[Finding]], ...] = (
+        lambda: secrets_in_spec(this),
+        lambda: staleness.findings(moved(this), filename=this.lock_path.name),
+        lambda: read_code(this, machine=machine, epoch=0, options=Options()).findings,
+        lambda: (
+            finding
+            for weights in this.spec.weights
+            for finding in check_weights(weights, find_weights(this.root, weights))
+        ),
+    )
+    for gate in gates:
+        try:
+            findings += gate()
+        except ModelpackError as error:
+            findings += error.findings
+    return tuple(findings)

@@ -1,0 +1,79 @@
+"""What a plan would reuse, and why the rest would be made: the plan against the last build."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from modelpack.errors import ModelpackError
+from modelpack.inputs.machine import Machine
+from modelpack.oci.layer import Layer
+from modelpack.oci.layer_cache import LayerCache
+from modelpack.oci.layout import Layout
+from modelpack.plan import Plan, Step
+
+State = Literal["reuse", "write", "make"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """A step, and what a build would do with it."""
+
+    step: Step
+    state: State
+    "`reuse`: the layer is in the layout; `write`: made before, to be copied there; `make`: anew"
+    why: str
+
+
+def explain(plan: Plan, layout: Path, machine: Machine) -> tuple[Explained, ...]:
+    """Return what a build of `plan` into `layout` would do with each step."""
+    layers = LayerCache(machine.cache, known=machine.digests)
+    store = Layout(layout, known=machine.digests)
+    before = _last_build(layout.parent / "build.json")
+    present = _present(store)
+    return tuple(_explain(step, layers, present, before) for step in plan.steps)
+
+
+def _present(store: Layout) -> frozenset[str]:
+    """Return the digests of the layers that the layout's images have."""
+    try:
+        images = [store.image(descriptor.digest) for descriptor in store.manifests()]
+    except ModelpackError:
+        return frozenset()
+    return frozenset(layer.digest for image in images for layer in image.layers)
+
+
+def _last_build(path: Path) -> Mapping[str, list[dict[str, Any]]]:
+    """Return the layers of the last build by step kind; nothing where it is not known."""
+    try:
+        layers = json.loads(path.read_bytes())["layers"]
+        kinds = {layer["step"] for layer in layers}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {kind: [layer for layer in layers if layer["step"] == kind] for kind in kinds}
+
+
+def _explain(
+    step: Step,
+    layers: LayerCache,
+    present: frozenset[str],
+    before: Mapping[str, list[dict[str, Any]]],
+) -> Explained:
+    if step.kind == "meta":
+        return Explained(step=step, state="make", why="always: it is small and describes the rest")
+    known: Layer | None = layers.find(step.digest) if step.known is None else None
+    digest = step.known or (known.blob.digest if known else None)
+    if digest is not None and digest in present:
+        return Explained(step=step, state="reuse", why="")
+    if known is not None:
+        return Explained(step=step, state="write", why="made before, not in the layout")
+    if step.kind not in before:
+        return Explained(step=step, state="make", why="nothing was built here before")
+    why = {
+        "base": "its packages, user or format changed",
+        "dependencies": "its wheels, interpreter or format changed",
+        "weights": "its content changed",
+        "code": "a code file changed",
+    }[step.kind]
+    return Explained(step=step, state="make", why=why)

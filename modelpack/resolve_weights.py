@@ -1,0 +1,121 @@
+"""Weight files to their digests, gated: nothing that can carry code, no damaged header."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from modelpack import spec as specs
+from modelpack.errors import Finding, InputError, Refused
+from modelpack.inputs import weights as weight_inputs
+from modelpack.inputs.machine import Machine
+from modelpack.inputs.weights import SourceFile
+from modelpack.lock import WeightFile, WeightsLock
+from modelpack.oci.layout import Layout
+from modelpack.plan import is_own_layer
+from modelpack.progress import Advance
+from modelpack.spec import Spec
+
+
+def resolve_weights(
+    spec: Spec, root: Path, *, machine: Machine, into: Layout | None
+) -> tuple[tuple[WeightsLock, ...], tuple[Finding, ...]]:
+    """Return every `[weights]` by content, each file read once, and the warnings met.
+
+    Checks come before reading whole files, so that a refusal is fast; raises Refused with all.
+    """
+    found = [(weights, find(root, weights)) for weights in spec.weights]
+    findings = [f for weights, files in found for f in check(weights, files)]
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise Refused(*findings)
+    total = sum(file.status.st_size for _, files in found for file in files)
+    with machine.progress.task("hashing weights", total) as advance:
+        locks = tuple(
+            _lock(weights, files, findings, machine, into, advance) for weights, files in found
+        )
+    return locks, tuple(findings)
+
+
+def find(root: Path, weights: specs.Weights) -> tuple[SourceFile, ...]:
+    """Return the weight files on this machine; raise Refused for what cannot be packed."""
+    if not weights.path:
+        raise InputError(
+            "weights are taken from a folder by this version, not from a source",
+            at=f"weights.{weights.name}.source", hint='fetch them and set `path = "…"`',
+        )  # fmt: skip
+    if weights.mode == "mount":
+        raise InputError(
+            "mounted weights are not built by this version", at=f"weights.{weights.name}.mode",
+            hint='set `mode = "bake"`',
+        )  # fmt: skip
+    files = weight_inputs.find(root, weights)
+    if files.findings:
+        raise Refused(*files.findings)
+    return files.files
+
+
+def check(weights: specs.Weights, files: Sequence[SourceFile]) -> tuple[Finding, ...]:
+    """Return what the gates say of these files: formats, headers, indexes, side files, secrets."""
+    from modelpack.checks import formats, secrets  # noqa: PLC0415  not for a code-only build
+    from modelpack.checks import weights as structure  # noqa: PLC0415
+
+    sources: Mapping[str, Path] = {file.path: file.source for file in files}
+    side_files = [path for path in sources if path.endswith((".json", ".txt", ".md", ".jinja"))]
+    return (
+        *structure.findings(sources, require=weights.require),
+        *formats.findings(sources, allow_unsafe=weights.allow_unsafe),
+        *(
+            finding
+            for path in side_files
+            for finding in secrets.findings_in_file(sources[path], at=f"weights: {path}")
+        ),
+    )
+
+
+def _lock(
+    weights: specs.Weights,
+    files: Sequence[SourceFile],
+    findings: Sequence[Finding],
+    machine: Machine,
+    into: Layout | None,
+    advance: Advance,
+) -> WeightsLock:
+    def measure(file: SourceFile) -> WeightFile:
+        measured = weight_inputs.measure(
+            file, destination=weights.destination, digests=machine.digests, into=into,
+            advance=advance,
+        )  # fmt: skip
+        return replace(measured, tensors=_tensors(file))
+
+    with ThreadPoolExecutor(machine.threads) as pool:
+        measured = tuple(pool.map(measure, files))
+    small = [file for file in measured if not is_own_layer(file)]
+    sources = {file.path: file.source for file in files}
+    bundle = weight_inputs.bundle_layer(
+        weights.destination, small, sources, digests=machine.digests
+    ) if small else None  # fmt: skip
+    return WeightsLock(
+        name=weights.name,
+        bundle=bundle.diff_id if bundle else None,
+        destination=weights.destination,
+        digest=weight_inputs.weights_digest(measured),
+        files=measured,
+        unsafe=tuple(
+            sorted(f"{f.rule} {f.at}" for f in findings if f.rule.startswith("weights.")
+                   and f.severity == "warning" and f.hint == "allow-unsafe")
+        ),
+    )  # fmt: skip
+
+
+def _tensors(file: SourceFile) -> tuple[str, ...]:
+    """Return the tensors of a safetensors file as the lock writes them."""
+    if not file.path.endswith(".safetensors"):
+        return ()
+    from modelpack.inputs.safetensors import read_header  # noqa: PLC0415
+
+    header = read_header(file.source)
+    return tuple(
+        f"{tensor.dtype} [{','.join(map(str, tensor.shape))}] {tensor.name}"
+        for tensor in header.tensors
+    )
