@@ -1,0 +1,188 @@
+"""What every Store promises: one suite over all of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.memory_store import MemoryStore
+from images import fallback, image, lying, nothing, put, referrer
+
+from modelpack.digest import Digest
+from modelpack.errors import InputError, Unavailable
+from modelpack.oci.image import Index
+from modelpack.oci.layer import Absent, Blob, Descriptor, blob_of
+from modelpack.oci.layout import Layout
+from modelpack.oci.store import Root, Store
+from modelpack.oci.tar import FileRange
+
+
+@pytest.fixture(params=["memory", "layout"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+    else:
+        with Layout(tmp_path / "layout") as layout:
+            yield layout
+
+
+BLOB = blob_of(b"some bytes", "text/plain")
+
+
+def test_a_blob_is_there_after_it_was_written(store: Store) -> None:
+    assert not store.has(BLOB.descriptor)
+    assert store.write(BLOB, nothing)
+    assert store.has(BLOB.descriptor)
+    assert store.read(BLOB.descriptor) == b"some bytes"
+
+
+def test_the_second_write_of_a_blob_writes_nothing_and_still_tells_its_bytes(store: Store) -> None:
+    counts: list[int] = []
+    assert store.write(BLOB, counts.append)
+    assert not store.write(BLOB, counts.append)
+    assert sum(counts) == 2 * BLOB.size
+
+
+def test_a_blob_of_another_size_is_not_there(store: Store) -> None:
+    store.write(BLOB, nothing)
+    assert not store.has(Descriptor(media_type="text/plain", digest=BLOB.digest, size=1))
+
+
+def test_content_that_is_not_what_the_descriptor_says_is_refused(store: Store) -> None:
+    with pytest.raises(InputError, match="not what was recorded"):
+        store.write(lying(BLOB, b"other byte"), nothing)
+    assert not store.has(BLOB.descriptor)
+
+
+def test_a_file_that_is_not_what_the_descriptor_says_is_named(
+    store: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "shard"
+    path.write_bytes(b"other byte")
+    with pytest.raises(InputError, match="shard"):
+        store.write(lying(BLOB, FileRange(path=str(path), size=10)), nothing)
+    assert not store.has(BLOB.descriptor)
+
+
+def test_a_blob_that_nobody_has_is_unavailable(store: Store) -> None:
+    with pytest.raises(Unavailable, match="by digest only"):
+        store.write(Blob(descriptor=BLOB.descriptor, origin=Absent()), nothing)
+
+
+def test_an_absent_blob_that_the_store_has_is_fine(store: Store) -> None:
+    store.write(BLOB, nothing)
+    assert not store.write(Blob(descriptor=BLOB.descriptor, origin=Absent()), nothing)
+
+
+def test_reading_what_is_not_there_is_refused(store: Store) -> None:
+    with pytest.raises(InputError):
+        store.read(BLOB.descriptor)
+
+
+def test_an_image_is_found_by_tag_by_digest_and_as_the_only_one(store: Store) -> None:
+    descriptor = put(store, image("a"), "1.0", "latest")
+    for name in ("1.0", "latest", descriptor.digest, ""):
+        assert store.resolve(name).digest == descriptor.digest
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(store: Store) -> None:
+    put(store, image("a"), "1.0")
+    with pytest.raises(InputError, match="no image `2.0`") as caught:
+        store.resolve("2.0")
+    assert "`1.0`" in caught.value.findings[0].hint
+    with pytest.raises(InputError):
+        store.resolve("sha256:" + "0" * 64)
+
+
+def test_an_empty_name_among_several_images_is_refused(store: Store) -> None:
+    put(store, image("a"), "1")
+    put(store, image("b"), "2")
+    with pytest.raises(InputError, match="more than one"):
+        store.resolve("")
+
+
+def test_a_tag_moves_and_the_old_image_goes_with_what_only_it_needed(store: Store) -> None:
+    old = put(store, image("shared", "old"), "1")
+    new = put(store, image("shared", "new"), "1")
+    assert store.resolve("1").digest == new.digest
+    with pytest.raises(InputError):
+        store.resolve(old.digest)
+    old_layer = image("shared", "old").layers[1].blob.descriptor
+    shared = image("shared", "old").layers[0].blob.descriptor
+    assert not store.has(old_layer)
+    assert store.has(shared)
+
+
+def test_other_tags_stay(store: Store) -> None:
+    first = put(store, image("a"), "1")
+    put(store, image("b"), "2")
+    assert store.resolve("1").digest == first.digest
+    assert store.has(image("a").layers[0].blob.descriptor)
+
+
+def test_an_image_without_a_tag_is_superseded_by_the_next_image(store: Store) -> None:
+    put(store, image("a"))
+    new = put(store, image("b"))
+    assert store.resolve("").digest == new.digest
+    assert not store.has(image("a").layers[0].blob.descriptor)
+
+
+def test_two_images_are_committed_in_one_step(store: Store) -> None:
+    serve, weights = image("serve"), image("weights")
+    for blob in (*serve.blobs, *weights.blobs):
+        store.write(blob, nothing)
+    store.commit([
+        Root(manifest=serve.manifest_blob, tags=("1",)),
+        Root(manifest=weights.manifest_blob, tags=("1-weights",)),
+    ])
+    assert store.resolve("1").digest == serve.digest
+    assert store.resolve("1-weights").digest == weights.digest
+
+
+def test_an_index_keeps_its_images_which_resolve_by_digest(store: Store) -> None:
+    amd, arm = image("a"), image("a", architecture="arm64")
+    index = Index(images=(amd, arm))
+    for one in (amd, arm):
+        for blob in (*one.blobs, one.manifest_blob):
+            store.write(blob, nothing)
+    store.commit([Root(manifest=index.manifest_blob, tags=("1",))])
+    assert store.resolve("1").digest == index.digest
+    assert store.resolve(arm.digest).digest == arm.digest
+    assert store.has(arm.config_blob.descriptor)
+
+
+def test_an_image_with_a_missing_blob_is_not_committed(store: Store) -> None:
+    put(store, image("a"), "1")
+    broken = image("b")
+    store.write(broken.config_blob, nothing)
+    with pytest.raises(InputError, match="missing"):
+        store.commit([Root(manifest=broken.manifest_blob, tags=("1",))])
+    assert store.resolve("1").digest == image("a").digest
+
+
+def test_referrers_stay_with_their_image_and_go_with_it(store: Store) -> None:
+    first = put(store, image("a"), "1")
+    manifest, content = referrer(first, "sbom")
+    store.write(content, nothing)
+    store.write(manifest, nothing)
+    store.commit([fallback(first, [manifest])])
+    assert store.resolve("").digest == first.digest
+    put(store, image("b"), "2")
+    assert store.has(content.descriptor)
+    put(store, image("c"), "1")
+    assert not store.has(content.descriptor)
+
+
+def test_referrers_do_not_supersede_an_image_without_a_tag(store: Store) -> None:
+    first = put(store, image("a"))
+    manifest, content = referrer(first, "sbom")
+    store.write(content, nothing)
+    store.write(manifest, nothing)
+    store.commit([fallback(first, [manifest])])
+    assert store.resolve("").digest == first.digest
+
+
+@pytest.mark.parametrize("digest", ["sha256:../../etc/passwd", "md5:0", "sha256:" + "A" * 64])
+def test_names_that_only_look_like_digests_are_refused(store: Store, digest: str) -> None:
+    put(store, image("a"), "1")
+    with pytest.raises(InputError):
+        store.resolve(str(Digest(digest)))
