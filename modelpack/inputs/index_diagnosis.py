@@ -63,7 +63,10 @@ def missing(
                 text = pip_command.Answer(succeeded=answer.succeeded, text=log.read())
         if not text.succeeded and text.trouble:
             raise text.unavailable()
-        offers.update({offer.filename: offer for offer in _offers(text.text, one, target)})
+        for offer in _offers(text.text, one, target):
+            # Some lines of the log show a link without its hash.
+            if offer.sha256 or offer.filename not in offers:
+                offers[offer.filename] = offer
     return _finding(one, list(offers.values()), target=target, at=at)
 
 

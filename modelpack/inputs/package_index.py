@@ -62,8 +62,8 @@ def select(
             one, target=target, urls=tuple(indexes.values()), environment=environment,
             at=f"{requirements.path}:{one.line}" if one.line else requirements.path,
         )
-        for key, one in wanted.items()
-        if key not in chosen
+        for one in sorted(wanted.values(), key=lambda one: one.line)
+        if one.name not in chosen
     ]  # fmt: skip
     if findings:
         raise InputError(*findings)

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from modelpack import process
 from modelpack.errors import Unavailable
 from modelpack.inputs.python_target import Target
+from modelpack.inputs.quoting import quoted
 from modelpack.inputs.requirements import without_secrets
 from modelpack.lock import Wheel
 
@@ -34,6 +35,8 @@ _OTHER_HASH = re.compile(
     r"DO NOT MATCH THE HASHES.*?\n\s+([A-Za-z0-9][A-Za-z0-9._-]*)(?:==| from )", re.DOTALL
 )
 _TROUBLE = re.compile(r"Retrying \(|Could not fetch URL \S+ (?!404 )|ConnectionError|SSLError")
+_LOG_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\S+\s+")
+_HINT = "check the network, and pip's configuration with `python -m pip config list`"
 _INTERPRETER = re.compile(r"(?:cp|py)(\d)(\d+)")
 
 
@@ -56,11 +59,12 @@ class Answer:
         """Whether an index could not be asked."""
         return _TROUBLE.search(self.text) is not None
 
-    def unavailable(self, *, hint: str = "") -> Unavailable:
-        """Return the error that shows pip's last words."""
-        words = [line for line in self.text.splitlines() if line.strip()][-3:]
-        said = "; ".join(words)[:600]
-        return Unavailable(f"pip could not reach the package index: {said}", hint=hint)
+    def unavailable(self) -> Unavailable:
+        """Return the error that shows what stood in the way, or else pip's last words."""
+        lines = [line for line in self.text.splitlines() if line.strip()]
+        words = [line for line in lines if _TROUBLE.search(line)] or lines
+        said = _LOG_TIME.sub("", words[-1] if words else "no reason given")
+        return Unavailable(f"pip cannot use the package index: {quoted(said, 400)}", hint=_HINT)
 
 
 def target_options(target: Target) -> list[str]:
