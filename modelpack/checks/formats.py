@@ -158,7 +158,7 @@ def _formats(window: Window, head: bytes) -> list[str]:
     if not window.size:
         return [_EMPTY]
     first = signatures.identify(head, window)
-    if first in signatures.COMPRESSED and not _inflates(window, first):
+    if first in signatures.WEAK and not _inflates(window, first):
         first = ""
     found = [first] if first else []
     zipped = not window.cut and archives.zip_end(window) >= 0

@@ -12,7 +12,9 @@ RATIO_LIMIT = 200
 "output bytes for one input byte; text and weights stay far below"
 RATIO_FROM = 1 << 20
 "bytes of output from which the ratio is judged"
-_PIECE = 1 << 14
+_PIECE = 1 << 10
+"bytes of input at a time: so fine is the ratio known"
+_PADDING = 1 << 14
 _MEMORY_LIMIT = 64 << 20
 _DAMAGED = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError)
 
@@ -119,4 +121,4 @@ def inflate(window: Window, kind: str, limit: int) -> Inflated:
 def _trailing(window: Window, position: int) -> int:
     """Return how many bytes follow; zeros at the end are padding of tapes and blocks."""
     follows = window.size - position
-    return follows if window.read(position, _PIECE).strip(b"\0") else 0
+    return follows if window.read(position, _PADDING).strip(b"\0") else 0

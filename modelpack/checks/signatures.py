@@ -62,6 +62,8 @@ _TABLE = (
 
 COMPRESSED = frozenset({"gzip", "bzip2", "xz", "lzma", "zlib"})
 "what the standard library can look into"
+WEAK = frozenset({"bzip2", "lzma", "zlib"})
+"whose magic bytes are so few that ordinary text may begin with them"
 OPAQUE = frozenset({"zstd", "lz4", "7z", "rar", "compress"})
 "archives and streams that cannot be looked into here"
 EXECUTABLE = frozenset(

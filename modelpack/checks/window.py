@@ -70,7 +70,7 @@ class WindowReader(io.RawIOBase):
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._window.size}
         position = origin[whence] + offset
         if position < 0:
-            raise ValueError("position before the start")
+            raise OSError("position before the start")  # as a file would, zipfile relies on it
         self._position = position
         return position
 
