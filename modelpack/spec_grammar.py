@@ -49,8 +49,8 @@ _INNER_PATH = Form(
     "write it with `/`, relative to this file and without `..`",
 )  # fmt: skip
 _GLOB = Form(
-    rf"(?![~/]){_NO_PARENT}[^\\]+", "a pattern below the folder",
-    "write it with `/`, relative and without `..`, such as `*.json` or `service/**/*.py`",
+    r"(?!~)(?!(?:.*/)?\.\.?(?:/|$))(?=.{1,1000}$)[^\\]+", "a pattern below the folder",
+    "write it with `/`, without `.` and `..`, such as `*.json` or `service/**/*.py`",
 )  # fmt: skip
 _FOLDER = Form(
     r"(?:/[A-Za-z0-9_@+][A-Za-z0-9._@+-]*)+", "an absolute, normalised path",

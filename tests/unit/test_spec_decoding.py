@@ -192,7 +192,7 @@ def test_another_schema_is_refused_before_its_keys_are_judged():
         ("model", 'license = "Apachee-2"', "model.license"),
         ("weights", 'source = "hf://o/r@1"', "weights.path"),
         ("weights", 'include = ["../*.json"]', "weights.include[0]"),
-        ("weights", 'include = ["/etc/*"]', "weights.include[0]"),
+        ("weights", 'include = ["./*.json"]', "weights.include[0]"),
         ("weights", 'include = ["a/../../b"]', "weights.include[0]"),
         ("weights", "include = []", "weights.include"),
         ("weights", 'include = [""]', "weights.include[0]"),
