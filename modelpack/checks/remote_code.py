@@ -36,6 +36,7 @@ _CANDIDATE = re.compile(
     re.IGNORECASE,
 )
 "what a file must hold before it is worth parsing; letters may be escaped"
+_NAMED = re.compile(rf'"({"|".join(map(re.escape, _KEYS))})"\s*:'.encode())
 _MODULES = re.compile(rb'"idx"')
 _MODULES_LIMIT = 1 << 16
 _YAML = re.compile(rb"!!python/(object|name|module)|^\s*_target_\s*:", re.MULTILINE)
@@ -79,9 +80,8 @@ def _of_json(window: Window) -> Iterator[tuple[str, str]]:
         text = window.read(0, window.size).decode("utf-8-sig")
         value = json.loads(text, object_pairs_hook=note)
     except (ValueError, RecursionError):
-        if not any(key.encode() in window.read(0, window.size) for key in _KEYS):
-            return
-        yield "weights.remote-code", "JSON that cannot be parsed and names keys that load code"
+        if _NAMED.search(window.read(0, window.size)):
+            yield "weights.remote-code", "JSON that cannot be parsed and names keys that load code"
         return
     yield from ((rule, message) for message, rule in found.items())
     yield from _of_modules(value)
