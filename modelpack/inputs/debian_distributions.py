@@ -6,59 +6,21 @@ from difflib import get_close_matches
 from modelpack.errors import InputError
 
 DROP = frozenset(
-    {
-        "awk",
-        "debconf",
-        "debconf-2.0",
-        "dpkg",
-        "mawk",
-        "openssl",
-        "openssl-provider-legacy",
-        "python3-minimal",
-        "readline-common",
-        "tar",
-    }
+    """
+    adduser awk base-passwd debconf debconf-2.0 dpkg init-system-helpers lsb-base mawk openssl
+    openssl-provider-legacy python3-minimal readline-common sensible-utils sysvinit-utils tar ucf
+    """.split()  # noqa: SIM905  names to read
 )
 "wanted by maintainer scripts, which are never run, or for a command that nobody types"
 SHELLS = frozenset(
-    {
-        "apt",
-        "aptitude",
-        "ash",
-        "bash",
-        "bash-static",
-        "busybox",
-        "busybox-static",
-        "csh",
-        "dash",
-        "dpkg",
-        "elvish",
-        "fish",
-        "ksh",
-        "ksh93u+m",
-        "mksh",
-        "posh",
-        "rc",
-        "sash",
-        "tcsh",
-        "toybox",
-        "yash",
-        "zsh",
-        "zsh-static",
-    }
+    """
+    apt aptitude ash bash bash-static busybox busybox-static csh dash dpkg elvish fish ksh
+    ksh93u+m mksh posh rc sash tcsh toybox yash zsh zsh-static
+    """.split()  # noqa: SIM905  names to read
 )
 "an assembled base holds no shell and no package manager"
 SCRIPTS_REVIEWED = frozenset(
-    {
-        "base-files",
-        "ca-certificates",
-        "libc-bin",
-        "libc6",
-        "libgssapi-krb5-2",
-        "media-types",
-        "netbase",
-        "tzdata",
-    }
+    "base-files ca-certificates libc-bin libc6 libgssapi-krb5-2 media-types netbase tzdata".split()  # noqa: SIM905
 )
 "what their maintainer scripts do is done when the base is assembled, or is not needed in it"
 

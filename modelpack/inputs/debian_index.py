@@ -100,7 +100,7 @@ def resolve(
         epoch=max(release.date for release, _ in read),
         findings=(
             *_missing_shells(full, frozenset(plain.packages)),
-            *(finding for name in sorted(further) for finding in _scripts(name, debs)),
+            *_scripts(debs),
         ),
     )
 
@@ -235,13 +235,19 @@ def _missing_shells(full: Closure, plain: frozenset[str]) -> Iterator[Finding]:
                 )
 
 
-def _scripts(name: str, debs: Mapping[str, Path]) -> Iterator[Finding]:
-    scripts = sorted(DebFile(debs[name].read_bytes(), name=name).installation_scripts())
-    if scripts:
+def _scripts(debs: Mapping[str, Path]) -> Iterator[Finding]:
+    """Warn of packages whose scripts nobody reviewed; they are not run."""
+    names = [
+        name
+        for name, path in sorted(debs.items())
+        if DebFile(path.read_bytes(), name=name).installation_scripts()
+    ]
+    if names:
+        quoted = ", ".join(f"`{name}`" for name in names)
         yield Finding(
-            message=f"`{name}` has maintainer scripts that are not run: {', '.join(scripts)}",
+            message=f"maintainer scripts are not run; these packages have some: {quoted}",
             at=_AT,
             rule="base.scripts",
             severity="warning",
-            hint="test that what you use of it works, or take another `runtime.base`",
+            hint="test that what you use of them works, or take another `runtime.base`",
         )

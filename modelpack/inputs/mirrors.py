@@ -1,8 +1,6 @@
 """Where this machine gets Debian packages: the machine's business, never the Spec's."""
 
-import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ from urllib.parse import urlsplit
 
 from modelpack.errors import InputError
 from modelpack.inputs import deb822
+from modelpack.inputs.opening import open_regular
 
 DEBIAN = "http://deb.debian.org/debian"
 DEBIAN_SECURITY = "http://deb.debian.org/debian-security"
@@ -142,10 +141,7 @@ def _deb822_sources(text: str) -> Iterator[tuple[str, list[str]]]:
 def _text(path: Path) -> str:
     """Return what apt's file says; nothing when it is missing, strange or not ours to read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        with open_regular(path) as file:
+            return file.read(_MAX_SOURCE_SIZE).decode(errors="replace")
+    except (InputError, OSError):
         return ""
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
-        return file.read(_MAX_SOURCE_SIZE).decode(errors="replace")
