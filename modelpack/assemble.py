@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from modelpack.digest import Digest
 from modelpack.inputs import runtime_files
 from modelpack.inputs import weights as weight_inputs
 from modelpack.inputs.code import ReadCode
 from modelpack.inputs.file_digests import FileDigests
-from modelpack.lock import Lock, WeightFile, WeightsLock
+from modelpack.lock import Lock
 from modelpack.metadata import GUARD, PLACE, PROBE, documents
 from modelpack.oci.image import Image
 from modelpack.oci.layer import TAR, Layer, blob_of
@@ -94,23 +93,14 @@ def _weights_layer(step: Step, inputs: Inputs) -> Layer:
     )
     files = {file.path: file for file in weights.files}
     sources = inputs.weights[weights.name]
-    if step.known is not None:
+    if is_own_layer(files[wanted[0]]):
         return weight_inputs.layer_of(
             weights.destination, files[wanted[0]], sources.get(wanted[0])
         )
     return weight_inputs.bundle_layer(
-        weights.destination, [files[path] for path in wanted], sources, digests=inputs.digests
-    )
-
-
-def own_layers(lock: Lock) -> Mapping[Digest, tuple[WeightsLock, WeightFile]]:
-    """Return the weight files that are layers of their own, by the digest of the layer."""
-    return {
-        file.layer: (weights, file)
-        for weights in lock.weights
-        for file in weights.files
-        if file.layer is not None and is_own_layer(file)
-    }
+        weights.destination, [files[path] for path in wanted], sources,
+        digests=inputs.digests, known=step.known,
+    )  # fmt: skip
 
 
 def _code_layer(step: Step, inputs: Inputs, layers: LayerCache) -> Layer:

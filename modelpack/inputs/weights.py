@@ -9,7 +9,7 @@ from typing import Final
 from modelpack import canonical_json, spec
 from modelpack.digest import Digest, hex_of
 from modelpack.digest import of as digest_of
-from modelpack.errors import Finding, InputError
+from modelpack.errors import Finding, InputError, Unavailable
 from modelpack.inputs.file_digests import FileDigest, FileDigests
 from modelpack.inputs.patterns import select
 from modelpack.lock import CHUNK, FORMAT, OWN_LAYER, WeightFile
@@ -167,29 +167,34 @@ def layer_of(destination: str, file: WeightFile, source: Path | None) -> Layer:
 
 def bundle_layer(
     destination: str, files: Sequence[WeightFile], sources: Mapping[str, Path],
-    *, digests: FileDigests,
+    *, digests: FileDigests, known: Digest | None = None,
 ) -> Layer:
     """Return the layer of all small `files`; `sources` by WeightFile.path.
 
-    Reads them unless the digest of the same files in the same place is remembered. Raises
-    InputError when one of them is not what it was when it was measured.
+    Reads them unless its digest is `known`, or remembered of the same files in the same place.
+    Without a source for each of them the store must have the layer. Raises InputError when one
+    of them is not what it was when it was measured.
     """
     tree = Tree()
     for file in files:
-        content = FileRange(path=str(sources[file.path]), size=file.size)
+        content = FileRange(path=str(sources.get(file.path, "")), size=file.size)
         tree.file(f"{destination.strip('/')}/{file.path}", content if file.size else b"")
     parts = tuple(pieces(tree.entries(), align=ALIGN))
     key = digest_of(canonical_json.dumps(
         ["weights", FORMAT, destination, [[file.path, file.size, file.sha256] for file in files]]
     ))
-    digest = digests.derived(key)
+    digest = known or digests.derived(key)
+    here = all(file.path in sources for file in files)
+    if digest is None and not here:
+        raise Unavailable("weight files are missing, and nobody knows their layer",
+                          at=destination)
     if digest is None:
         digest = _hash_bundle(parts, files, sources)
         digests.record_derived(key, digest)
     return Layer(
         blob=Blob(
             descriptor=Descriptor(media_type=TAR, digest=digest, size=total(parts)),
-            origin=Pieces(parts),
+            origin=Pieces(parts) if here else Absent(),
         ),
         diff_id=digest, created_by="modelpack weights",
     )
