@@ -1,19 +1,16 @@
 """Whether locked wheels are complete and fit the base, from their metadata alone."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from modelpack.errors import Finding
 from modelpack.inputs.package_index import Selected
-from modelpack.inputs.python_target import Target, glibc_minor
+from modelpack.inputs.python_target import Target
 from modelpack.inputs.quoting import quoted
 
-_MANYLINUX = re.compile(r"manylinux_2_(\d+)_(.+)")
 _RELOCK = "compile the lockfile again, with everything that its packages require"
 
 
@@ -54,6 +51,8 @@ def _completeness(locked: Mapping[str, Selected], target: Target) -> Iterator[Fi
                 continue
             if not target.applies(requirement.marker, extra=extra):
                 continue
+            if extra and target.applies(requirement.marker):
+                continue  # seen without the extra
             needed = canonicalize_name(requirement.name)
             other = locked.get(needed)
             if other is None or not requirement.specifier.contains(
@@ -124,25 +123,7 @@ def _fit(one: Selected, target: Target) -> Iterator[Finding]:
         return
     if tags.isdisjoint(target.tags):
         yield Finding(
-            message=f"`{one.wheel.filename}` {_misfit(tags, target)}",
+            message=f"`{one.wheel.filename}` {target.misfit(tags)}",
             at=one.wheel.name, rule="dependencies.incompatible",
             hint="choose a version with a wheel for it, or another `runtime.base`",
         )  # fmt: skip
-
-
-def _misfit(tags: frozenset[Tag], target: Target) -> str:
-    """Return in words what is wrong with `tags`: the platform, glibc or the Python."""
-    machine, newest = target.platform.machine, glibc_minor(target.interpreter.glibc)
-    known = set(target.platforms)
-    needed = [
-        int(match[1])
-        for tag in tags
-        if (match := _MANYLINUX.fullmatch(tag.platform)) and match[2] == machine
-    ]
-    if needed and min(needed) > newest:
-        return f"needs glibc 2.{min(needed)}, the base has {target.interpreter.glibc}"
-    platforms = sorted({tag.platform for tag in tags})
-    if known.isdisjoint(platforms) and "any" not in platforms:
-        return f"is for `{'`, `'.join(platforms)}`, the image is {target.platform}"
-    pythons = sorted({f"{tag.interpreter}-{tag.abi}" for tag in tags})
-    return f"is for Python `{'`, `'.join(pythons)}`, the base has {target.interpreter.version}"

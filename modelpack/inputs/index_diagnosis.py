@@ -1,10 +1,8 @@
 """Why no wheel was found for a locked requirement: what the index has instead."""
 
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import unquote
 
 from packaging.utils import (
@@ -31,7 +29,8 @@ class _Offer:
     filename: str
     sha256: str
     wheel: bool
-    fits: bool
+    misfit: str = ""
+    "why it cannot be installed"
 
 
 def missing(
@@ -45,25 +44,13 @@ def missing(
     """Return why `one` cannot be had, by what pip's log says about every link that it saw."""
     offers: dict[str, _Offer] = {}
     for url in urls:
-        with tempfile.TemporaryDirectory(prefix="modelpack-") as folder:
-            place = Path(folder)
-            line = f"{one.name}=={one.version}"
-            pip_command.write_requirements(place / "requirements.txt", [line], [url])
-            answer = pip_command.run(
-                "install",
-                [
-                    "--dry-run", "--ignore-installed", "--quiet", "--log=log",
-                    *pip_command.target_options(target), "--requirement=requirements.txt",
-                ],
-                environment=environment, cwd=place,
-            )  # fmt: skip
-            if answer.trouble:
-                raise answer.unavailable()
-            with (place / "log").open(encoding="utf-8", errors="replace") as log:
-                text = pip_command.Answer(succeeded=answer.succeeded, text=log.read())
-        if not text.succeeded and text.trouble:
-            raise text.unavailable()
-        for offer in _offers(text.text, one, target):
+        answer = pip_command.probe(
+            f"{one.name}=={one.version}", [url], environment=environment,
+            options=pip_command.target_options(target),
+        )  # fmt: skip
+        if not answer.succeeded and answer.trouble:
+            raise answer.unavailable()
+        for offer in _offers(answer.text, one, target):
             # Some lines of the log show a link without its hash.
             if offer.sha256 or offer.filename not in offers:
                 offers[offer.filename] = offer
@@ -84,21 +71,21 @@ def _offer(filename: str, sha256: str, one: Requirement, target: Target) -> _Off
     try:
         if filename.endswith(".whl"):
             name, version, _, tags = parse_wheel_filename(filename)
-            fits = not tags.isdisjoint(target.tags)
+            misfit = target.misfit(tags) if tags.isdisjoint(target.tags) else ""
         else:
             name, version = parse_sdist_filename(filename)
-            fits = False
+            misfit = "is a source distribution"
     except (InvalidSdistFilename, InvalidWheelFilename):
         return None
     if (name, str(version)) != (one.name, one.version):
         return None
-    return _Offer(filename=filename, sha256=sha256, wheel=filename.endswith(".whl"), fits=fits)
+    return _Offer(filename=filename, sha256=sha256, wheel=filename.endswith(".whl"), misfit=misfit)
 
 
 def _finding(one: Requirement, offers: list[_Offer], *, target: Target, at: str) -> Finding:
     label = f"`{one.name}` {one.version}"
     wheels = [offer for offer in offers if offer.wheel]
-    fitting = [offer for offer in wheels if offer.fits]
+    fitting = [offer for offer in wheels if not offer.misfit]
     if not offers:
         return Finding(
             message=f"{label} is on no index", at=at, rule="dependencies.unavailable",
@@ -113,7 +100,7 @@ def _finding(one: Requirement, offers: list[_Offer], *, target: Target, at: str)
         )  # fmt: skip
     if not fitting:
         return Finding(
-            message=f"{label} has no wheel for {target}, only {_list(wheels)}",
+            message=f"{label} has no wheel for {target}: {_nearest(wheels, target)}",
             at=at, rule="dependencies.incompatible",
             hint="choose a version with a wheel for it, or another `runtime.base`",
         )  # fmt: skip
@@ -131,10 +118,18 @@ def _finding(one: Requirement, offers: list[_Offer], *, target: Target, at: str)
     )  # fmt: skip
 
 
-def _list(offers: list[_Offer], *, digests: bool = False) -> str:
-    shown = [
-        quoted(offer.filename, 120) + (f" (sha256 `{offer.sha256}`)" if digests else "")
-        for offer in sorted(offers, key=lambda offer: offer.filename)
-    ]
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return ", ".join(shown[:_SHOWN]) + more
+def _nearest(wheels: list[_Offer], target: Target) -> str:
+    """Return the wheels that come closest: of this machine and Python."""
+    machine = [offer for offer in wheels if target.platform.machine in offer.filename]
+    python = [offer for offer in machine if f"-{target.abi}-" in offer.filename]
+    return _list(python or machine or wheels, reasons=True)
+
+
+def _list(offers: list[_Offer], *, digests: bool = False, reasons: bool = False) -> str:
+    shown = []
+    for offer in sorted(offers, key=lambda offer: offer.filename)[:_SHOWN]:
+        digest = f" (sha256 `{offer.sha256}`)" if digests else ""
+        reason = f" {offer.misfit}" if reasons else ""
+        shown.append(quoted(offer.filename, 120) + digest + reason)
+    more = f" and {len(offers) - _SHOWN} more" if len(offers) > _SHOWN else ""
+    return "; ".join(shown) + more

@@ -7,6 +7,7 @@ passwords are handed over in a file there and never stand in a command line.
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,7 @@ def target_options(target: Target) -> list[str]:
         *(f"--platform={platform}" for platform in target.platforms),
         f"--python-version={target.interpreter.version}",
         f"--abi={target.abi}",
+        "--implementation=cp",
     ]
 
 
@@ -87,6 +89,7 @@ def wheel_options(wheels: Sequence[Wheel]) -> list[str]:
         *(f"--platform={platform}" for platform in platforms or ["any"]),
         *(f"--abi={abi}" for abi in abis or ["none"]),
         f"--python-version={newest[0]}.{newest[1]}",
+        "--implementation=cp",
         "--ignore-requires-python",
     ]
 
@@ -107,8 +110,32 @@ def run(
     """Run a pip `command` for wheels without their dependencies."""
     argv = [
         sys.executable, "-P", "-m", "pip", command, "--no-deps", "--no-binary=:none:",
-        "--only-binary=:all:", "--implementation=cp", *arguments,
+        "--only-binary=:all:", *arguments,
     ]  # fmt: skip
     done = process.run(argv, environment={**environment, **_OVERRIDES}, cwd=str(cwd))
     text = (done.stderr or done.stdout).decode(errors="replace")
     return Answer(succeeded=done.status == 0, text=without_secrets(text))
+
+
+def probe(
+    line: str,
+    urls: Sequence[str | None],
+    *,
+    environment: Mapping[str, str],
+    options: Sequence[str] = (),
+) -> Answer:
+    """Ask the indexes at `urls` for the requirement in `line`; return all that pip logs."""
+    with tempfile.TemporaryDirectory(prefix="modelpack-") as folder:
+        place = Path(folder)
+        write_requirements(place / "requirements.txt", [line], urls)
+        answer = run(
+            "install",
+            [
+                "--dry-run", "--ignore-installed", "--quiet", "--log=log", *options,
+                "--requirement=requirements.txt",
+            ],
+            environment=environment, cwd=place,
+        )  # fmt: skip
+        log = place / "log"
+        text = log.read_text("utf-8", errors="replace") if log.is_file() else answer.text
+    return Answer(succeeded=answer.succeeded, text=without_secrets(text))

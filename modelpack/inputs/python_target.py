@@ -4,7 +4,9 @@ Everything is derived from the locked Interpreter and the Platform; nothing is a
 that runs this tool. Source: PEP 508 "Environment Markers", PEP 425, PEP 600.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,6 +19,7 @@ from modelpack.platform import Platform
 
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 "names from before PEP 600, by the minor version of glibc 2 that they stand for"
+_MANYLINUX = re.compile(r"manylinux_2_(\d+)_(.+)")
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 
 
@@ -65,6 +68,21 @@ class Target:
     def applies(self, marker: Marker | None, *, extra: str = "") -> bool:
         """Tell whether a requirement with `marker` counts here, when `extra` was asked for."""
         return marker is None or marker.evaluate({**self.environment, "extra": extra})
+
+    def misfit(self, tags: AbstractSet[Tag]) -> str:
+        """Return in words what keeps a wheel with these `tags` from running here: no tag fits."""
+        needed = [
+            int(match[1])
+            for tag in tags
+            if (match := _MANYLINUX.fullmatch(tag.platform)) and match[2] == self.platform.machine
+        ]
+        if needed and min(needed) > glibc_minor(self.interpreter.glibc):
+            return f"needs glibc 2.{min(needed)}, the base has {self.interpreter.glibc}"
+        platforms = sorted({tag.platform for tag in tags})
+        if set(self.platforms).isdisjoint(platforms) and "any" not in platforms:
+            return f"is for `{'`, `'.join(platforms)}`, the image is {self.platform}"
+        pythons = sorted({f"{tag.interpreter}-{tag.abi}" for tag in tags})
+        return f"is for Python `{'`, `'.join(pythons)}`, the base has {self.interpreter.version}"
 
 
 def glibc_minor(version: str) -> int:
