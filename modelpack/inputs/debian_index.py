@@ -55,11 +55,13 @@ def resolve(
     downloads: Downloads,
     environment: Mapping[str, str],
     now: int,
+    keys: Sequence[bytes] = (),
     progress: Progress = SILENT,
 ) -> Resolved:
     """Choose the packages of `distribution` (`debian:13`, `debian:12`) and further `packages`.
 
-    `now` is in seconds since 1970: an expired index is no answer. Raises InputError for an
+    `now` is in seconds since 1970: an expired index is no answer. `keys` stand in for those of
+    Debian's archive. Raises InputError for an
     unknown distribution or package, Refused for an index that Debian did not sign, Unavailable
     when no mirror has one that holds.
     """
@@ -72,10 +74,14 @@ def resolve(
         downloads=downloads,
         environment=environment,
         now=now,
+        keys=tuple(keys) or debian_keys.keyring(),
         progress=progress,
     )
     read = [reader.suite(chosen, archive, suite, platform) for archive, suite in chosen.suites]
     index = Index([packages_file for _, packages_file in read])
+    missing = [name for name in chosen.roots if name not in index]
+    if missing:
+        raise Unavailable(*(f"the index of {chosen.codename} has no `{name}`" for name in missing))
     _check_names(index, packages)
     plain = closure(index, chosen.roots, drop=DROP | SHELLS)
     full = closure(index, (*chosen.roots, *packages), drop=DROP | SHELLS) if packages else plain
@@ -114,6 +120,7 @@ class _Reader:
     downloads: Downloads
     environment: Mapping[str, str]
     now: int
+    keys: tuple[bytes, ...]
     progress: Progress
 
     def suite(
@@ -142,7 +149,7 @@ class _Reader:
             archive=archive,
             suite=suite,
             codename=chosen.codename,
-            keys=debian_keys.keyring(),
+            keys=self.keys,
             environment=self.environment,
             now=self.now,
         )

@@ -10,7 +10,10 @@ Part = tuple[tuple[tuple[int, ...], int], ...]
 Key = tuple[int, Part, Part]
 "epoch, upstream version and revision, comparable"
 
-_VERSION = re.compile(r"(?:([0-9]{1,9}):)?([A-Za-z0-9.+~:-]+?)(?:-([A-Za-z0-9.+~]*))?")
+_VERSION = re.compile(
+    r"(?:([0-9]{1,9}):([A-Za-z0-9.+~:-]+?)|([A-Za-z0-9.+~-]+?))(?:-([A-Za-z0-9.+~]+))?(?<!-)"
+)
+"epoch and upstream version, which may hold colons only after an epoch; revision"
 _MAX_LENGTH = 256
 _NON_LETTER = 256
 "what puts every other character behind the letters"
@@ -62,14 +65,14 @@ def key(version: str) -> Key:
     found = _VERSION.fullmatch(version) if len(version) <= _MAX_LENGTH else None
     if found is None:
         raise InputError(f"not a Debian version: `{version[:40]!a}`")
-    epoch, upstream, revision = found.groups(default="")
-    return int(epoch or 0), _part_key(upstream), _part_key(revision)
+    epoch, later, alone, revision = found.groups(default="")
+    return int(epoch or 0), _part_key(later or alone), _part_key(revision)
 
 
 def upstream(version: str) -> str:
     """Return `version` without its epoch and its revision."""
     found = _VERSION.fullmatch(version)
-    return found[2] if found else version
+    return (found[2] or found[3]) if found else version
 
 
 def clauses(field: str) -> Iterator[Clause]:
