@@ -272,7 +272,7 @@ def _of_text(window: Window) -> Iterator[Hazard]:
 
 def _calls(walk: pickle_opcodes.Walk) -> str:
     """Name the first few things that the pickle calls when it is loaded."""
-    names = list(dict.fromkeys(walk.calls or walk.names))
+    names = list(dict.fromkeys(name for name in walk.calls or walk.names if name))
     more = "…" if len(names) > _SHOWN_CALLS else ""
     shown = ", ".join(quoted(name) for name in names[:_SHOWN_CALLS])
     return f" that calls {shown}{more} when it is loaded" if names else ""

@@ -24,7 +24,7 @@ _PROTO, _MEMOIZE, _STACK_GLOBAL, _NEXT_BUFFER, _NEWOBJ_EX = 0x80, 0x94, 0x93, 0x
 _CONSTANTS = frozenset(b"FILKMJGBCN\x88\x89\x8a\x8b\x8e\x96]}\x8f")
 _TEXTS = frozenset(b"SVTUX\x8c\x8d")
 _TUPLES = {0x85: 1, 0x86: 2, 0x87: 3}
-_IMPORTABLE = re.compile(r"[^\W\d][\w-]*(\.[^\W\d][\w-]*)*")
+_IMPORTABLE = re.compile(r"[\w-]+(\.[\w-]+)*")
 
 
 class Item(NamedTuple):
@@ -53,7 +53,7 @@ class Walk:
     names: tuple[str, ...]
     "globals that it would import, in order"
     calls: tuple[str, ...]
-    "what it would call"
+    "what it would call; empty for what it has made itself"
 
     def is_pickle(self, window: Window) -> bool:
         """Tell whether this is a pickle rather than something that begins like one."""
@@ -241,7 +241,7 @@ class _Machine:
         self.stack.append(_ANY)
 
     def _record(self, item: Item) -> None:
-        self.calls.append(item.text or "what it made before")
+        self.calls.append(item.text)
 
     def _pop(self, count: int) -> list[Item]:
         if len(self.stack) < count:

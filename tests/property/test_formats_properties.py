@@ -3,6 +3,7 @@
 import io
 import pickle
 import pickletools
+import re
 from typing import Any, Self
 
 from hypothesis import HealthCheck, example, given, settings
@@ -32,6 +33,8 @@ class Watched(pickle.Unpickler):
     """The C unpickler with every global replaced by one that tells when it is called."""
 
     def find_class(self, module: str, name: str) -> Any:
+        if not all(re.fullmatch(r"[\w-]+(\.[\w-]+)*", part) for part in (module, name)):
+            raise ImportError("no file and no attribute is called like that")
         return Recorder
 
 
@@ -90,6 +93,30 @@ streams = st.builds(
 def test_whatever_the_unpickler_calls_is_reported(data: bytes) -> None:
     if calls_something(data):
         assert pickle_opcodes.walk(window.of_bytes(data)).calls
+
+
+CALLING = [
+    b"cos\nsystem\n(S'id'\ntR.",
+    b"(S'id'\nios\nsystem\n.",
+    b"(cos\nsystem\nS'id'\no.",
+    b"\x80\x02cos\nsystem\nq\0X\x02\0\0\0idq\1\x85q\2Rq\3.",
+    b"\x80\x04\x95\x20\0\0\0\0\0\0\0\x8c\x02os\x94\x8c\x06system\x94\x93\x94)\x81}b.",
+    b"(dp0\nS'a'\np1\ncos\nsystem\np2\n(I1\ntp3\nRp4\nsg1\ng4\ns.",
+    b"\x80\x05](K\x01\x8c\x02os\x8c\x06system\x93)}\x92N\x87e.",
+]
+
+
+@RELAXED
+@given(st.sampled_from(CALLING), st.data())
+def test_damaged_pickle_that_still_calls_is_reported(data: bytes, choices: st.DataObject) -> None:
+    damaged = data
+    for _ in range(choices.draw(st.integers(0, 3))):
+        at = choices.draw(st.integers(0, len(damaged)))
+        damaged = (
+            damaged[:at] + choices.draw(pieces) + damaged[at + choices.draw(st.integers(0, 2)) :]
+        )
+    if calls_something(damaged):
+        assert pickle_opcodes.walk(window.of_bytes(damaged)).calls
 
 
 def test_recorder_sees_a_call() -> None:
