@@ -1,7 +1,7 @@
 """Several files or blobs at once, in few threads; the first error stops the others."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from threading import Event
 from typing import Final, TypeVar
 
@@ -32,13 +32,15 @@ def each(
     with ThreadPoolExecutor(max_workers=min(threads, len(todo))) as pool:
         futures = [pool.submit(work, item, step) for item in todo]
         try:
-            return tuple(future.result() for future in futures)
+            finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            # The first error in order may be a mere echo of the one that stopped the rest.
-            for future in futures:
-                error = None if future.cancelled() else future.exception()
-                if error is not None and not isinstance(error, CancelledError):
-                    raise error from None
             raise
+        errors = [error for future in finished if (error := future.exception())]
+        if errors:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            # Of several at once, a stop is a mere echo.
+            raise next((e for e in errors if not isinstance(e, CancelledError)), errors[0])
+        return tuple(future.result() for future in futures)
