@@ -85,17 +85,19 @@ def configuration() -> Mapping[str, Mapping[str, object]]:
 
 def machine(*, offline: bool = False, progress: Progress = SILENT) -> "Machine":
     """Return what this machine lends to a build."""
-    from modelpack.inputs import mirrors  # noqa: PLC0415  not for every command
+    from modelpack.inputs import cache as kept  # noqa: PLC0415  not for every command
+    from modelpack.inputs import mirrors  # noqa: PLC0415
     from modelpack.inputs.downloads import Downloads  # noqa: PLC0415
     from modelpack.inputs.file_digests import FileDigests  # noqa: PLC0415
     from modelpack.inputs.machine import Machine  # noqa: PLC0415
 
     settings, environment, cache = configuration(), variables(), cache_folder()
+    kept.hold(cache)
     own = {name: str(url) for name, url in settings.get("indexes", {}).items()}
     return Machine(
         cache=cache,
         downloads=Downloads(cache),
-        digests=FileDigests(cache),
+        digests=FileDigests(cache / "digests"),
         mirrors=mirrors.find(environment, settings),
         indexes={DEFAULT_INDEX: None, **own},
         environment=environment,
