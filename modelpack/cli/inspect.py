@@ -1,0 +1,153 @@
+"""`modelpack inspect`: what an image claims to be, where it came from, what does not add up."""
+
+import platform as this_machine
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modelpack.cli.output import Output, with_output
+from modelpack.errors import InputError, Unavailable
+
+if TYPE_CHECKING:
+    from modelpack.inspection.documents import Documents
+    from modelpack.inspection.reading import Readable
+    from modelpack.oci.layer import Descriptor
+    from modelpack.reference import Project, Reference
+
+RAW = ("manifest", "config", "index", "spec", "lock", "source", "weights")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@click.command("inspect")
+@click.argument("image", default=".", metavar="[IMAGE]")
+@click.option(
+    "--platform", default="", metavar="OS/ARCH", help="Choose this image of an index: linux/arm64."
+)
+@click.option(
+    "--raw", type=click.Choice(RAW), default=None, help="Print this document as it is, unparsed."
+)
+@with_output
+def command(*, output: Output, image: str, platform: str, raw: str | None) -> None:
+    """Show what an image claims to be and where it came from.
+
+    IMAGE is a project (a folder, default `.`: the image last built from it), a layout
+    oci:PATH[:TAG|@DIGEST], or an archive oci-archive:FILE or docker-archive:FILE. Read are its
+    manifest, its configuration and its small last layer, never the weights. What is shown are
+    claims, not verified.
+    """
+    from modelpack import reference  # noqa: PLC0415  not for `--help`
+    from modelpack.inspection.reading import read  # noqa: PLC0415
+
+    with _opened(reference.parse(image, at="IMAGE")) as (store, root):
+        documents = read(store, root, platform=platform, host=_host())
+    if raw:
+        _print_raw(documents, raw)
+        return
+    from modelpack.cli import render  # noqa: PLC0415
+    from modelpack.cli.inspect_report import report  # noqa: PLC0415
+    from modelpack.inspection.describing import describe  # noqa: PLC0415
+
+    inspection = describe(documents)
+    output.result(
+        text="" if output.as_json else report(inspection, verbose=output.verbose),
+        document=render.plain(inspection),
+    )
+
+
+def _host() -> str:
+    machine = this_machine.machine()
+    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
+
+
+@contextmanager
+def _opened(name: "Reference") -> Iterator[tuple["Readable", "Descriptor"]]:
+    """Open the layout or archive that `name` means, and find the image in it."""
+    from modelpack import reference  # noqa: PLC0415
+
+    match name:
+        case reference.Archive():
+            from modelpack.oci.archive_reading import Archive  # noqa: PLC0415
+
+            with Archive(Path(name.path)) as archive:
+                yield archive, archive.resolve("")
+        case reference.Layout():
+            from modelpack.oci.layout import Layout  # noqa: PLC0415
+
+            layout = Layout(Path(name.path))
+            with layout.reading():
+                yield layout, layout.resolve(name.digest or name.tag)
+        case reference.Project():
+            from modelpack.oci.layout import Layout  # noqa: PLC0415
+
+            layout = Layout(_built(name))
+            with layout.reading():
+                # The image last built stands first.
+                built = layout.manifests()[:1]
+                yield layout, built[0] if built else layout.resolve("")
+        case _:
+            raise Unavailable(
+                "not yet: this modelpack inspects layouts and archives only",
+                at=str(name),
+                hint="skopeo copy SOURCE oci:image:tag, then modelpack inspect oci:image:tag"
+                "; a folder starts with `./`",
+            )
+
+
+def _built(project: "Project") -> Path:
+    """Return the layout of the image last built in a folder, or raise InputError."""
+    folder = Path(project.path)
+    layout = folder / "dist" / "image"
+    if (layout / "index.json").is_file():
+        return layout
+    if (folder / "index.json").is_file():
+        raise InputError("an OCI layout, not a project", at=str(folder), hint=f"oci:{folder}")
+    if folder.is_file():
+        raise InputError(
+            "a file, not a project", at=str(folder),
+            hint=f"modelpack inspect oci-archive:{folder}",
+        )  # fmt: skip
+    if not folder.is_dir():
+        raise InputError("there is no such folder", at=str(folder))
+    raise InputError(
+        "no image was built here yet", at=str(folder), hint=f"modelpack build {folder}"
+    )
+
+
+def _print_raw(documents: "Documents", kind: str) -> None:
+    """Print exact bytes; on a terminal with what could steer it made visible."""
+    from modelpack.cli import render  # noqa: PLC0415
+
+    data = _raw(documents, kind)
+    if sys.stdout.isatty():
+        click.echo(render.escape_lines(data.decode(errors="surrogateescape")))
+    else:
+        click.echo(data, nl=False)
+
+
+def _raw(documents: "Documents", kind: str) -> bytes:
+    match kind:
+        case "manifest":
+            return documents.manifest_bytes
+        case "config":
+            return documents.config_bytes
+        case "index" if documents.index:
+            return documents.index_bytes
+        case "index":
+            raise InputError("the image stands in no index", at=documents.descriptor.digest)
+        case _:
+            return _raw_meta(documents, f"{kind}.json")
+
+
+def _raw_meta(documents: "Documents", name: str) -> bytes:
+    meta = documents.meta
+    if meta is None:
+        raise InputError(
+            "the image has no layer in which modelpack describes it", at=documents.descriptor.digest
+        )
+    if name not in meta.files:
+        raise InputError(meta.trouble or f"the meta layer has no `{name}`", at="meta layer")
+    return meta.files[name]

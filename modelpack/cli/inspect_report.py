@@ -1,0 +1,197 @@
+"""An Inspection as text for people: a header block, tables, and what cannot be relied on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from modelpack import digest as digests
+from modelpack.cli import render
+from modelpack.inspection.value import Inspection, WeightFileClaim, WeightSetClaim
+
+NOTICE = "claims, not verified"
+_PACKAGES_SHOWN = 10
+_LABELS_SHOWN = 20
+_CONTENT = 160
+"characters of what a foreign layer says that made it"
+_OURS = "dev.modelpack."
+
+
+def report(inspection: Inspection, *, verbose: bool) -> str:
+    """Return the whole text; `verbose` leaves nothing out."""
+    sections = [
+        f"{NOTICE}: what the image says about itself",
+        _block(_identity(inspection)),
+        _sentences("DOES NOT ADD UP", inspection.findings),
+        _block(_origin(inspection)),
+        _block(_start(inspection, verbose=verbose)),
+        _platforms(inspection),
+        _layers(inspection),
+        _weights(inspection),
+        _packages(inspection, verbose=verbose),
+        _labels(inspection, verbose=verbose),
+        _sentences("CANNOT BE KNOWN", inspection.unknown),
+        NOTICE,
+    ]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _block(rows: Iterator[tuple[str, str]]) -> str:
+    """Return `name  value` lines, never cut: digests are there to be copied."""
+    return render.table([row for row in rows if row[1]], width=0)
+
+
+def _sentences(title: str, sentences: Sequence[str]) -> str:
+    lines = [f"  - {render.escape(sentence)}" for sentence in sentences]
+    return "\n".join([title, *lines]) if lines else ""
+
+
+def _identity(inspection: Inspection) -> Iterator[tuple[str, str]]:
+    model, claims = inspection.model, inspection.claims
+    yield "image", inspection.digest
+    yield "index", inspection.index
+    yield "platform", inspection.platform
+    yield "size", f"{render.size(inspection.size)} in {_count(len(inspection.layers), 'layer')}"
+    yield "created", claims.created
+    yield "model", f"{model.name} {model.version}".strip()
+    yield "about", model.description
+    yield "license", model.license
+    yield "task", model.task
+    yield "kind", ", ".join(part for part in (model.architecture, model.framework) if part)
+    yield "made from", model.base
+    yield "unsafe", "; ".join(claims.unsafe)
+
+
+def _origin(inspection: Inspection) -> Iterator[tuple[str, str]]:
+    source, training, claims = inspection.source, inspection.training, inspection.claims
+    state = {True: " + changes", False: "", None: ""}[source.dirty]
+    yield "revision", source.revision + state if source.revision else ""
+    files = "" if source.files is None else f", {_count(source.files, 'file')}"
+    yield "source", source.digest + files if source.digest else ""
+    yield "trained by", training.run
+    yield "", training.source
+    for data in training.data:
+        parts = (data.name, data.version, data.uri, data.digest)
+        yield "trained on", ", ".join(part for part in parts if part)
+    yield "base", " ".join(part for part in (claims.base_name, claims.base_digest) if part)
+    yield "weights", claims.weights
+    yield "lock", claims.lock
+    yield "plan", claims.plan
+
+
+def _start(inspection: Inspection, *, verbose: bool) -> Iterator[tuple[str, str]]:
+    config = inspection.config
+    yield "user", config.user
+    yield "entry", _words(config.entrypoint)
+    yield "command", _words(config.command)
+    yield "workdir", config.workdir
+    yield "ports", ", ".join(config.ports)
+    yield "volumes", ", ".join(config.volumes)
+    yield "health", _words(config.healthcheck)
+    yield "stop", config.stop_signal
+    if verbose:
+        for item in config.env:
+            yield "env", item
+    elif config.env:
+        yield "env", f"{_count(len(config.env), 'variable')} (-v shows them)"
+
+
+def _words(words: Sequence[str]) -> str:
+    """Return a command line in which words with white space are quoted."""
+    return " ".join(repr(word) if not word or word.split() != [word] else word for word in words)
+
+
+def _platforms(inspection: Inspection) -> str:
+    rows = [
+        ("*" if image.digest == inspection.digest else "", image.platform, image.digest)
+        for image in inspection.platforms
+    ]
+    return f"PLATFORMS (* is shown)\n{render.table(rows, width=0)}" if rows else ""
+
+
+def _layers(inspection: Inspection) -> str:
+    rows = [
+        (
+            str(layer.index + 1),
+            layer.kind,
+            render.size(layer.size),
+            _short(layer.digest),
+            layer.content[:_CONTENT],
+        )
+        for layer in inspection.layers
+    ]
+    head = ("#", "KIND", "SIZE", "DIGEST", "CONTENT")
+    return f"LAYERS\n{render.table(rows, head=head, right=(0, 2))}" if rows else ""
+
+
+def _weights(inspection: Inspection) -> str:
+    return "\n\n".join(_weight_set(item, inspection.weights) for item in inspection.weight_sets)
+
+
+def _weight_set(item: WeightSetClaim, files: Sequence[WeightFileClaim]) -> str:
+    folder = item.destination.rstrip("/") + "/"
+    rows = [
+        (
+            file.path.removeprefix(folder),
+            render.size(file.size),
+            "" if file.tensors is None else str(file.tensors),
+            "" if file.parameters is None else render.number(file.parameters),
+            file.sha256[:12],
+            _dtypes(file.dtypes),
+        )
+        for file in files
+        if file.set == item.name
+    ]
+    total = (
+        _count(item.files, "file"),
+        render.size(item.size),
+        str(item.tensors),
+        render.number(item.parameters),
+        "",
+        _dtypes(item.dtypes),
+    )
+    head = ("FILE", "SIZE", "TENSORS", "PARAMS", "SHA256", "DTYPES")
+    mounted = ", in an image of its own that is mounted there" if item.mode == "mount" else ""
+    title = render.escape(f"WEIGHTS {item.name} at {folder}{mounted}")
+    return f"{title}\n{render.table([*rows, total], head=head, right=(1, 2, 3))}"
+
+
+def _dtypes(dtypes: Mapping[str, int]) -> str:
+    """Return one dtype by name, several with their numbers of parameters."""
+    if len(dtypes) == 1:
+        return next(iter(dtypes))
+    return ", ".join(f"{dtype} {render.number(count)}" for dtype, count in dtypes.items())
+
+
+def _packages(inspection: Inspection, *, verbose: bool) -> str:
+    found = inspection.packages
+    if not found:
+        return ""
+    sections = []
+    for kind, title in (("deb", "DEBIAN PACKAGES"), ("wheel", "PYTHON PACKAGES")):
+        chosen = [package for package in found if package.type == kind]
+        shown = chosen if verbose else chosen[:_PACKAGES_SHOWN]
+        rows = [(package.name, package.version) for package in shown]
+        if len(chosen) > len(shown):
+            rows.append((f"and {len(chosen) - len(shown)} more (-v shows them)", ""))
+        if rows:
+            sections.append(f"{title} ({len(chosen)})\n{render.table(rows)}")
+    return "\n\n".join(sections)
+
+
+def _labels(inspection: Inspection, *, verbose: bool) -> str:
+    """Return the labels: all of them when asked, else those of images that are not ours."""
+    labels = inspection.claims.labels
+    ours = any(key.startswith(_OURS) for key in labels)
+    if not labels or (ours and not verbose):
+        return ""
+    rows = list(labels.items())
+    shown = rows if verbose else rows[:_LABELS_SHOWN]
+    if len(rows) > len(shown):
+        shown = [*shown, (f"and {len(rows) - len(shown)} more (-v shows them)", "")]
+    return f"LABELS\n{render.table(shown)}"
+
+
+def _short(digest: str) -> str:
+    return digests.short(digests.Digest(digest))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

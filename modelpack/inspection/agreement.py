@@ -1,0 +1,233 @@
+"""Whether what an image says in different places agrees; sentences about what does not add up."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from modelpack import canonical_json, lock_encoding, metadata, plan
+from modelpack.digest import of as digest_of
+from modelpack.inputs.quoting import quoted
+from modelpack.inputs.weights import weights_digest
+from modelpack.inspection.configuration import Configuration, is_for
+from modelpack.inspection.description import Description
+from modelpack.inspection.documents import Documents
+from modelpack.lock import ImageBase, Lock, PlatformLock
+from modelpack.oci.layer import TAR
+from modelpack.run_configuration import NAMESPACE
+
+_MOST = 50
+"sentences: more are counted only"
+_PLAIN = frozenset({TAR, "application/vnd.docker.image.rootfs.diff.tar"})
+"media types of layers that are not compressed"
+
+
+def findings(
+    documents: Documents, configuration: Configuration, description: Description,
+    platform: PlatformLock | None,
+) -> tuple[str, ...]:  # fmt: skip
+    """Return what contradicts itself, and what every image should not do."""
+    made = _plan(description, platform)
+    planned = made.config if made else {}
+    found = list(
+        dict.fromkeys(
+            (
+                *configuration.findings,
+                *_user(configuration),
+                *_shape(documents, configuration),
+                *_meta(documents, configuration),
+                *_labels(configuration, description, planned),
+                *_digests(description),
+                *_guard(description),
+                *_layers(documents, configuration, description, platform),
+                *_settings(configuration, planned),
+            )
+        )
+    )
+    if len(found) > _MOST:
+        return (*found[:_MOST], f"and {len(found) - _MOST} more contradictions")
+    return tuple(found)
+
+
+def _user(configuration: Configuration) -> Iterator[str]:
+    """Tell whether the container starts as root (Docker reads `00` as a number, too)."""
+    if not configuration.diff_ids:
+        return
+    name = configuration.run.user.partition(":")[0].strip()
+    if name in ("", "root") or (name.isdecimal() and not name.strip("0")):
+        stated = quoted(configuration.run.user) if configuration.run.user else "nobody"
+        yield f"the container runs as root: the configuration names {stated} as user"
+
+
+def _shape(documents: Documents, configuration: Configuration) -> Iterator[str]:
+    layers, diff_ids = documents.manifest.layers, configuration.diff_ids
+    if diff_ids and len(layers) != len(diff_ids):
+        yield f"the manifest has {len(layers)} layers, the configuration {len(diff_ids)} diff_ids"
+    steps = [step for step in configuration.history if not step.empty_layer]
+    if configuration.history and diff_ids and len(steps) != len(diff_ids):
+        yield f"the history has {len(steps)} layers, the configuration {len(diff_ids)} diff_ids"
+    for layer, diff_id in zip(layers, diff_ids, strict=False):
+        if layer.media_type in _PLAIN and layer.digest != diff_id:
+            yield (
+                f"layer {quoted(layer.digest)} is not compressed, but its diff_id is "
+                f"{quoted(diff_id)}"
+            )
+    for image in documents.platforms:
+        if (
+            image.digest == documents.descriptor.digest
+            and configuration.platform
+            and image.platform
+            and not is_for(configuration.platform, image.platform)
+        ):
+            yield (
+                f"the index says {quoted(image.platform)}, the configuration "
+                f"{quoted(configuration.platform)}"
+            )
+
+
+def _meta(documents: Documents, configuration: Configuration) -> Iterator[str]:
+    meta = documents.meta
+    if meta is None:
+        return
+    added = len(documents.manifest.layers) - meta.position - 1
+    if added:
+        yield (
+            f"{added} layers follow the one that describes the image: what they hold is not "
+            "described"
+        )
+    diff_ids = configuration.diff_ids
+    if meta.diff_id and meta.position < len(diff_ids) and diff_ids[meta.position] != meta.diff_id:
+        yield "the layer that describes the image is not the one that the configuration names"
+
+
+def _labels(
+    configuration: Configuration, description: Description, planned: Mapping[str, Any]
+) -> Iterator[str]:
+    """Compare the labels with those that the meta layer gives.
+
+    The digests come last: a spec in the image that names labels of its own cannot hide them.
+    """
+    expected: dict[str, str] = {
+        **planned.get("Labels", {}),
+        **_source_labels(description),
+        **_lock_labels(description.lock),
+    }
+    labels = configuration.labels
+    for key, value in sorted(expected.items()):
+        if key not in labels:
+            yield f"there is no label {quoted(key)}; the meta layer gives {quoted(value)}"
+        elif labels[key] != value:
+            stated = quoted(labels[key])
+            yield f"label {quoted(key)} says {stated}; the meta layer gives {quoted(value)}"
+    for key in labels if planned else ():
+        if key not in expected:
+            yield f"label {quoted(key)} is not one that the image was built with"
+
+
+def _lock_labels(lock: Lock | None) -> dict[str, str]:
+    if lock is None:
+        return {}
+    return {
+        f"{NAMESPACE}lock.digest": lock_encoding.digest(lock),
+        f"{NAMESPACE}weights.digest": metadata.weights_digest(lock),
+        f"{NAMESPACE}format": str(lock.format),
+    }
+
+
+def _source_labels(description: Description) -> dict[str, str]:
+    source = description.source
+    if source is None:
+        return {}
+    found = {f"{NAMESPACE}source.digest": str(source.digest)}
+    if source.revision:
+        found["org.opencontainers.image.revision"] = source.revision
+        found[f"{NAMESPACE}source.dirty"] = str(source.dirty).lower()
+    return found
+
+
+def _plan(description: Description, platform: PlatformLock | None) -> plan.Plan | None:
+    """Make the plan once more from the Spec, Lock and Source in the image."""
+    spec, lock, source = description.spec, description.lock, description.source
+    if spec is None or lock is None or source is None or platform is None:
+        return None
+    return plan.make(spec, lock, source, platform)
+
+
+def _digests(description: Description) -> Iterator[str]:
+    for weights in description.lock.weights if description.lock else ():
+        if weights_digest(weights.files) != weights.digest:
+            yield f"the digest of weights {quoted(weights.name)} is not the one of their files"
+    source = description.source
+    if source is None:
+        return
+    if digest_of(canonical_json.dumps(canonical_json.plain(source.files))) != source.digest:
+        yield "the digest of the source is not the one of the files in source.json"
+
+
+def _guard(description: Description) -> Iterator[str]:
+    lock, spec = description.lock, description.spec
+    if lock is None:
+        return
+    for name, digest in (("guard.py", lock.runtime.guard), ("probe.py", lock.runtime.probe)):
+        if name not in description.files:
+            yield f"the meta layer has no `{name}`"
+        elif digest_of(description.files[name]) != digest:
+            yield f"`{name}` in the image is not the one that lock.json names"
+    if spec is None or description.weights is None:
+        return
+    names = {weights.name for weights in spec.weights}
+    if names != {weights.name for weights in lock.weights}:
+        yield "spec.json and lock.json name different weights"
+    elif description.weights != metadata.weights_manifest(spec, lock):
+        yield "what the guard checks (weights.json) is not what spec.json and lock.json give"
+
+
+def _layers(
+    documents: Documents, configuration: Configuration, description: Description,
+    platform: PlatformLock | None,
+) -> Iterator[str]:  # fmt: skip
+    lock = description.lock
+    if lock is None or not configuration.diff_ids:
+        return
+    modes = {w.name: w.mode for w in description.spec.weights} if description.spec else {}
+    diff_ids = set(configuration.diff_ids)
+    for weights in lock.weights:
+        if modes.get(weights.name) == "mount":
+            continue
+        for file in weights.files:
+            layer = file.layer if plan.is_own_layer(file) else weights.bundle
+            if layer is not None and layer not in diff_ids:
+                where = quoted(f"{weights.destination}/{file.path}")
+                yield f"lock.json names a layer for {where} that the image does not have"
+    if platform is None:
+        stated = quoted(configuration.platform)
+        yield f"lock.json holds nothing for the image's platform {stated}"
+    elif "mount" not in modes.values():
+        yield from _count(documents, lock, platform)
+
+
+def _count(documents: Documents, lock: Lock, platform: PlatformLock) -> Iterator[str]:
+    base = len(platform.base.layers) if isinstance(platform.base, ImageBase) else 1
+    weights = sum(len(plan.weights_steps(item)) for item in lock.weights)
+    expected = base + bool(platform.wheels) + weights + 2
+    found = len(documents.manifest.layers)
+    if found != expected:
+        yield f"lock.json gives an image of {expected} layers, this one has {found}"
+
+
+def _settings(configuration: Configuration, expected: Mapping[str, Any]) -> Iterator[str]:
+    """Compare how the container is started with what the meta layer gives."""
+    actual = configuration.raw
+    if not expected:
+        return
+    for key in sorted({*actual, *expected} - {"Labels"}):
+        # Engines add members that say nothing: null, an empty text or list.
+        if (actual.get(key) or None) != (expected.get(key) or None):
+            yield (
+                f"{quoted(key)} in the configuration is {_shown(actual.get(key))}; "
+                f"the meta layer gives {_shown(expected.get(key))}"
+            )
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "not set"
+    return quoted(canonical_json.dumps(value).decode())

@@ -1,0 +1,116 @@
+"""The documents of the meta layer as values: Spec, Lock, Source; what is damaged is left out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from modelpack import lock_encoding, spec_decoding
+from modelpack.digest import Digest
+from modelpack.digest import parse as parse_digest
+from modelpack.errors import InputError, ModelpackError
+from modelpack.inspection.documents import parse_object
+from modelpack.lock import Lock
+from modelpack.source import CodeFile, Source
+from modelpack.spec import Spec
+
+_SIZE_LIMIT = 1 << 63
+_LAST_TIME = 253_402_300_799
+"9999-12-31T23:59:59Z"
+_NOT_STATED = "which {} cannot be known: {}"
+_TOLD_BY: Mapping[str, str] = {
+    "spec.json": "settings the image was built with",
+    "lock.json": "packages and weights it holds",
+    "source.json": "code it was built from",
+    "weights.json": "files the guard checks",
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What the image says about itself; None where it does not, or not legibly."""
+
+    spec: Spec | None = None
+    lock: Lock | None = None
+    source: Source | None = None
+    weights: Mapping[str, Any] | None = None
+    "what the guard checks: `weights.json`"
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+
+def parse(files: Mapping[str, bytes]) -> Description:
+    """Return the description that the files of a meta layer hold; never raises."""
+    unknown: list[str] = []
+
+    def read(name: str, parser: Callable[[bytes], T]) -> T | None:
+        reason = "the meta layer has no such file"
+        if name in files:
+            try:
+                return parser(files[name])
+            except ModelpackError as error:
+                first = error.findings[0]
+                reason = f"{first.at}: {first.message}" if first.at != name else first.message
+            except (ValueError, RecursionError):
+                reason = "it holds text that cannot be written or is nested too deeply"
+        unknown.append(_NOT_STATED.format(_TOLD_BY[name], f"`{name}`: {reason}"))
+        return None
+
+    return Description(
+        spec=read("spec.json", _spec),
+        lock=read("lock.json", _lock),
+        source=read("source.json", _source),
+        weights=read("weights.json", lambda data: parse_object(data, at="weights.json")),
+        files=files,
+        unknown=tuple(unknown),
+    )
+
+
+def _spec(data: bytes) -> Spec:
+    return spec_decoding.decode_document(parse_object(data, at="spec.json"))
+
+
+def _lock(data: bytes) -> Lock:
+    lock = lock_encoding.parse(data, filename="lock.json")
+    sizes = [file.size for weights in lock.weights for file in weights.files]
+    if any(size >= _SIZE_LIMIT for size in sizes):
+        raise InputError("a size is absurd", at="lock.json")
+    return lock
+
+
+def _source(data: bytes) -> Source:
+    value = parse_object(data, at="source.json")
+    created = _member(value, "created", int)
+    if not 0 <= created <= _LAST_TIME:
+        raise InputError("no time", at="source.json.created")
+    return Source(
+        files=tuple(_code_file(item) for item in _member(value, "files", list)),
+        revision=_member(value, "revision", str),
+        dirty=_member(value, "dirty", bool),
+        created=created,
+        digest=_digest(_member(value, "digest", str)),
+    )
+
+
+def _code_file(value: object) -> CodeFile:
+    if not isinstance(value, dict):
+        raise InputError("not an object", at="source.json.files")
+    return CodeFile(
+        path=_member(value, "path", str),
+        size=_member(value, "size", int),
+        sha256=_member(value, "sha256", str),
+        executable=_member(value, "executable", bool),
+        link=_member(value, "link", str),
+    )
+
+
+def _member(value: Mapping[str, Any], key: str, kind: type[T]) -> T:
+    found = value.get(key)
+    if type(found) is not kind:
+        raise InputError(f"expected {kind.__name__}", at=f"source.json.{key}")
+    return found
+
+
+def _digest(text: str) -> Digest:
+    return parse_digest(text, at="source.json.digest")
