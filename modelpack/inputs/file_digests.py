@@ -99,7 +99,7 @@ class FileDigests:
         value = self._load(hex_of(key))
         try:
             return digests.parse(value["derived"]) if value else None
-        except (InputError, KeyError):
+        except (InputError, KeyError, TypeError):
             return None
 
     def record_derived(self, key: Digest, digest: Digest) -> None:
@@ -116,7 +116,9 @@ class FileDigests:
 
     def _store(self, name: str, value: object, *, not_before: int | None) -> None:
         path = self._root / name
-        temporary = self._root / f"{name}.{os.getpid():x}.partial"
+        # One name for all writers: what a killed one leaves is used up, and two at once at worst
+        # make an entry that does not parse.
+        temporary = self._root / f"{name}.partial"
         try:
             with open(temporary, "wb") as stream:
                 stream.write(canonical_json.dumps(value))
