@@ -101,11 +101,13 @@ def _lock(
         destination=weights.destination,
         digest=weight_inputs.weights_digest(measured),
         files=measured,
-        unsafe=tuple(
-            sorted(f"{f.rule} {f.at}" for f in findings if f.rule.startswith("weights.")
-                   and f.severity == "warning" and f.hint == "allow-unsafe")
-        ),
+        unsafe=tuple(sorted({f"{f.rule} {f.at}" for f in findings if _is_exception(f)})),
     )  # fmt: skip
+
+
+def _is_exception(finding: Finding) -> bool:
+    """Tell whether a finding was allowed by name, which labels and inspection show."""
+    return finding.severity == "warning" and finding.hint.startswith("allowed by")
 
 
 def _tensors(file: SourceFile) -> tuple[str, ...]:

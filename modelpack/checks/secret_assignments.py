@@ -1,0 +1,142 @@
+"""Names and values that are a secret together: `password = "…"`, `API_KEY=…`, judged by entropy."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+WORDS = ("pass", "pwd", "secret", "key", "credential", "token")
+"lowercase; text that holds none of them is not searched"
+
+_ASSIGNMENT = re.compile(
+    r"(?P<name>pass(?:word|wd|phrase)|pwd|secret|credentials?|token"
+    r"|(?:api|access|auth|private|encryption|signing|master|session|account|storage)[_-]?key)"
+    r"(?P<suffix>[\w-]{0,24})[\"'\]]{0,2}\s{0,4}"
+    r"(?:(?::[ \t]{0,2}[\w.\[\]|]{1,24}[ \t]{0,2})?={1,2}>?|:=?)[ \t]{0,4}"
+    r"(?:[rbfu]{0,2}(?P<quote>[\"'`])(?P<quoted>[^\"'`\n]{6,300})(?P=quote)"
+    r"|(?P<bare>[^\s\"'`,;#&]{8,300}))",
+    re.IGNORECASE,
+)
+_PREFIX = re.compile(r"[\w.-]{0,40}\Z")
+_HARMLESS_SUFFIX = re.compile(
+    r".*(?:names?|ids?|paths?|files?|dirs?|ur[il]s?|types?|refs?|env|vars?|fields?|headers?|len(?:gth)?"
+    r"|sizes?|versions?|policy|hash(?:es)?|digest|arn|counts?|limits?|max|min|format|prefix|suffix|labels?"
+    r"|hint|regex|pattern|ind(?:ex|ices)|maps?|lists?|class|columns?|expir\w*|ttl|template|title"
+    r"|description|errors?|messages?|prompt|help|managers?|providers?|stores?|mode|algorithm|required"
+    r"|enabled|s|izer\w*|ized|ization|usage|offsets?|strategy|backend|scope|encoding|embeddings?)",
+    re.IGNORECASE,
+)
+_TOKENIZER = re.compile(
+    r".*(?:bos|eos|unk|pad|sep|cls|mask|special|image|audio|video|prefix|suffix|middle|start|end|stop"
+    r"|next|prev|begin|num|max|min|per|added|text|first|last|new|sub|of|by|class|query|delimiter)[_.-]?",
+    re.IGNORECASE,
+)
+_PLACEHOLDER = re.compile(
+    r"<|>|\$\{|\$\(|\{\{|\}\}|%\(|\.\.\.|…|\*\*\*|x{4}|X{4}|-{4}|_{4}|0{8}"
+    r"|your|example|change[-_]?(?:me|it)|placeholder|dummy|redacted|insert|replace|todo|fixme|sample"
+    r"|notasecret|not[-_]a[-_]|fake|secret[-_]?(?:key|name|here)|here\b|12345678|abcdefgh",
+    re.IGNORECASE,
+)
+_COMMON = re.compile(
+    r"pass(?:word|wd|phrase)?|pwd|secret|token|none|null|true|false|undefined|string|user(?:name)?"
+    r"|admin|test|root|guest|postgres|mysql|redis|default|empty|required|optional",
+    re.IGNORECASE,
+)
+_REFERENCE = re.compile(
+    r"(?:os|env|self|cls|args|config|conf|cfg|settings|options|opts|process|params|request|kwargs|secrets"
+    r"|vault|keyring|getpass|data|var|local|module|each|ctx|context|state|input|props)\b[.:\[(].*"
+    r"|(?:op|vault|secret|secretsmanager|ssm|gcp|azure|file|env|arn|https?|s3|gs|urn|sha\d+)[:/].*"
+    r"|[.~]{0,2}/.*|\$.*|%.*|@.*|!.*|&.*",
+    re.IGNORECASE | re.DOTALL,
+)
+_DIGEST = re.compile(r"(?:sha\d{1,3}|md5|blake\w{1,3})[:=-].*", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_WORDS_ONLY = re.compile(r"[A-Za-z]*\d{0,4}(?:[-_./:+ ][A-Za-z]*\d{0,4}){0,40}")
+_CALL = re.compile(r"[A-Za-z_][\w.]*[(\[{].*", re.DOTALL)
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_KEY_LENGTH, _KEY_ENTROPY = 16, 3.0
+_BARE_ENTROPY = 2.75
+_FEW = 4
+
+
+class Assignment(NamedTuple):
+    """A secret with its name."""
+
+    name: str
+    secret: str
+    start: int
+
+
+def find(text: str) -> Iterator[Assignment]:
+    """Yield the assignments in `text` whose value is a secret rather than a placeholder."""
+    for match in _ASSIGNMENT.finditer(text):
+        before = _PREFIX.search(text, max(0, match.start() - 40), match.start())
+        prefix = before.group() if before else ""
+        value = match["quoted"] or match["bare"]
+        name = f"{prefix}{match['name']}{match['suffix']}"
+        if match["bare"] and _is_expression(value):
+            continue
+        if judge(prefix, match["name"], match["suffix"], value, bare=bool(match["bare"])):
+            yield Assignment(name, value, match.start("quoted" if match["quoted"] else "bare"))
+
+
+def of_pair(name: str, value: str) -> bool:
+    """Tell whether `value` under `name`, of an environment or of labels, is a secret."""
+    return any(True for _ in find(f'{name}="{value.replace(chr(34), "_")}"'))
+
+
+def is_placeholder(value: str) -> bool:
+    """Tell whether `value` stands for a secret that comes from elsewhere."""
+    return is_sample(value) or bool(_COMMON.fullmatch(value) or _REFERENCE.fullmatch(value))
+
+
+def is_sample(value: str) -> bool:
+    """Tell whether `value` is one of those that documentation is full of."""
+    return bool(_PLACEHOLDER.search(value)) or len(set(value)) <= _FEW
+
+
+def judge(prefix: str, name: str, suffix: str, value: str, *, bare: bool) -> bool:
+    """Tell whether `value` is a secret under this name."""
+    if is_placeholder(value) or " " in value or _HARMLESS_SUFFIX.fullmatch(suffix):
+        return False
+    if _DIGEST.fullmatch(value) or _UUID.fullmatch(value):
+        return False
+    lowered = name.lower()
+    if lowered == "token" and _TOKENIZER.fullmatch(prefix):
+        return False
+    if lowered.startswith(("pass", "pwd")):
+        return _is_password(value, bare=bare)
+    return _is_key(value)
+
+
+def _is_password(value: str, *, bare: bool) -> bool:
+    """People's passwords are short: letters with digits or signs, and not a name."""
+    letters = any(character.isalpha() for character in value)
+    others = any(not character.isalnum() and character not in "_-./:" for character in value)
+    digits = any(character.isdigit() for character in value)
+    if not letters or not (digits or others):
+        return False
+    return not bare or others or entropy(value) >= _BARE_ENTROPY
+
+
+def _is_key(value: str) -> bool:
+    """Machines' keys are long and look random."""
+    return (
+        len(value) >= _KEY_LENGTH
+        and any(character.isalpha() for character in value)
+        and any(character.isdigit() for character in value)
+        and not _WORDS_ONLY.fullmatch(value)
+        and entropy(value) >= _KEY_ENTROPY
+    )
+
+
+def _is_expression(value: str) -> bool:
+    """What stands bare in program text is mostly a name or a call."""
+    return bool(_CALL.fullmatch(value) or _DOTTED.fullmatch(value.rstrip(")]}")))
+
+
+def entropy(text: str) -> float:
+    """Return Shannon's entropy of the characters of `text`, in bits for each."""
+    counts = Counter(text).values()
+    return -sum(count / len(text) * math.log2(count / len(text)) for count in counts)
