@@ -1,0 +1,101 @@
+"""`modelpack doctor`: what it finds, and when it says no."""
+
+import json
+import os
+import socket
+import sys
+import threading
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from modelpack.cli import environment
+from modelpack.cli.doctor import command
+from modelpack.inputs import capabilities
+from modelpack.inputs.capabilities import Capability
+from modelpack.inputs.mirrors import Mirrors
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """This machine, with a cache of its own."""
+    monkeypatch.setenv("MODELPACK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MODELPACK_CONFIG", str(tmp_path / "none.toml"))
+    return environment.machine()
+
+
+def probe(machine, folder, **options) -> dict[str, Capability]:
+    """Return capabilities by name."""
+    found = capabilities.probe(machine, folder, online=False, **options)
+    return {capability.name: capability for capability in found}
+
+
+def test_python_and_every_required_package_are_named(machine, tmp_path):
+    found = probe(machine, tmp_path)
+    assert found["Python"].found.startswith(f"{sys.version_info.major}.")
+    assert {"click", "deflate", "installer", "packaging", "pip", "tomli"} <= set(found)
+    assert found["tomli"].state == "ok"
+
+
+def test_a_machine_without_programs_is_told_how_to_mend_it(machine, tmp_path):
+    bare = replace(
+        machine,
+        environment={"PATH": str(tmp_path), "DOCKER_HOST": f"unix://{tmp_path}/none.sock"},
+        host=None,
+    )
+    found = probe(bare, tmp_path)
+    for name in ("git", "platform", "user namespaces", "Docker engine"):
+        assert found[name].state == "limited"
+        assert found[name].hint
+
+
+def test_an_engine_that_answers_is_found(machine, tmp_path):
+    path = os.path.relpath(tmp_path / "s")  # a socket's path is at most 107 bytes
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as server:
+        server.bind(path)
+        server.listen()
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with closing(connection):
+                connection.recv(256)
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nOK")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        found = probe(replace(machine, environment={"DOCKER_HOST": f"unix://{path}"}), tmp_path)
+        thread.join()
+    assert found["Docker engine"].state == "ok"
+
+
+def test_mirrors_are_asked_only_online(machine, tmp_path):
+    nowhere = "http://127.0.0.1:9"
+    deaf = replace(
+        machine,
+        mirrors=Mirrors(debian=(nowhere,), debian_security=(nowhere,), snapshot=nowhere),
+        environment={"PATH": ""},
+    )
+    assert "Debian mirror" not in probe(deaf, tmp_path)
+    found = {c.name: c for c in capabilities.probe(deaf, tmp_path, online=True)}
+    assert found["Debian mirror"].state == "missing"
+    assert found["Debian snapshots"].state == "limited"
+
+
+def test_the_table_has_a_row_for_each_and_the_hints_below(machine):
+    result = CliRunner().invoke(command, [])
+    document = json.loads(CliRunner().invoke(command, ["--json"]).stdout)
+    assert result.exit_code == (1 if document["missing"] else 0)
+    for capability in document["capabilities"]:
+        assert capability["name"] in result.stdout
+        assert capability["hint"] in result.stdout
+
+
+def test_something_missing_is_a_no(machine, monkeypatch):
+    missing = Capability(name="pip", state="missing", found="-", needed_for="lock", hint="get it")
+    monkeypatch.setattr(capabilities, "probe", lambda *_, **__: (missing,))
+    result = CliRunner().invoke(command, [])
+    assert result.exit_code == 1
+    assert "MISSING  pip" in result.stdout
+    assert "hint: pip: get it" in result.stdout
