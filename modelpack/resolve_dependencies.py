@@ -5,13 +5,16 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelpack.errors import Finding, InputError
-from modelpack.inputs.base_interpreter import BaseInterpreter
 from modelpack.inputs.machine import Machine
 from modelpack.lock import AssembledBase, Interpreter, Wheel
 from modelpack.platform import Platform
 from modelpack.spec import Spec
+
+if TYPE_CHECKING:
+    from modelpack.inputs.base_interpreter import BaseInterpreter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
@@ -109,8 +112,9 @@ def compile_requirements(
 
 def _extracted(
     base: AssembledBase, interpreter: Interpreter, platform: Platform, machine: Machine, root: Path
-) -> BaseInterpreter:
+) -> "BaseInterpreter":
     from modelpack.inputs import debian_base  # noqa: PLC0415
+    from modelpack.inputs.base_interpreter import BaseInterpreter  # noqa: PLC0415
 
     debs = debian_base.fetch(
         base, mirrors=machine.mirrors, downloads=machine.downloads,

@@ -9,11 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from modelpack.errors import InputError, Unavailable
-from modelpack.inputs import bytecode, debian_base, package_index, wheels
-from modelpack.inputs.base_interpreter import BaseInterpreter
 from modelpack.inputs.machine import Machine
 from modelpack.lock import AssembledBase, Compressor, PlatformLock
 from modelpack.oci.layer import Layer
@@ -21,6 +19,9 @@ from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.tar import Content, Entry
 from modelpack.oci.tree import Tree
 from modelpack.plan import VENV, Step
+
+if TYPE_CHECKING:
+    from modelpack.inputs.base_interpreter import BaseInterpreter
 
 
 class Embedded:
@@ -88,6 +89,8 @@ class Embedded:
         return tree.entries()
 
     def _dependency_entries(self) -> tuple[Entry, ...]:
+        from modelpack.inputs import package_index, wheels  # noqa: PLC0415  only when one is made
+
         machine, platform = self._machine, self._platform
         paths = package_index.fetch(
             platform.wheels, downloads=machine.downloads, indexes=machine.indexes,
@@ -107,6 +110,8 @@ class Embedded:
         return tree.entries()
 
     def _compile(self, tree: Tree, groups: Mapping[str, list[str]]) -> None:
+        from modelpack.inputs import bytecode  # noqa: PLC0415  only when a layer is made
+
         self._machine.progress.say("compiling bytecode with the base's own interpreter")
         runner = self._interpreter()
         compiled: Mapping[str, Content] = bytecode.compile(
@@ -121,7 +126,9 @@ class Embedded:
         for path, content in compiled.items():
             tree.file(path, content, owner="bytecode")
 
-    def _interpreter(self) -> BaseInterpreter:
+    def _interpreter(self) -> "BaseInterpreter":
+        from modelpack.inputs.base_interpreter import BaseInterpreter  # noqa: PLC0415
+
         if self._runner is None:
             self._runner = BaseInterpreter.extract(
                 self._base_tree(), self._scratch_folder("base") / "root",
@@ -136,6 +143,8 @@ class Embedded:
         return self._runner
 
     def _base_tree(self) -> Tree:
+        from modelpack.inputs import debian_base  # noqa: PLC0415  only when a layer is made
+
         if self._base is None:
             base = self._platform.base
             if not isinstance(base, AssembledBase):
