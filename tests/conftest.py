@@ -3,11 +3,13 @@
 import os
 import shutil
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
 
-def _missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
+    """Skip with the reason; fail in CI, where everything must be there."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"missing in CI: {reason}")
     pytest.skip(reason)
@@ -20,7 +22,13 @@ def require_tool() -> Callable[[str], str]:
     def require(name: str) -> str:
         path = shutil.which(name)
         if path is None:
-            _missing(f"`{name}` is not installed")
+            missing(f"`{name}` is not installed")
         return str(path)
 
     return require
+
+
+@pytest.fixture(scope="session")
+def unavailable() -> Callable[[str], None]:
+    """Return what gives up for a reason that lies in this machine: skips locally, fails in CI."""
+    return _missing
