@@ -9,15 +9,17 @@ from typing import NamedTuple
 WORDS = ("pass", "pwd", "secret", "key", "credential", "token")
 "lowercase; text that holds none of them is not searched"
 
-_ASSIGNMENT = re.compile(
-    r"(?P<name>pass(?:word|wd|phrase)|pwd|secret|credentials?|token"
-    r"|(?:api|access|auth|private|encryption|signing|master|session|account|storage)[_-]?key)"
+_NAME = re.compile(
+    r"pass(?:word|wd|phrase)|pwd|secret|credentials?|token"
+    r"|(?:api|access|auth|private|encryption|signing|master|session|account|storage)[_-]?key"
+)
+_VALUE = re.compile(
     r"(?P<suffix>[\w-]{0,24})[\"'\]]{0,2}\s{0,4}"
     r"(?:(?::[ \t]{0,2}[\w.\[\]|]{1,24}[ \t]{0,2})?={1,2}>?|:=?)[ \t]{0,4}"
-    r"(?:[rbfu]{0,2}(?P<quote>[\"'`])(?P<quoted>[^\"'`\n]{6,300})(?P=quote)"
-    r"|(?P<bare>[^\s\"'`,;#&]{8,300}))",
-    re.IGNORECASE,
+    r"(?:[rbfuRBFU]{0,2}(?P<quote>[\"'`])(?P<quoted>[^\"'`\n]{6,300})(?P=quote)"
+    r"|(?P<bare>[^\s\"'`,;#&]{8,300}))"
 )
+_UPPER = re.compile("[A-Z]{1,64}")
 _PREFIX = re.compile(r"[\w.-]{0,40}\Z")
 _HARMLESS_SUFFIX = re.compile(
     r".*(?:names?|ids?|paths?|files?|dirs?|ur[il]s?|types?|refs?|env|vars?|fields?|headers?|len(?:gth)?"
@@ -29,17 +31,17 @@ _HARMLESS_SUFFIX = re.compile(
 )
 _TOKENIZER = re.compile(
     r".*(?:bos|eos|unk|pad|sep|cls|mask|special|image|audio|video|prefix|suffix|middle|start|end|stop"
-    r"|next|prev|begin|num|max|min|per|added|text|first|last|new|sub|of|by|class|query|delimiter)[_.-]?",
+    r"|next|prev|begin|num|max|min|per|added|publickey|public[_-]key|text|first|last|new|sub|of|by|class|query|delimiter)[_.-]?",
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(
     r"<|>|\$\{|\$\(|\{\{|\}\}|%\(|\.\.\.|…|\*\*\*|x{4}|X{4}|-{4}|_{4}|0{8}"
     r"|your|example|change[-_]?(?:me|it)|placeholder|dummy|redacted|insert|replace|todo|fixme|sample"
-    r"|notasecret|not[-_]a[-_]|fake|secret[-_]?(?:key|name|here)|here\b|12345678|abcdefgh",
+    r"|notasecret|not[-_]a[-_]|fake|here\b|12345678|abcdefgh",
     re.IGNORECASE,
 )
 _COMMON = re.compile(
-    r"pass(?:word|wd|phrase)?|pwd|secret|token|none|null|true|false|undefined|string|user(?:name)?"
+    r".*secret[-_]?(?:key|name|value|here).*|pass(?:word|wd|phrase)?|pwd|secret|token|none|null|true|false|undefined|string|user(?:name)?"
     r"|admin|test|root|guest|postgres|mysql|redis|default|empty|required|optional",
     re.IGNORECASE,
 )
@@ -53,8 +55,10 @@ _REFERENCE = re.compile(
 _DIGEST = re.compile(r"(?:sha\d{1,3}|md5|blake\w{1,3})[:=-].*", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _WORDS_ONLY = re.compile(r"[A-Za-z]*\d{0,4}(?:[-_./:+ ][A-Za-z]*\d{0,4}){0,40}")
-_CALL = re.compile(r"[A-Za-z_][\w.]*[(\[{].*", re.DOTALL)
+_CALL = re.compile(r"[A-Za-z_]?[\w.]*[(\[{].*", re.DOTALL)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_VALUE_LIMIT = 300
+_UNQUOTED = str.maketrans("\"'`\n", "!!!!")
 _KEY_LENGTH, _KEY_ENTROPY = 16, 3.0
 _BARE_ENTROPY = 2.75
 _FEW = 4
@@ -70,20 +74,35 @@ class Assignment(NamedTuple):
 
 def find(text: str) -> Iterator[Assignment]:
     """Yield the assignments in `text` whose value is a secret rather than a placeholder."""
-    for match in _ASSIGNMENT.finditer(text):
-        before = _PREFIX.search(text, max(0, match.start() - 40), match.start())
-        prefix = before.group() if before else ""
-        value = match["quoted"] or match["bare"]
-        name = f"{prefix}{match['name']}{match['suffix']}"
-        if match["bare"] and _is_expression(value):
+    position = 0
+    for named in _NAME.finditer(_lower(text)):
+        match = _VALUE.match(text, named.end()) if named.start() >= position else None
+        if match is None:
             continue
-        if judge(prefix, match["name"], match["suffix"], value, bare=bool(match["bare"])):
-            yield Assignment(name, value, match.start("quoted" if match["quoted"] else "bare"))
+        position = match.end()
+        before = _PREFIX.search(text, max(0, named.start() - 40), named.start())
+        prefix = before.group() if before else ""
+        bare = match["quoted"] is None
+        value = match["bare"].rstrip(")]}") if bare else match["quoted"]
+        if bare and _is_expression(value):
+            continue
+        if judge(prefix, named.group(), match["suffix"], value, bare=bare):
+            name = f"{prefix}{text[named.start() : named.end()]}{match['suffix']}"
+            yield Assignment(name, value, match.start("bare" if bare else "quoted"))
+
+
+def _lower(text: str) -> str:
+    """Lower the letters without moving any place: a few characters have longer small forms."""
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered
+    return _UPPER.sub(lambda match: match.group().lower(), text)
 
 
 def of_pair(name: str, value: str) -> bool:
     """Tell whether `value` under `name`, of an environment or of labels, is a secret."""
-    return any(True for _ in find(f'{name}="{value.replace(chr(34), "_")}"'))
+    shown = value[:_VALUE_LIMIT].translate(_UNQUOTED)
+    return any(True for _ in find(f'{name}="{shown}"'))
 
 
 def is_placeholder(value: str) -> bool:
@@ -102,10 +121,9 @@ def judge(prefix: str, name: str, suffix: str, value: str, *, bare: bool) -> boo
         return False
     if _DIGEST.fullmatch(value) or _UUID.fullmatch(value):
         return False
-    lowered = name.lower()
-    if lowered == "token" and _TOKENIZER.fullmatch(prefix):
+    if name == "token" and _TOKENIZER.fullmatch(prefix):
         return False
-    if lowered.startswith(("pass", "pwd")):
+    if name.startswith(("pass", "pwd")):
         return _is_password(value, bare=bare)
     return _is_key(value)
 
@@ -133,7 +151,7 @@ def _is_key(value: str) -> bool:
 
 def _is_expression(value: str) -> bool:
     """What stands bare in program text is mostly a name or a call."""
-    return bool(_CALL.fullmatch(value) or _DOTTED.fullmatch(value.rstrip(")]}")))
+    return bool(_CALL.fullmatch(value) or _DOTTED.fullmatch(value))
 
 
 def entropy(text: str) -> float:

@@ -20,13 +20,20 @@ class Rule(NamedTuple):
     "whether people choose the secret, so that it may be a word or a reference to one"
 
 
-_START = r"(?<![A-Za-z0-9_-])"
-_END = r"(?![A-Za-z0-9_-])"
+_BOUNDARY = "[A-Za-z0-9_-]"
+_LITERAL = re.compile(r"[A-Za-z0-9_-]*(?![{?*])")
 
 
 def _token(name: str, says: str, words: tuple[str, ...], body: str) -> Rule:
-    """Make a rule for a token that stands alone, with its own prefix."""
-    return Rule(name, says, words, re.compile(f"{_START}(?P<secret>{body}){_END}"))
+    """Make a rule for a token that stands alone, with its own prefix.
+
+    The boundary is looked for behind the prefix, so that the search is one for a fixed word.
+    """
+    literal = _LITERAL.match(body)
+    prefix = literal.group() if literal else ""
+    boundary = f"(?<!{_BOUNDARY}{prefix})"
+    token = f"{prefix}{boundary}{body[len(prefix) :]}"
+    return Rule(name, says, words, re.compile(f"(?P<secret>{token})(?!{_BOUNDARY})"))
 
 
 def _text(name: str, says: str, words: tuple[str, ...], body: str) -> Rule:
@@ -47,7 +54,8 @@ _PEM = (
 
 RULES: tuple[Rule, ...] = (
     _text("private-key", "a private key", ("private key",), _PEM),
-    _token("aws-key", "an AWS access key", ("akia", "asia"), r"(?:AKIA|ASIA)[A-Z2-7]{16}"),
+    _token("aws-key", "an AWS access key", ("akia",), r"AKIA[A-Z2-7]{16}"),
+    _token("aws-key", "an AWS access key", ("asia",), r"ASIA[A-Z2-7]{16}"),
     _text(
         "aws-secret",
         "an AWS secret key",
@@ -114,7 +122,8 @@ RULES: tuple[Rule, ...] = (
         ("sk-",),
         r"sk-(?:(?:proj|svcacct|admin)-[\w-]{20,200}|[A-Za-z0-9]{32,64}|or-v1-[0-9a-f]{40,64})",
     ),
-    _token("stripe-key", "a Stripe key", ("k_",), r"[sr]k_(?:live|test)_[0-9A-Za-z]{16,128}"),
+    _token("stripe-key", "a Stripe key", ("sk_",), r"sk_(?:live|test)_[0-9A-Za-z]{16,128}"),
+    _token("stripe-key", "a Stripe key", ("rk_",), r"rk_(?:live|test)_[0-9A-Za-z]{16,128}"),
     _token("stripe-webhook", "a Stripe signing secret", ("whsec_",), r"whsec_[0-9A-Za-z]{24,64}"),
     _token("npm-token", "an npm token", ("npm_",), r"npm_[A-Za-z0-9]{36}"),
     _token("pypi-token", "a PyPI token", ("pypi-",), r"pypi-Ag[\w-]{50,400}"),
