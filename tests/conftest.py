@@ -31,4 +31,4 @@ def require_tool() -> Callable[[str], str]:
 @pytest.fixture(scope="session")
 def unavailable() -> Callable[[str], None]:
     """Return what gives up for a reason that lies in this machine: skips locally, fails in CI."""
-    return _missing
+    return missing
