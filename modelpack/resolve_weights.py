@@ -25,14 +25,16 @@ def resolve_weights(
     Checks come before reading whole files, so that a refusal is fast; raises Refused with all.
     """
     found = [(weights, find(root, weights)) for weights in spec.weights]
-    findings = [f for weights, files in found for f in check(weights, files)]
+    checked = [check(weights, files) for weights, files in found]
+    findings = [finding for group in checked for finding in group]
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         raise Refused(*findings)
     total = sum(file.status.st_size for _, files in found for file in files)
     with machine.progress.task("hashing weights", total) as advance:
         locks = tuple(
-            _lock(weights, files, findings, machine, into, advance) for weights, files in found
+            _lock(weights, files, group, machine, into, advance)
+            for (weights, files), group in zip(found, checked, strict=True)
         )
     return locks, tuple(findings)
 
@@ -81,6 +83,8 @@ def _lock(
     into: Layout | None,
     advance: Advance,
 ) -> WeightsLock:
+    from modelpack.checks.formats import ALLOWED  # noqa: PLC0415  not for a code-only build
+
     def measure(file: SourceFile) -> WeightFile:
         measured = weight_inputs.measure(
             file, destination=weights.destination, digests=machine.digests, into=into,

@@ -39,6 +39,8 @@ _EMBEDDED_LIMIT = 64
 _JUNK = b"\xef\xbb\xbf \t\r\n\0"
 _SHOWN_CALLS = 3
 _EMPTY = "empty"
+ALLOWED = "allowed by `weights.allow-unsafe`"
+"how the hint of a finding begins that a named exception made a warning"
 _HINT = "use safetensors, or name the file in `weights.allow-unsafe`"
 
 
@@ -70,7 +72,7 @@ def findings(files: Mapping[str, Path], allow_unsafe: Sequence[str] = ()) -> tup
             excepting = [pattern for pattern in allow_unsafe if matches(path, pattern)]
             used.update(excepting)
             if excepting:
-                hint = f"allowed by `weights.allow-unsafe`: {quoted(excepting[0])}"
+                hint = f"{ALLOWED}: {quoted(excepting[0])}"
                 found.append(_warning(path, hazard, hint=hint))
             else:
                 found.append(Finding(message=hazard.message, at=path, hint=_HINT, rule=hazard.rule))
