@@ -18,7 +18,7 @@ from modelpack.inputs.python_target import Target
 from modelpack.inputs.quoting import quoted
 from modelpack.inputs.requirements import Requirement
 
-_LINK = re.compile(r"/([^/\s#]+)(?:#sha256=([0-9a-f]{64}))?(?: \(from |\s|$)")
+_LINK = re.compile(r"/([^/\s#,]+)(?:#sha256=([0-9a-f]{64}))?(?=[,\s]|$)", re.MULTILINE)
 _SHOWN = 4
 
 

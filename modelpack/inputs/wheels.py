@@ -2,6 +2,7 @@
 
 import configparser
 import csv
+import errno
 import os
 import posixpath
 import zlib
@@ -11,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelpack.errors import Finding, ModelpackError, Refused
+from modelpack.errors import Finding, ModelpackError, Refused, Unavailable
 from modelpack.inputs.opening import open_regular
 from modelpack.inputs.quoting import quoted
 from modelpack.lock import Interpreter, Wheel
@@ -52,6 +53,8 @@ def tree(
     for wheel, job in zip(ordered, jobs, strict=True):
         try:
             files = job.result()
+        except Unavailable:
+            raise
         except ModelpackError as error:
             findings.extend(error.findings)
             continue
@@ -95,6 +98,7 @@ def _installed(
 
     from installer import install  # noqa: PLC0415
     from installer.exceptions import InstallerError  # noqa: PLC0415
+    from installer.records import InvalidRecordEntry  # noqa: PLC0415
 
     from modelpack.inputs.wheel_archive import WheelArchive  # noqa: PLC0415
     from modelpack.inputs.wheel_destination import EnvironmentDestination  # noqa: PLC0415
@@ -122,6 +126,7 @@ def _installed(
         NotImplementedError,
         RuntimeError,
         InstallerError,
+        InvalidRecordEntry,
         configparser.Error,
         csv.Error,
         ValueError,
@@ -130,11 +135,17 @@ def _installed(
         AttributeError,
     ) as error:
         # What zipfile, email, csv, configparser and installer raise on damaged input.
-        reason = quoted(str(error) or type(error).__name__, 200)
-        raise Refused(
-            f"is not a wheel that can be installed: {reason}", at=wheel.filename
-        ) from error
+        raise _damaged(wheel, error) from error
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a seek to where no file can have bytes
+            raise _damaged(wheel, error) from error
+        raise Unavailable(f"cannot unpack: {error.strerror}", at=wheel.filename) from error
     return destination.files
+
+
+def _damaged(wheel: Wheel, error: Exception) -> Refused:
+    reason = quoted(str(error) or "malformed metadata", 200)
+    return Refused(f"is not a wheel that can be installed: {reason}", at=wheel.filename)
 
 
 def _merge(
