@@ -70,7 +70,9 @@ class DebFile:
         at = f"{self._name}: {kind}.tar"
         content = decompress(data, suffix, limit=limit, at=at)
         with _reported(at):
-            archive = tarfile.open(fileobj=io.BytesIO(content), mode="r:")  # noqa: SIM115
+            archive = tarfile.open(  # noqa: SIM115  a reader of bytes
+                fileobj=io.BytesIO(content), mode="r:", encoding="utf-8", errors="strict"
+            )
         for _ in range(_MAX_ENTRIES):
             with _reported(at):
                 member = archive.next()

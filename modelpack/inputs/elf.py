@@ -42,7 +42,7 @@ def dynamic(data: bytes) -> Dynamic | None:
         return None
     try:
         return _dynamic(data)
-    except (struct.error, ValueError):
+    except (struct.error, ValueError, OverflowError):
         return None
 
 
