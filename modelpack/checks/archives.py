@@ -77,7 +77,7 @@ def zip_hazards(window: Window, end: int, look: Look, budget: Budget) -> Iterato
     yield from _shape(window, entries, end, size)
     yield from _kind({entry.filename for entry in entries})
     for entry in entries:
-        if not entry.is_dir() or entry.file_size:
+        if entry.file_size or not entry.filename.endswith("/"):
             yield from _member(window, entry, look, budget)
 
 

@@ -19,6 +19,8 @@ _VALUE = re.compile(
     r"(?:[rbfuRBFU]{0,2}(?P<quote>[\"'`])(?P<quoted>[^\"'`\n]{6,300})(?P=quote)"
     r"|(?P<bare>[^\s\"'`,;#&]{8,300}))"
 )
+_LETTERS_BEFORE, _LETTERS = re.compile(r"[A-Za-z_]{1,16}\Z"), re.compile(r"\A[A-Za-z_]{1,16}")
+"how much of a name is shown: what has digits may be a secret itself"
 _UPPER = re.compile("[A-Z]{1,64}")
 _PREFIX = re.compile(r"[\w.-]{0,40}\Z")
 _HARMLESS_SUFFIX = re.compile(
@@ -87,8 +89,10 @@ def find(text: str) -> Iterator[Assignment]:
         if bare and _is_expression(value):
             continue
         if judge(prefix, named.group(), match["suffix"], value, bare=bare):
-            name = f"{prefix}{text[named.start() : named.end()]}{match['suffix']}"
-            yield Assignment(name, value, match.start("bare" if bare else "quoted"))
+            before_name = "".join(_LETTERS_BEFORE.findall(prefix))
+            after_name = "".join(_LETTERS.findall(match["suffix"]))
+            shown = f"{before_name}{text[named.start() : named.end()]}{after_name}"
+            yield Assignment(shown, value, match.start("bare" if bare else "quoted"))
 
 
 def _lower(text: str) -> str:
