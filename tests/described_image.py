@@ -1,5 +1,6 @@
 """A small image of ours in which everything agrees, and a store that shows what is read of it."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -40,6 +41,7 @@ class Described:
     spec: Spec = field(default_factory=values.spec)
     lock: Lock
     source: Source
+    weights: tuple[Layer, ...]
 
     @property
     def plan(self) -> Plan:
@@ -62,8 +64,7 @@ class Described:
             layers=(
                 said(layer(("etc/os-release", b"Debian")), "base"),
                 said(layer(("opt/venv/pyvenv.cfg", b"")), "dependencies"),
-                absent(LARGE, "weights model-00001-of-00002.safetensors"),
-                absent(BUNDLE, "weights"),
+                *self.weights,
                 said(layer(("app/service/__main__.py", b"1\n\n")), "code"),
                 meta(self.files if files is None else files),
             ),
@@ -71,16 +72,38 @@ class Described:
 
 
 def described(*weights: WeightFile, **changes: object) -> Described:
-    """Return the parts of an image in which all digests are what they should be."""
-    files = weights or WEIGHTS
-    locked = replace(values.weights_lock(*files), digest=weights_digest(files), bundle=BUNDLE)
+    """Return the parts of an image in which all digests are what they should be.
+
+    The layers of its weights are nowhere.
+    """
+    layers = (
+        absent(LARGE, "weights model-00001-of-00002.safetensors"),
+        absent(BUNDLE, "weights"),
+    )
+    return _described(weights or WEIGHTS, layers, changes)
+
+
+def complete() -> Described:
+    """Return the parts of an image whose layers all exist, with one small weight file."""
+    content = bytes(100)
+    file = values.weight_file(sha256=hashlib.sha256(content).hexdigest())
+    weights = said(layer(("models/digits/model.safetensors", content)), "weights")
+    return _described((file,), (weights,), {})
+
+
+def _described(
+    files: tuple[WeightFile, ...], layers: tuple[Layer, ...], changes: Mapping[str, object]
+) -> Described:
+    locked = replace(
+        values.weights_lock(*files), digest=weights_digest(files), bundle=layers[-1].diff_id
+    )
     lock = values.lock(
         weights=(locked,), runtime=RuntimeLock(guard=digest_of(GUARD), probe=digest_of(PROBE))
     )
     source = values.source()
     code = digest_of(canonical_json.dumps(canonical_json.plain(source.files)))
     parts: dict[str, object] = {"lock": lock, "source": replace(source, digest=code), **changes}
-    return Described(**parts)  # type: ignore[arg-type]
+    return Described(weights=layers, **parts)  # type: ignore[arg-type]
 
 
 def meta(files: Mapping[str, bytes]) -> Layer:

@@ -49,7 +49,7 @@ def findings(
 
 def _user(configuration: Configuration) -> Iterator[str]:
     """Tell whether the container starts as root (Docker reads `00` as a number, too)."""
-    if not configuration.diff_ids:
+    if not configuration.is_image:
         return
     name = configuration.run.user.partition(":")[0].strip()
     if name in ("", "root") or (name.isdecimal() and not name.strip("0")):
@@ -59,7 +59,7 @@ def _user(configuration: Configuration) -> Iterator[str]:
 
 def _shape(documents: Documents, configuration: Configuration) -> Iterator[str]:
     layers, diff_ids = documents.manifest.layers, configuration.diff_ids
-    if diff_ids and len(layers) != len(diff_ids):
+    if configuration.is_image and len(layers) != len(diff_ids):
         yield f"the manifest has {len(layers)} layers, the configuration {len(diff_ids)} diff_ids"
     steps = [step for step in configuration.history if not step.empty_layer]
     if configuration.history and diff_ids and len(steps) != len(diff_ids):
@@ -185,7 +185,7 @@ def _layers(
     platform: PlatformLock | None,
 ) -> Iterator[str]:  # fmt: skip
     lock = description.lock
-    if lock is None or not configuration.diff_ids:
+    if lock is None:
         return
     modes = {w.name: w.mode for w in description.spec.weights} if description.spec else {}
     diff_ids = set(configuration.diff_ids)

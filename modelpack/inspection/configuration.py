@@ -33,6 +33,8 @@ class Step:
 class Configuration:
     """What the configuration says; nothing where it does not."""
 
+    is_image: bool = False
+    "whether it is the configuration of a container image, and legible"
     platform: str = ""
     created: str = ""
     labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)
@@ -64,6 +66,7 @@ def parse(data: bytes, media_type: str) -> Configuration:
     rootfs = reader.table(value, "rootfs")
     parts = [reader.text(value, key) for key in ("os", "architecture", "variant")]
     return Configuration(
+        is_image=True,
         platform="/".join(part for part in parts if part),
         created=reader.text(value, "created"),
         labels=dict(sorted(reader.texts_by_key(run, "Labels").items())),

@@ -134,11 +134,11 @@ def _meta_position(layers: Sequence[Descriptor], settings: Configuration) -> int
         if named:
             return named[-1]
     ours = any(key.startswith(NAMESPACE) for key in settings.labels)
-    if ours and not any(step.startswith(CREATED_BY) for step in steps) and layers:
-        last = layers[-1]
-        if last.media_type == TAR and last.size <= META_LIMIT:
-            return len(layers) - 1
-    return None
+    weights = bool(steps) and steps[-1].startswith(f"{CREATED_BY}weights")
+    if not ours or weights or not layers:
+        return None
+    last = layers[-1]
+    return len(layers) - 1 if last.media_type == TAR and last.size <= META_LIMIT else None
 
 
 def _unpacked(data: bytes, *, at: str) -> bytes:
