@@ -306,6 +306,14 @@ def open_file(piece: FileRange) -> tuple[int, os.stat_result]:
     return file, status
 
 
+def status_of(path: str) -> os.stat_result:
+    """Return the status of what stands at `path`, or raise Unavailable."""
+    try:
+        return os.lstat(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
 def identity(status: os.stat_result) -> tuple[int, int, int, int, int]:
     """Return what stays equal as long as a file is not written: see `inputs.file_digests`."""
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

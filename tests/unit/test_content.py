@@ -1,7 +1,9 @@
 """Streaming: every sink sees every byte once, in order, whatever the pieces are."""
 
+import errno
 import hashlib
 import os
+import struct
 import threading
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from images import nothing
 
 from modelpack.errors import InputError, Unavailable
-from modelpack.oci import parallel
+from modelpack.oci import file_writing, parallel
 from modelpack.oci.content import (
     BLOCK,
     RangeSha256,
@@ -143,6 +145,89 @@ def test_a_written_file_holds_the_content_and_was_hashed(tmp_path: Path, size: i
         assert write_file(str(target), parts, [seen], nothing) == len(expected)
         assert target.read_bytes() == expected
         assert seen.digest == f"sha256:{sha256(expected)}"
+
+
+class Clones:
+    """Stands for a file system that shares blocks: copies what it is asked to share."""
+
+    def __init__(self, *, refuse_after: int = 100) -> None:
+        self.asked: list[int] = []
+        self._refuse_after = refuse_after
+
+    def ioctl(self, target: int, request: int, argument: bytes) -> int:
+        source, offset, length, position = struct.unpack("qQQQ", argument)
+        assert request == 0x4020940D
+        assert offset % 4096 == length % 4096 == position % 4096 == 0
+        if len(self.asked) >= self._refuse_after:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        self.asked.append(length)
+        os.pwrite(target, os.pread(source, length, offset), position)
+        return 0
+
+
+@pytest.fixture
+def clones(monkeypatch: pytest.MonkeyPatch) -> Clones:
+    fake = Clones()
+    monkeypatch.setattr(file_writing.fcntl, "ioctl", fake.ioctl)
+    return fake
+
+
+@pytest.mark.parametrize("young", [False, True])
+def test_a_large_aligned_file_is_cloned(
+    tmp_path: Path, big: Path, clones: Clones, monkeypatch: pytest.MonkeyPatch, young: bool
+) -> None:
+    monkeypatch.setattr(file_writing, "_YOUNG", 10**10 if young else -(10**10))
+    data, seen = big.read_bytes(), Sha256()
+    parts = [bytes(4096), FileRange(path=str(big), size=len(data)), b"tail"]
+    write_file(str(tmp_path / "out"), parts, [seen], nothing)
+    assert (tmp_path / "out").read_bytes() == bytes(4096) + data + b"tail"
+    assert clones.asked == [len(data) // 4096 * 4096]
+    assert seen.digest == f"sha256:{sha256(bytes(4096) + data + b'tail')}"
+
+
+def test_an_unaligned_or_small_file_is_not_cloned(
+    tmp_path: Path, big: Path, clones: Clones
+) -> None:
+    size = big.stat().st_size
+    write_file(str(tmp_path / "1"), [b"x", FileRange(path=str(big), size=size)], [], nothing)
+    write_file(str(tmp_path / "2"), [FileRange(path=str(big), offset=1, size=size - 1)], [], nothing)
+    write_file(str(tmp_path / "3"), [FileRange(path=str(big), size=9000)], [], nothing)
+    assert clones.asked == []
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_what_cannot_be_cloned_is_copied(
+    tmp_path: Path, big: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    monkeypatch.setattr(file_writing.fcntl, "ioctl", Clones(refuse_after=after).ioctl)
+    data, seen = big.read_bytes(), Sha256()
+    fill = bytes(-len(data) % 4096)
+    piece = FileRange(path=str(big), size=len(data))
+    write_file(str(tmp_path / "out"), [piece, fill, piece], [seen], nothing)
+    assert (tmp_path / "out").read_bytes() == data + fill + data
+    assert seen.digest == f"sha256:{sha256(data + fill + data)}"
+
+
+@pytest.mark.parametrize("young", [False, True])
+def test_a_source_written_after_it_was_cloned_is_named_or_was_hashed_as_it_was(
+    tmp_path: Path, big: Path, clones: Clones, monkeypatch: pytest.MonkeyPatch, young: bool
+) -> None:
+    monkeypatch.setattr(file_writing, "_YOUNG", 10**10 if young else -(10**10))
+    data, seen = big.read_bytes(), Sha256()
+
+    def scribble(_: int) -> None:
+        with big.open("r+b") as stream:
+            stream.write(b"scribble")
+
+    parts = [FileRange(path=str(big), size=len(data))]
+    if young:
+        write_file(str(tmp_path / "out"), parts, [seen], scribble)
+        assert seen.digest == f"sha256:{sha256(data)}"
+        assert (tmp_path / "out").read_bytes() == data
+    else:
+        with pytest.raises(InputError, match="big: the file changed"):
+            write_file(str(tmp_path / "out"), parts, [seen], scribble)
+        assert not (tmp_path / "out").exists()
 
 
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
