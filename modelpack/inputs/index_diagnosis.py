@@ -104,12 +104,6 @@ def _finding(one: Requirement, offers: list[_Offer], *, target: Target, at: str)
             at=at, rule="dependencies.incompatible",
             hint="choose a version with a wheel for it, or another `runtime.base`",
         )  # fmt: skip
-    if any(offer.sha256 in one.hashes for offer in fitting):
-        return Finding(
-            message=f"{label} has a locked wheel that fits, but demands another Python than "
-            f"{target.interpreter.version} or was withdrawn: {_list(fitting)}",
-            at=at, rule="dependencies.python", hint="choose another version and lock again",
-        )  # fmt: skip
     return Finding(
         message=f"no wheel of {label} for {target} has a locked hash; the index has "
         f"{_list(fitting, digests=True)}",

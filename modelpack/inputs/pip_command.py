@@ -69,12 +69,17 @@ class Answer:
 
 
 def target_options(target: Target) -> list[str]:
-    """Return the options that make pip choose for `target`."""
+    """Return the options that make pip choose for `target`.
+
+    Requires-Python is left to `modelpack.checks.lockfile`: older releases of pip compare it with
+    the Python that runs pip.
+    """
     return [
         *(f"--platform={platform}" for platform in target.platforms),
         f"--python-version={target.interpreter.version}",
         f"--abi={target.abi}",
         "--implementation=cp",
+        "--ignore-requires-python",
     ]
 
 

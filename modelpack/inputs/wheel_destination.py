@@ -24,7 +24,9 @@ from modelpack.oci.tar import Content, FileRange
 from modelpack.oci.tree import check_path
 
 _CHUNK = 1 << 20
-_SCRIPT_LIMIT = 64 << 20
+_SCRIPT_LIMIT = 16 << 20
+_PLACEHOLDER = b"#!python"
+"how a script in a wheel begins whose interpreter is to be filled in (PEP 427)"
 _LAUNCHER = """\
 #!{interpreter}
 import sys
@@ -110,16 +112,15 @@ class EnvironmentDestination(WheelDestination):
     ) -> RecordEntry:
         """Write a member; scripts get the interpreter of the environment."""
         name = str(path)
-        if scheme == "scripts":
-            data = stream.read()
-            if data.startswith(b"#!python"):
-                _, newline, rest = data.partition(b"\n")
-                data = b"#!" + self._layout.interpreter.encode() + newline + rest
-            return self._put(scheme, name, data, executable=True)
         if not isinstance(stream, Member):
             return self._put(scheme, name, stream.read(), executable=False)
-        content, digest = self._spilled(stream)
-        return self._add(scheme, name, content, digest, executable=is_executable)
+        executable, head = is_executable or scheme == "scripts", b""
+        if scheme == "scripts":
+            head = stream.read(len(_PLACEHOLDER))
+            if head == _PLACEHOLDER:
+                return self._put(scheme, name, self._script(name, stream), executable=True)
+        content, digest = self._spilled(stream, head)
+        return self._add(scheme, name, content, digest, executable=executable)
 
     def finalize_installation(
         self,
@@ -134,20 +135,29 @@ class EnvironmentDestination(WheelDestination):
         writer.writerows([*rows, (record_file_path, "", "")])
         self._put(scheme, record_file_path, text.getvalue().encode(), executable=False)
 
-    def _spilled(self, stream: Member) -> tuple[Content, str]:
+    def _script(self, name: str, stream: Member) -> bytes:
+        """Return a script whose placeholder was read, with the interpreter of the environment."""
+        data = stream.read(_SCRIPT_LIMIT + 1)
+        if len(data) > _SCRIPT_LIMIT or stream.read(1):
+            raise Refused(f"{quoted(name)} is too large for a script", at=self._wheel)
+        _, newline, rest = data.partition(b"\n")
+        return b"#!" + self._layout.interpreter.encode() + newline + rest
+
+    def _spilled(self, stream: Member, head: bytes) -> tuple[Content, str]:
+        """Write what was read of `stream` and the rest of it; return where, and its digest."""
         start, own = self._position, hashlib.sha256()
-        while chunk := stream.read(_CHUNK):
+        chunk = head or stream.read(_CHUNK)
+        while chunk:
             self._spill.write(chunk)
             self._position += len(chunk)
             if stream.sha256 is None:
                 own.update(chunk)
+            chunk = stream.read(_CHUNK)
         size = self._position - start
         content = FileRange(path=self._spill_path, offset=start, size=size) if size else b""
         return content, stream.sha256 or encoded(own.digest())
 
     def _put(self, scheme: str, path: str, data: bytes, *, executable: bool) -> RecordEntry:
-        if len(data) > _SCRIPT_LIMIT:
-            raise Refused(f"{quoted(path)} is too large for a script", at=self._wheel)
         digest = encoded(hashlib.sha256(data).digest())
         return self._add(scheme, path, data, digest, executable=executable)
 

@@ -114,7 +114,6 @@ def test_every_requirement_that_cannot_be_had_is_explained(links: Path) -> None:
     build(links, "glibc", tag="cp313-cp313-manylinux_2_42_x86_64")
     build(links, "windows", tag="cp313-cp313-win_amd64")
     build(links, "unlocked")
-    build(links, "newer", metadata="Requires-Python: >=3.14\n")
     names = ("absent", "source", "glibc", "windows", "unlocked")
     with pytest.raises(InputError) as caught:
         select(links, *(pinned(name, line=number) for number, name in enumerate(names, 1)))
@@ -137,6 +136,12 @@ def test_an_index_that_cannot_be_reached_is_no_verdict(links: Path) -> None:
         )
     assert "secret" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
+
+
+def test_requires_python_is_reported_not_judged_by_the_python_of_pip(links: Path) -> None:
+    _, path = build(links, metadata="Requires-Python: >=3.99\n")
+    (chosen,) = select(links, pinned("demo", path))
+    assert chosen.requires_python == ">=3.99"
 
 
 def fetch(links: Path, root: Path, *chosen: Selected, offline: bool = False) -> Mapping[str, Path]:

@@ -83,6 +83,32 @@ def test_files_scripts_headers_and_data_go_where_they_belong(tmp_path: Path) -> 
     )
 
 
+def test_a_program_among_the_scripts_is_not_held_in_memory(tmp_path: Path) -> None:
+    program = b"\x7fELF" + bytes(3_000_000)
+    tree = make(tmp_path, build(tmp_path, files={"demo-1.0.data/scripts/tool": program}))
+    assert isinstance(tree["opt/venv/bin/tool"].content, FileRange)
+    assert content(tree, "opt/venv/bin/tool") == program
+
+
+def test_an_endless_script_is_refused(tmp_path: Path) -> None:
+    script = b"#!python\n" + bytes(17 << 20)
+    message = refusal(tmp_path, build(tmp_path, files={"demo-1.0.data/scripts/tool": script}))
+    assert "too large for a script" in message
+
+
+@pytest.mark.parametrize("start", [b"#!python\n", b"#!/bin/sh\n", b""])
+def test_scripts_are_checked_against_record_too(tmp_path: Path, start: bytes) -> None:
+    info, path = "demo-1.0.dist-info", "demo-1.0.data/scripts/tool"
+    metadata = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
+    wheel = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    rows = [
+        row(path, start + b"good"), row(f"{info}/METADATA", metadata),
+        row(f"{info}/WHEEL", wheel), f"{info}/RECORD,,",
+    ]  # fmt: skip
+    built = build(tmp_path, files={path: start + b"evil"}, record="\n".join(rows))
+    assert f"`{path}` is not what RECORD says" in refusal(tmp_path, built)
+
+
 def test_record_lists_exactly_what_was_written_in_order(tmp_path: Path) -> None:
     built = build(
         tmp_path,
