@@ -6,6 +6,16 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test asserts a duration, on any machine; CI tries the same examples every time.
+settings.register_profile(
+    "modelpack",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=os.environ.get("CI") == "true",
+)
+settings.load_profile("modelpack")
 
 
 def missing(reason: str) -> NoReturn:
