@@ -61,9 +61,8 @@ def resolve(
     """Choose the packages of `distribution` (`debian:13`, `debian:12`) and further `packages`.
 
     `now` is in seconds since 1970: an expired index is no answer. `keys` stand in for those of
-    Debian's archive. Raises InputError for an
-    unknown distribution or package, Refused for an index that Debian did not sign, Unavailable
-    when no mirror has one that holds.
+    Debian's archive. Raises InputError for an unknown distribution or package, Refused for an
+    index that Debian did not sign, Unavailable when no mirror has one that holds.
     """
     from modelpack.inputs.fetch import Client  # noqa: PLC0415  the network stack
 
@@ -78,15 +77,7 @@ def resolve(
         progress=progress,
     )
     read = [reader.suite(chosen, archive, suite, platform) for archive, suite in chosen.suites]
-    index = Index([packages_file for _, packages_file in read])
-    missing = [name for name in chosen.roots if name not in index]
-    if missing:
-        raise Unavailable(*(f"the index of {chosen.codename} has no `{name}`" for name in missing))
-    _check_names(index, packages)
-    plain = closure(index, chosen.roots, drop=DROP | SHELLS)
-    full = closure(index, (*chosen.roots, *packages), drop=DROP | SHELLS) if packages else plain
-    if full.findings:
-        raise Unavailable(*full.findings)
+    plain, full = _closures(Index([file for _, file in read]), chosen, packages)
     base = AssembledBase(
         distribution=chosen.name,
         releases=tuple(release.lock for release, _ in read),
@@ -104,11 +95,23 @@ def resolve(
         base=base,
         interpreter=_interpreter(chosen, full),
         epoch=max(release.date for release, _ in read),
-        findings=(
-            *_missing_shells(full, frozenset(plain.packages)),
-            *_scripts(debs),
-        ),
+        findings=(*_missing_shells(full, frozenset(plain.packages)), *_scripts(debs)),
     )
+
+
+def _closures(
+    index: Index, chosen: Distribution, packages: Sequence[str]
+) -> tuple[Closure, Closure]:
+    """Return what a Python service needs, and that with `packages`."""
+    missing = [name for name in chosen.roots if name not in index]
+    if missing:
+        raise Unavailable(*(f"the index of {chosen.codename} has no `{name}`" for name in missing))
+    _check_names(index, packages)
+    plain = closure(index, chosen.roots, drop=DROP | SHELLS)
+    full = closure(index, (*chosen.roots, *packages), drop=DROP | SHELLS) if packages else plain
+    if full.findings:
+        raise Unavailable(*full.findings)
+    return plain, full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
