@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from modelpack.inspection.documents import Documents
     from modelpack.inspection.reading import Readable
     from modelpack.oci.layer import Descriptor
-    from modelpack.reference import Project, Reference
+    from modelpack.reference import Project
 
 RAW = ("manifest", "config", "index", "spec", "lock", "source", "weights")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -39,10 +39,9 @@ def command(*, output: Output, image: str, platform: str, raw: str | None) -> No
     manifest, its configuration and its small last layer, never the weights. What is shown are
     claims, not verified.
     """
-    from modelpack import reference  # noqa: PLC0415  not for `--help`
-    from modelpack.inspection.reading import read  # noqa: PLC0415
+    from modelpack.inspection.reading import read  # noqa: PLC0415  not for `--help`
 
-    with _opened(reference.parse(image, at="IMAGE")) as (store, root):
+    with _opened(image) as (store, root):
         documents = read(store, root, platform=platform, host=_host())
     if raw:
         _print_raw(documents, raw)
@@ -64,10 +63,11 @@ def _host() -> str:
 
 
 @contextmanager
-def _opened(name: "Reference") -> Iterator[tuple["Readable", "Descriptor"]]:
-    """Open the layout or archive that `name` means, and find the image in it."""
-    from modelpack import reference  # noqa: PLC0415
+def _opened(image: str) -> Iterator[tuple["Readable", "Descriptor"]]:
+    """Open the layout or archive that `image` names, and find the image in it."""
+    from modelpack import reference  # noqa: PLC0415  not for `--help`
 
+    name = reference.parse(image, at="IMAGE")
     match name:
         case reference.Archive():
             from modelpack.oci.archive_reading import Archive  # noqa: PLC0415
@@ -92,8 +92,9 @@ def _opened(name: "Reference") -> Iterator[tuple["Readable", "Descriptor"]]:
             raise Unavailable(
                 "not yet: this modelpack inspects layouts and archives only",
                 at=str(name),
-                hint="skopeo copy SOURCE oci:image:tag, then modelpack inspect oci:image:tag"
-                "; a folder starts with `./`",
+                hint=f"modelpack inspect ./{image}"
+                if Path(image).exists()
+                else "skopeo copy SOURCE oci:image:tag, then modelpack inspect oci:image:tag",
             )
 
 

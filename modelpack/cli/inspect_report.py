@@ -9,6 +9,7 @@ from modelpack.inspection.value import Inspection, WeightFileClaim, WeightSetCla
 NOTICE = "claims, not verified"
 _PACKAGES_SHOWN = 10
 _LABELS_SHOWN = 20
+_DATA_SHOWN = 5
 _CONTENT = 160
 "characters of what a foreign layer says that made it"
 _OURS = "dev.modelpack."
@@ -20,7 +21,7 @@ def report(inspection: Inspection, *, verbose: bool) -> str:
         f"{NOTICE}: what the image says about itself",
         _block(_identity(inspection)),
         _sentences("DOES NOT ADD UP", inspection.findings),
-        _block(_origin(inspection)),
+        _block(_origin(inspection, verbose=verbose)),
         _block(_start(inspection, verbose=verbose)),
         _platforms(inspection),
         _layers(inspection),
@@ -59,17 +60,21 @@ def _identity(inspection: Inspection) -> Iterator[tuple[str, str]]:
     yield "unsafe", "; ".join(claims.unsafe)
 
 
-def _origin(inspection: Inspection) -> Iterator[tuple[str, str]]:
+def _origin(inspection: Inspection, *, verbose: bool) -> Iterator[tuple[str, str]]:
     source, training, claims = inspection.source, inspection.training, inspection.claims
     state = {True: " + changes", False: "", None: ""}[source.dirty]
     yield "revision", source.revision + state if source.revision else ""
     files = "" if source.files is None else f", {_count(source.files, 'file')}"
     yield "source", source.digest + files if source.digest else ""
     yield "trained by", training.run
-    yield "", training.source
-    for data in training.data:
+    yield "trained with", training.source
+    shown = training.data if verbose else training.data[:_DATA_SHOWN]
+    for data in shown:
         parts = (data.name, data.version, data.uri, data.digest)
         yield "trained on", ", ".join(part for part in parts if part)
+    if len(training.data) > len(shown):
+        more = len(training.data) - len(shown)
+        yield "", f"and {more} more (-v shows them)"
     yield "base", " ".join(part for part in (claims.base_name, claims.base_digest) if part)
     yield "weights", claims.weights
     yield "lock", claims.lock

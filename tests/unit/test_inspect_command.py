@@ -15,6 +15,8 @@ from modelpack.oci.image import Image
 from modelpack.oci.layer import INDEX, Descriptor
 from modelpack.oci.layout import Layout
 from modelpack.platform import Platform
+from modelpack.spec import Training, TrainingData
+from tests import values
 from tests.described_image import complete, described, shelf_of
 from tests.images import layer, nothing, put
 
@@ -135,6 +137,20 @@ def test_verbose_shows_labels_and_environment(
 
     assert "dev.modelpack.format" in text
     assert "PATH=/opt/venv/bin" in text
+
+
+def test_long_lists_are_cut_unless_all_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tuple(TrainingData(name=f"set{number}") for number in range(7))
+    made = described(spec=values.spec(training=Training(data=data)))
+    name = f"oci:{write_layout(tmp_path / 'image', made.image())}"
+
+    short, whole = output_of(capsys, name), output_of(capsys, name, "-v")
+
+    assert "and 2 more (-v shows them)" in short
+    assert "set6" not in short
+    assert "set6" in whole
 
 
 def test_the_heads_of_all_tables_fit_eighty_columns(
@@ -343,6 +359,15 @@ def test_a_folder_without_an_image_is_answered_with_what_to_type(
 )
 def test_images_elsewhere_are_not_read_yet(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "not yet" in failure_of(capsys, name, status=3)
+
+
+def test_a_folder_written_like_an_image_is_answered_with_what_to_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "minilm").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert "hint: modelpack inspect ./minilm" in failure_of(capsys, "minilm", status=3)
 
 
 def test_a_layout_that_is_none_is_refused(
