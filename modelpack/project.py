@@ -1,13 +1,15 @@
 """A project on disk: `modelpack.toml`, `modelpack.lock` beside it, and `dist/`."""
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelpack import lock_encoding
 from modelpack.errors import InputError
 from modelpack.lock import Lock
+from modelpack.oci.file_writing import fill_file, unwritable
+from modelpack.oci.locking import exclusive_file
+from modelpack.progress import SILENT
 from modelpack.spec import Spec
 from modelpack.spec_decoding import parse as parse_spec
 
@@ -72,20 +74,24 @@ def _read_lock(path: Path) -> Lock | None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Put `data` at `path` whole or not at all."""
+    """Put `data` at `path`, or where the link there leads, whole or not at all.
+
+    What a killed process left beside it is used again by the next one. Raises Unavailable.
+    """
+    place = Path(os.path.realpath(path))
+    temporary = place.with_name(f".{place.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        if place.exists() and not place.is_file():
+            raise InputError("not a regular file", at=str(path))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file = exclusive_file(temporary, progress=SILENT)
+        try:
+            fill_file(file, str(temporary), (data,), (), lambda _: None)
+            os.rename(temporary, place)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(file)
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", at=str(path)) from error
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise InputError(f"cannot be written: {error.strerror}", at=str(path)) from error
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        raise unwritable(str(path), error) from error

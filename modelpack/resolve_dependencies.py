@@ -1,7 +1,6 @@
 """Locked requirements to wheels by digest, complete for the target."""
 
 import hashlib
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.machine import Machine
+from modelpack.inputs.scratch import scratch_folder
 from modelpack.lock import AssembledBase, Interpreter, Wheel
 from modelpack.platform import Platform
 from modelpack.spec import Spec
 
 if TYPE_CHECKING:
     from modelpack.inputs.base_interpreter import BaseInterpreter
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
@@ -65,12 +66,23 @@ def resolve_wheels(
     target = Target.of(interpreter, platform)
     wanted = requirements.parse(path, target=target)
     selected = package_index.select(
-        wanted, target=target, indexes=machine.indexes, environment=machine.environment,
+        wanted, target=target, indexes=_indexes(spec, machine), environment=machine.environment,
         progress=machine.progress,
     )  # fmt: skip
     found = check.findings(selected, target=target)
     wheels = sorted((item.wheel for item in selected), key=lambda wheel: wheel.name)
     return tuple(wheels), found
+
+
+def _indexes(spec: Spec, machine: Machine) -> Mapping[str, str | None]:
+    """Return the indexes that the spec names, in its order, with this machine's URLs."""
+    unknown = [name for name in spec.dependencies.indexes if name not in machine.indexes]
+    if unknown:
+        raise InputError(
+            f"this machine knows no index `{unknown[0]}`", at="dependencies.indexes",
+            hint=f'add `[indexes] {unknown[0]} = "https://…"` to the configuration of modelpack',
+        )  # fmt: skip
+    return {name: machine.indexes[name] for name in spec.dependencies.indexes}
 
 
 def compile_requirements(
@@ -94,18 +106,16 @@ def compile_requirements(
     from modelpack.inputs.python_target import Target  # noqa: PLC0415
 
     target = Target.of(interpreter, platform)
-    scratch = machine.cache / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+    with scratch_folder(machine.cache) as folder:
         runner = None
         if machine.host == platform:
-            runner = _extracted(base, interpreter, platform, machine, Path(folder) / "root")
+            runner = _extracted(base, interpreter, platform, machine, folder / "root")
         argv = requirements_compiler.find_interpreter(
             target, base=runner, environment=machine.environment
         )
         requirements_compiler.compile(
             source, root / lockfile(spec), interpreter_argv=argv,
-            environment=machine.environment, indexes=machine.indexes, upgrade=upgrade.everything,
+            environment=machine.environment, indexes=_indexes(spec, machine), upgrade=upgrade.everything,
             upgrade_packages=upgrade.packages, progress=machine.progress,
         )  # fmt: skip
 

@@ -3,16 +3,17 @@
 The only program that runs is the base's own interpreter, to compile bytecode.
 """
 
-import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from modelpack.errors import InputError, Unavailable
 from modelpack.inputs.machine import Machine
+from modelpack.inputs.scratch import scratch_folder
 from modelpack.lock import AssembledBase, Compressor, PlatformLock
 from modelpack.oci.layer import Layer
 from modelpack.oci.layer_cache import LayerCache
@@ -43,6 +44,7 @@ class Embedded:
         self._compressor = compressor
         self._machine = machine
         self._layers = layers
+        self._stack = ExitStack()
         self._scratch: Path | None = None
         self._base: Tree | None = None
         self._runner: BaseInterpreter | None = None
@@ -56,9 +58,8 @@ class Embedded:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-            self._scratch = None
+        self._scratch = None
+        self._stack.close()
 
     def layer(self, step: Step) -> Layer:
         """Return the finished layer of a base or dependencies `step`."""
@@ -121,6 +122,7 @@ class Embedded:
             interpreter=self._platform.interpreter,
             platform=self._platform.platform,
             scratch=self._scratch_folder("bytecode"),
+            cache=self._machine.cache / "bytecode",
             progress=self._machine.progress,
         )
         for path, content in compiled.items():
@@ -166,9 +168,7 @@ class Embedded:
 
     def _scratch_folder(self, name: str) -> Path:
         if self._scratch is None:
-            parent = self._machine.cache / "scratch"
-            parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._scratch = Path(tempfile.mkdtemp(dir=parent))
+            self._scratch = self._stack.enter_context(scratch_folder(self._machine.cache))
         return Path(tempfile.mkdtemp(dir=self._scratch, prefix=f"{name}-"))
 
 

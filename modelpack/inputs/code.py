@@ -23,7 +23,9 @@ NEVER = frozenset({
     ".pytest_cache", ".hypothesis", ".ipynb_checkpoints", "node_modules", ".DS_Store",
 })  # fmt: skip
 "names that no image needs, at any depth"
-NEVER_BY_DEFAULT = frozenset({"dist", "modelpack.toml", "modelpack.lock", ".gitignore"})
+NEVER_BY_DEFAULT = frozenset({
+    "dist", "modelpack.toml", "modelpack.lock", ".modelpack.lock.partial", ".gitignore",
+})  # fmt: skip
 "names at the top that are left out unless include names them"
 FILE_LIMIT = 50_000
 SIZE_LIMIT = 512 << 20

@@ -1,16 +1,20 @@
 """Finished layers by the digest of the Step that made them, so that nothing is made twice."""
 
+import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from modelpack import canonical_json
 from modelpack.digest import Digest, hex_of
 from modelpack.digest import parse as parse_digest
 from modelpack.errors import InputError
 from modelpack.lock import Compressor
+from modelpack.oci.file_writing import unwritable
 from modelpack.oci.layer import TAR_GZIP, TAR_ZSTD, Blob, Descriptor, Layer, StoredFile
 from modelpack.oci.store import KnownDigests
 from modelpack.oci.tar import Entry, pieces
@@ -57,31 +61,41 @@ class LayerCache:
         """Write `entries` as a compressed layer, remember it under `step` and return it."""
         from modelpack.oci.compression import compress  # noqa: PLC0415  heavy
 
-        for folder in (self._steps, self._blobs):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=self._blobs, prefix=".")
         try:
-            with os.fdopen(handle, "wb") as out:
+            for folder in (self._steps, self._blobs):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _new_file(self._blobs) as (out, name):
                 made = compress(pieces(entries), compressor, out, threads=threads)
-            os.replace(name, self._path(made.digest))
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        self._known.keep(str(self._path(made.digest)), made.digest)
-        descriptor = Descriptor(
-            media_type=_MEDIA_TYPES[compressor.name], digest=made.digest, size=made.size
-        )
-        layer = self._layer(descriptor, made.diff_id, created_by)
-        self._remember(step, layer)
+                descriptor = Descriptor(
+                    media_type=_MEDIA_TYPES[compressor.name], digest=made.digest, size=made.size
+                )
+                out.close()
+                self._publish(name, descriptor)
+            layer = self._layer(descriptor, made.diff_id, created_by)
+            self._remember(step, layer)
+        except OSError as error:
+            raise unwritable(str(self._blobs), error) from error
         return layer
+
+    def _publish(self, name: str, descriptor: Descriptor) -> None:
+        """Give a finished blob its name, or leave the equal one that another build has made.
+
+        That one may be read now, and a file that is replaced counts as changed for its reader.
+        """
+        path = self._path(descriptor.digest)
+        with _alone(self._blobs):
+            if self._is_whole(path, descriptor):
+                return
+            os.replace(name, path)
+            self._known.keep(str(path), descriptor.digest)
 
     def _remember(self, step: Digest, layer: Layer) -> None:
         record = {**layer.blob.descriptor.as_json(), "diffID": layer.diff_id,
                   "createdBy": layer.created_by}  # fmt: skip
-        handle, name = tempfile.mkstemp(dir=self._steps, prefix=".")
-        with os.fdopen(handle, "wb") as out:
+        with _new_file(self._steps) as (out, name):
             out.write(canonical_json.pretty(record))
-        os.replace(name, self._steps / f"{hex_of(step)}.json")
+            out.close()
+            os.replace(name, self._steps / f"{hex_of(step)}.json")
 
     def _parse(self, data: bytes) -> Layer:
         record = json.loads(data)
@@ -115,3 +129,26 @@ class LayerCache:
         if whole:
             self._known.keep(str(path), descriptor.digest)
         return whole
+
+
+@contextmanager
+def _new_file(folder: Path) -> Iterator[tuple[BinaryIO, str]]:
+    """Yield a new file and its hidden name, which is gone in the end."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            yield out, name
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the same block, where the file system has locks."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
