@@ -137,9 +137,7 @@ def write_lock(
     machine = machine_of(cache)
     weights, _ = resolve_weights(this.spec, folder, machine=machine, into=None)
     lock = Lock(
-        fingerprints=fingerprints(
-            this.spec, requirements=requirement_digests(this.spec, folder)
-        ),
+        fingerprints=fingerprints(this.spec, requirements=requirement_digests(this.spec, folder)),
         epoch=EPOCH,
         compressor=compression.current(this.spec.image.compression),
         runtime=runtime_lock(),
@@ -178,8 +176,7 @@ def _platform(
             distribution=spec.runtime.base,
             releases=(release,),
             packages=tuple(
-                debian_archive.locked(content, name=name)
-                for name, content in sorted(debs.items())
+                debian_archive.locked(content, name=name) for name, content in sorted(debs.items())
             ),
         ),
         interpreter=Interpreter(version="3.13.5", path="/usr/bin/python3.13", glibc="2.41"),
@@ -327,9 +324,8 @@ def damage(layout: Path) -> list[str]:
         return wrong
     store = Layout(layout)
     try:
-        for digest in closure(store.manifests(), store.image):
-            if not store.path_of(digest).is_file():
-                wrong.append(f"blob {digest} is missing")
+        needed = closure(store.manifests(), store.image)
+        wrong += [f"blob {d} is missing" for d in sorted(needed) if not store.path_of(d).is_file()]
     except ModelpackError as error:
         wrong.append(str(error))
     return wrong
