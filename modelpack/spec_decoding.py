@@ -1,5 +1,6 @@
 """`modelpack.toml` becomes a Spec, or one error that holds everything that is wrong with it."""
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +15,11 @@ from modelpack.spec_structure import Problems, decode
 
 MAX_SIZE = 1 << 20
 "bytes of a file"
+_MANY_PARTS = re.compile(
+    r"""(?:(?:(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{1,64}+|"(?:[^"\\\n]|\\.){0,64}+"|'[^'\n]{0,64}+')"""
+    r"[ \t]{0,64}+\.[ \t]{0,64}+){16}"
+)
+"a dotted key of so many parts: parsers need the square of them in memory, this file needs four"
 _LINE_SHOWN = 96
 "columns of a line in an error"
 
@@ -58,6 +64,9 @@ def load(data: bytes, *, filename: str) -> dict[str, Any]:
         raise InputError(
             "not UTF-8", at=f"{filename}:{line}", hint="save the file as UTF-8"
         ) from error
+    if many := _MANY_PARTS.search(text):
+        line = text.count("\n", 0, many.start()) + 1
+        raise InputError("a key of too many parts", at=f"{filename}:{line}")
     try:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:

@@ -363,7 +363,12 @@ def test_days_may_be_written_as_text_too():
         (b"a = " + b"[" * 100_000, "nest"),
         (b"a = " + b"{a=" * 100_000, "nest"),
         (b"a = " + b"1" * 5000, "too long"),
-        (b"a" + b".a" * 100_000 + b" = 1", ""),
+        (b"a" + b".a" * 100_000 + b" = 1", "too many parts"),
+        (b"\n[" + b"'x y' . " * 50 + b"a]", "too many parts"),
+        (
+            b"".join(b'"\\"%d"' % n + b'."\\""' * 90 + b" = 1\n" for n in range(900)),
+            "too many parts",
+        ),
     ],
 )
 def test_absurd_files_are_refused_without_a_traceback(data, message):
