@@ -51,12 +51,21 @@ def parse(data: bytes, *, filename: str = "modelpack.lock") -> Lock:
                 hint="use the modelpack that wrote it, or run `modelpack lock`",
             )
     integrity = value.pop("integrity", None)
-    if integrity != digest_of(canonical_json.dumps(value)):
+    found = _digest_of(value)
+    if found is None or integrity != found:
         raise InputError(
             "the lock was damaged or edited by hand: its digest is another", at=filename, hint=_MEND
         )
     lock: Lock = _decode(Lock, value, filename)
     return lock
+
+
+def _digest_of(value: object) -> Digest | None:
+    """Return the digest of a JSON value; None when it has no canonical form."""
+    try:
+        return digest_of(canonical_json.dumps(value))
+    except (ValueError, RecursionError):  # lone surrogates, NaN, depth
+        return None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

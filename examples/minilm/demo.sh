@@ -23,7 +23,7 @@ fi
 cat <<'EOF'
 
 inspect it:
-  .venv/bin/modelpack inspect examples/minilm
+  .venv/bin/modelpack inspect ./examples/minilm
 run it, where there is a Docker engine (or podman):
   .venv/bin/modelpack build examples/minilm --output docker-archive:minilm.tar
   docker load --input minilm.tar

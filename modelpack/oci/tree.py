@@ -97,6 +97,8 @@ def check_path(path: str, *, at: str = "") -> None:
     shown = path.encode("unicode_escape").decode()[:200]
     if not path or len(path.encode(errors="replace")) > _PATH_LIMIT:
         raise InputError("a path is empty or too long", at=at or shown)
+    if any("\ud800" <= c <= "\udfff" for c in path):
+        raise InputError(f"the path `{shown}` is not valid UTF-8", at=at)
     for part in path.split("/"):
         if part in ("", ".", "..") or len(part.encode(errors="replace")) > _COMPONENT_LIMIT:
             raise InputError(f"unsafe path `{shown}`", at=at)

@@ -76,6 +76,13 @@ def test_a_sealed_lock_of_wrong_shape_is_refused(change, message):
         lock_encoding.parse(sealed(document))
 
 
+def test_a_lock_without_a_canonical_form_is_refused():
+    with pytest.raises(InputError, match="damaged or edited"):
+        lock_encoding.parse(b'{"version":1,"format":1,"x":"\\ud800"}')
+    with pytest.raises(InputError, match="damaged or edited"):
+        lock_encoding.parse(b'{"version":1,"format":1,"x":NaN}')
+
+
 @pytest.mark.parametrize("data", [b"", b"null", b"[]", b'{"version":1,"version":1}', b"[" * 100_000])
 def test_what_is_no_lock_is_refused(data):
     with pytest.raises(InputError):
