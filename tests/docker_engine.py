@@ -1,0 +1,115 @@
+"""A Docker engine of the tests' own: its socket, data, network and processes are nobody else's."""
+
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+PATIENCE = 90
+"seconds until a test gives up waiting; nothing is measured"
+
+
+class EngineError(Exception):
+    """The engine cannot run on this machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """A running engine and the command that speaks to it."""
+
+    docker: str
+    socket: Path
+    home: Path
+
+    def run(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """Run `docker ARGUMENTS` with no configuration but this engine's socket."""
+        return subprocess.run(
+            [self.docker, "--host", f"unix://{self.socket}", *arguments],
+            input=stdin,
+            capture_output=True,
+            check=False,
+            env={"PATH": os.defpath, "HOME": str(self.home), "LC_ALL": "C.UTF-8"},
+            timeout=2 * PATIENCE,
+        )
+
+    def ask(self, *arguments: str, stdin: bytes = b"") -> str:
+        """Run `docker ARGUMENTS`, which must succeed, and return what it printed."""
+        done = self.run(*arguments, stdin=stdin)
+        assert done.returncode == 0, f"docker {arguments[0]}: {done.stderr.decode()}"
+        return done.stdout.decode().strip()
+
+
+@contextmanager
+def running_engine(dockerd: str, docker: str) -> Iterator[Engine]:
+    """Start an engine, wait until it answers, and end it with everything that it started.
+
+    It lives in a network, mount and process namespace of its own: no bridge or firewall rule of
+    another engine is touched, its mounts vanish with it, and no process of it outlives it, nor
+    this one (`setpriv --pdeathsig`). Raises EngineError.
+    """
+    with tempfile.TemporaryDirectory(prefix="engine-") as name:
+        folder = Path(name)
+        engine = Engine(docker=docker, socket=folder / "docker.sock", home=folder)
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*_ISOLATION, dockerd, *_options(folder)], stdout=log, stderr=log
+            )
+        try:
+            _wait(engine, process, folder / "log")
+            yield engine
+        finally:
+            _stop(process)
+
+
+_ISOLATION = (
+    "setpriv", "--pdeathsig", "KILL", "--",
+    "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
+)  # fmt: skip
+
+
+def _options(folder: Path) -> list[str]:
+    return [
+        f"--host=unix://{folder / 'docker.sock'}",
+        f"--data-root={folder / 'data'}",
+        f"--exec-root={folder / 'exec'}",
+        f"--pidfile={folder / 'pid'}",
+        "--bridge=none",
+        "--iptables=false",
+    ]
+
+
+def _wait(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while engine.run("version").returncode != 0:
+        if process.poll() is not None or time.monotonic() > end:
+            last = log.read_text("utf-8", "replace").splitlines()[-3:]
+            raise EngineError("the Docker engine does not start: " + " / ".join(last))
+        time.sleep(0.2)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Kill it: the first process of the namespace dies with it, and all others with that one."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    words = children.read_text("ascii").split() if children.exists() else []
+    handles = [os.pidfd_open(int(child)) for child in words]
+    process.kill()
+    process.wait()
+    for handle in handles:  # readable when the process has ended, and so its namespace
+        select.select([handle], [], [], PATIENCE)
+        os.close(handle)
+
+
+def programs() -> tuple[str | None, str | None]:
+    """Return the paths of an engine and of a command that speaks to it.
+
+    The command that came with the engine goes before another in PATH.
+    """
+    dockerd = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    docker = shutil.which("docker", path=f"/usr/bin:{os.environ.get('PATH', '')}")
+    return dockerd, docker

@@ -1,0 +1,127 @@
+"""What the tests with real programs share: packed examples, an engine, pinned Go programs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docker_engine import Engine, EngineError, programs, running_engine
+
+ROOT = Path(__file__).parents[2]
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+UNAVAILABLE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """An example, built: the project's copy, its outputs, and what the build said of it."""
+
+    project: Path
+    layout: Path
+    docker_archive: Path
+    oci_archive: Path
+    record: Any
+    "what `--json` prints"
+
+    @property
+    def config(self) -> str:
+        """Return the digest of the image configuration: Docker's image id."""
+        return str(self.record["images"][0]["config"])
+
+    @property
+    def tag(self) -> str:
+        """Return the name under which archives carry it."""
+        return f"{self.project.name}:1.0.0"
+
+
+@pytest.fixture(scope="session")
+def packed(
+    tmp_path_factory: pytest.TempPathFactory, unavailable: Callable[[str], None]
+) -> Callable[[str], Packed]:
+    """Return a function that builds an example once, into every kind of output."""
+    made: dict[str, Packed] = {}
+
+    def pack(example: str) -> Packed:
+        if example not in made:
+            made[example] = _pack(example, tmp_path_factory.mktemp(example), unavailable)
+        return made[example]
+
+    return pack
+
+
+def _pack(example: str, folder: Path, unavailable: Callable[[str], None]) -> Packed:
+    source = ROOT / "examples" / example
+    if (source / "get_weights.py").is_file():
+        done = _python(str(source / "get_weights.py"))
+        if done.returncode:
+            unavailable(f"the weights of {example}: {_last_line(done)}")
+    project = folder / example
+    shutil.copytree(source, project, ignore=shutil.ignore_patterns("dist", ".download"))
+    layout, docker, oci = (folder / name for name in ("layout", "docker.tar", "oci.tar"))
+    outputs = (f"oci:{layout}", f"docker-archive:{docker}", f"oci-archive:{oci}")
+    options = [word for output in outputs for word in ("--output", output)]
+    # --no-cache: downloads may be at hand, but every layer is made by the code under test.
+    done = _python(
+        "-m", "modelpack", "build", str(project), "--no-cache", "--revision", REVISION,
+        "--json", *options,
+    )  # fmt: skip
+    if done.returncode == UNAVAILABLE:
+        unavailable(f"building {example}: {_last_line(done)}")
+    assert done.returncode == 0, done.stderr.decode()
+    return Packed(
+        project=project, layout=layout, docker_archive=docker, oci_archive=oci,
+        record=json.loads(done.stdout),
+    )  # fmt: skip
+
+
+def _python(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:
+    return (done.stderr.decode().strip().splitlines() or ["failed"])[-1]
+
+
+@pytest.fixture(scope="module")
+def engine(unavailable: Callable[[str], None]) -> Iterator[Engine]:
+    """Run a Docker engine that has no image yet."""
+    dockerd, docker = programs()
+    if dockerd is None or docker is None:
+        unavailable("`dockerd` and `docker` are not installed")
+        raise AssertionError
+    if os.geteuid() != 0:
+        unavailable("a Docker engine needs root")
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(running_engine(dockerd, docker))
+        except EngineError as error:
+            unavailable(str(error))
+            raise
+        yield running
+
+
+@pytest.fixture(scope="session")
+def go_tool(unavailable: Callable[[str], None]) -> Callable[[str], str]:
+    """Return the path of a pinned Go program; CI builds it before, here it may be missing."""
+
+    def find(tool: str) -> str:
+        script = ROOT / "tests" / "tools" / "build.sh"
+        done = subprocess.run(
+            ["sh", str(script), "--cached", tool], capture_output=True, check=False
+        )
+        if done.returncode:
+            unavailable(f"`{tool}` is not built: sh tests/tools/build.sh {tool}")
+        return done.stdout.decode().strip()
+
+    return find

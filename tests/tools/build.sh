@@ -1,0 +1,48 @@
+#!/bin/sh
+# Build one of the pinned Go programs that the tests use and print the path of its binary.
+#   build.sh TOOL             TOOL is a folder here: its go.mod and go.sum pin everything by hash
+#   build.sh --cached TOOL    only print the path of what was built before; exit status 1: nothing
+# Binaries lie outside of the checkout, in ${MODELPACK_TOOLS:-~/.cache/modelpack-tools}.
+set -eu
+
+cached=no
+if [ "${1:-}" = --cached ]; then
+    cached=yes
+    shift
+fi
+tool=${1:?usage: build.sh [--cached] TOOL}
+here=$(cd "$(dirname "$0")" && pwd)/$tool
+case $tool in
+    crane) package=github.com/google/go-containerregistry/cmd/crane ;;
+    kit) package=github.com/kitops-ml/kitops ;;
+    *)
+        echo "build.sh: no tool \`$tool\`" >&2
+        exit 2
+        ;;
+esac
+
+pin=$(cat "$here/go.mod" "$here/go.sum" | sha256sum | cut -c1-16)
+folder=${MODELPACK_TOOLS:-${HOME:?}/.cache/modelpack-tools}/$tool-$pin
+if [ -x "$folder/$tool" ]; then
+    echo "$folder/$tool"
+    exit 0
+fi
+[ "$cached" = no ] || exit 1
+
+# In a copy: `-mod=mod` may write to go.sum, and what is not pinned must not get in.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp "$here/go.mod" "$here/go.sum" "$work"
+cd "$work"
+CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath" \
+    go build -mod=mod -ldflags "-s -w" -o "$work/$tool" "$package" >&2
+if ! cmp -s go.mod "$here/go.mod" || ! cmp -s go.sum "$here/go.sum"; then
+    echo "build.sh: tests/tools/$tool/go.mod and go.sum do not pin everything; they would become:" >&2
+    diff -u "$here/go.mod" go.mod >&2 || true
+    diff -u "$here/go.sum" go.sum >&2 || true
+    exit 1
+fi
+mkdir -p "$folder"
+mv "$work/$tool" "$folder/.$tool.$$"
+mv "$folder/.$tool.$$" "$folder/$tool"
+echo "$folder/$tool"
