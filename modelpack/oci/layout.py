@@ -154,10 +154,13 @@ class Layout:
     def write_all(
         self, blobs: Iterable[Blob], advance: Advance, *, threads: int = parallel.THREADS
     ) -> None:
-        """Keep all `blobs`, several at once, the largest first; one error stops the others."""
+        """Keep all `blobs`, several at once, the largest first; one error stops the others.
+
+        More than parallel.THREADS at once would only take more memory.
+        """
         distinct = {blob.digest: blob for blob in blobs}
         ordered = sorted(distinct.values(), key=lambda blob: -blob.size)
-        parallel.each(self.write, ordered, advance, threads=threads)
+        parallel.each(self.write, ordered, advance, threads=min(threads, parallel.THREADS))
 
     def ingest(
         self, pieces: Sequence[Content], advance: Advance, *, sinks: Sequence[Sink] = ()
