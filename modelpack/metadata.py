@@ -11,7 +11,7 @@ from modelpack import canonical_json
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.lock import CHUNK, Lock, WeightsLock
-from modelpack.lock_encoding import dump as dump_lock
+from modelpack.lock.encoding import dump as dump_lock
 from modelpack.source import Source
 from modelpack.spec import Spec
 

@@ -4,25 +4,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from modelpack import lock_encoding, plan, project, staleness
-from modelpack.assemble import Inputs, Made, image
+from modelpack import plan, project
+from modelpack.assembly.assemble import Inputs, Made, image
+from modelpack.assembly.outputs import Output, write_outputs
+from modelpack.assembly.source_reading import CodeAndSource, read_source
+from modelpack.assembly.weights_at_hand import AtHand, weights_at_hand
 from modelpack.builders.embedded import Embedded
 from modelpack.digest import Digest
 from modelpack.errors import Finding, InputError, ModelpackError, Refused, StaleLock
 from modelpack.inputs.machine import Machine
-from modelpack.lock import Lock, Part, PlatformLock
+from modelpack.lock import Lock, Part, PlatformLock, staleness
+from modelpack.lock import encoding as lock_encoding
 from modelpack.oci.image import Image, Index
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.layout import Layout
-from modelpack.outputs import Output, write_outputs
 from modelpack.plan import Plan
 from modelpack.project import Project
 from modelpack.resolve import Resolution, resolve, runtime_lock
-from modelpack.resolve_dependencies import Upgrade, requirement_digests
-from modelpack.resolve_weights import check as check_weights
-from modelpack.resolve_weights import find as find_weights
-from modelpack.source_reading import CodeAndSource, read_source
-from modelpack.weights_at_hand import AtHand, weights_at_hand
+from modelpack.resolve.dependencies import Upgrade, requirement_digests
+from modelpack.resolve.weights import check as check_weights
+from modelpack.resolve.weights import find as find_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

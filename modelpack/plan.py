@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from modelpack import canonical_json, lock_encoding
+from modelpack import canonical_json
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.lock import (
@@ -19,6 +19,7 @@ from modelpack.lock import (
     WeightFile,
     WeightsLock,
 )
+from modelpack.lock import encoding as lock_encoding
 from modelpack.metadata import PLACE, weights_digest
 from modelpack.platform import Platform
 from modelpack.run_configuration import PLAN_LABEL, configuration

@@ -4,14 +4,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelpack import lock_encoding
 from modelpack.errors import InputError
 from modelpack.lock import Lock
+from modelpack.lock import encoding as lock_encoding
 from modelpack.oci.file_writing import fill_file, unwritable
 from modelpack.oci.locking import exclusive_file
 from modelpack.progress import SILENT
 from modelpack.spec import Spec
-from modelpack.spec_decoding import parse as parse_spec
+from modelpack.spec.decoding import parse as parse_spec
 
 FILENAME = "modelpack.toml"
 OUTPUT = "dist"

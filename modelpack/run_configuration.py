@@ -6,9 +6,10 @@ Source: OCI image-spec, config.md and annotations.md; `Healthcheck` is Docker's 
 from collections.abc import Mapping
 from typing import Any
 
-from modelpack import canonical_json, lock_encoding
+from modelpack import canonical_json
 from modelpack.canonical_json import rfc3339
 from modelpack.lock import ImageBase, Lock, PlatformLock
+from modelpack.lock import encoding as lock_encoding
 from modelpack.metadata import GUARD, PROBE, weights_digest
 from modelpack.source import Source
 from modelpack.spec import Spec

@@ -22,7 +22,7 @@ from modelpack.oci.tree import Tree
 from modelpack.plan import VENV, Step
 
 if TYPE_CHECKING:
-    from modelpack.inputs.base_interpreter import BaseInterpreter
+    from modelpack.inputs.python.base_interpreter import BaseInterpreter
 
 
 class Embedded:
@@ -90,7 +90,7 @@ class Embedded:
         return tree.entries()
 
     def _dependency_entries(self) -> tuple[Entry, ...]:
-        from modelpack.inputs import package_index, wheels  # noqa: PLC0415  only when one is made
+        from modelpack.inputs.python import package_index, wheels  # noqa: PLC0415  only when one is made
 
         machine, platform = self._machine, self._platform
         paths = package_index.fetch(
@@ -111,7 +111,7 @@ class Embedded:
         return tree.entries()
 
     def _compile(self, tree: Tree, groups: Mapping[str, list[str]]) -> None:
-        from modelpack.inputs import bytecode  # noqa: PLC0415  only when a layer is made
+        from modelpack.inputs.python import bytecode  # noqa: PLC0415  only when a layer is made
 
         self._machine.progress.say("compiling bytecode with the base's own interpreter")
         runner = self._interpreter()
@@ -129,7 +129,7 @@ class Embedded:
             tree.file(path, content, owner="bytecode")
 
     def _interpreter(self) -> "BaseInterpreter":
-        from modelpack.inputs.base_interpreter import BaseInterpreter  # noqa: PLC0415
+        from modelpack.inputs.python.base_interpreter import BaseInterpreter  # noqa: PLC0415
 
         if self._runner is None:
             self._runner = BaseInterpreter.extract(
@@ -145,7 +145,7 @@ class Embedded:
         return self._runner
 
     def _base_tree(self) -> Tree:
-        from modelpack.inputs import debian_base  # noqa: PLC0415  only when a layer is made
+        from modelpack.inputs.debian import base as debian_base  # noqa: PLC0415  only when a layer is made
 
         if self._base is None:
             base = self._platform.base

@@ -7,8 +7,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from modelpack.errors import Finding
-from modelpack.inputs.package_index import Selected
-from modelpack.inputs.python_target import Target
+from modelpack.inputs.python.package_index import Selected
+from modelpack.inputs.python.target import Target
 from modelpack.inputs.quoting import quoted
 
 _RELOCK = "compile the lockfile again, with everything that its packages require"

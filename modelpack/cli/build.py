@@ -10,7 +10,7 @@ from modelpack.cli.place import as_document, open_machine, open_project, project
 
 if TYPE_CHECKING:
     from modelpack import pipeline
-    from modelpack.assemble import Made
+    from modelpack.assembly.assemble import Made
     from modelpack.project import Project
 
 
@@ -53,10 +53,11 @@ def command(
 
     Makes a missing lock, and never changes one that exists. Needs neither Docker nor root.
     """
-    from modelpack import outputs, pipeline, project  # noqa: PLC0415
+    from modelpack import pipeline, project  # noqa: PLC0415
+    from modelpack.assembly import outputs  # noqa: PLC0415
+    from modelpack.assembly.image_names import image_names  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli import environment  # noqa: PLC0415
-    from modelpack.image_names import image_names  # noqa: PLC0415
 
     if builder != "embedded":
         raise click.UsageError(f"no builder `{builder}` — this version has `embedded`")
@@ -88,7 +89,7 @@ def command(
 
 def describe(this: "Project", built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
     """Return the build record: what `--json` prints and `dist/build.json` holds."""
-    from modelpack import lock_encoding  # noqa: PLC0415
+    from modelpack.lock import encoding as lock_encoding  # noqa: PLC0415
     from modelpack.metadata import weights_digest  # noqa: PLC0415
 
     _, _, made = built.images[0]

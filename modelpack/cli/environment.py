@@ -75,7 +75,7 @@ def configuration() -> Mapping[str, Mapping[str, object]]:
         raise InputError(f"cannot read: {error.strerror}", at=str(path)) from error
     if not data:
         return {}
-    from modelpack.spec_decoding import load  # noqa: PLC0415  most machines have no such file
+    from modelpack.spec.decoding import load  # noqa: PLC0415  most machines have no such file
 
     document = load(data, filename=str(path))
     if findings := list(_configuration_findings(document, str(path))):
@@ -86,7 +86,7 @@ def configuration() -> Mapping[str, Mapping[str, object]]:
 def machine(*, offline: bool = False, progress: Progress = SILENT) -> "Machine":
     """Return what this machine lends to a build."""
     from modelpack.inputs import cache as kept  # noqa: PLC0415  not for every command
-    from modelpack.inputs import mirrors  # noqa: PLC0415
+    from modelpack.inputs.debian import mirrors  # noqa: PLC0415
     from modelpack.inputs.downloads import Downloads  # noqa: PLC0415
     from modelpack.inputs.file_digests import FileDigests  # noqa: PLC0415
     from modelpack.inputs.machine import Machine  # noqa: PLC0415
@@ -134,8 +134,8 @@ def _xdg(variable: str, fallback: str) -> Path:
 
 
 def _configuration_findings(document: Mapping[str, object], file: str) -> list[Finding]:
-    from modelpack.inputs.mirrors import is_web  # noqa: PLC0415
-    from modelpack.spec_structure import similar  # noqa: PLC0415
+    from modelpack.inputs.debian.mirrors import is_web  # noqa: PLC0415
+    from modelpack.spec.structure import similar  # noqa: PLC0415
 
     findings: list[Finding] = []
 

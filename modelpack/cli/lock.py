@@ -48,8 +48,8 @@ def command(
         _judge(this, output)
         return
     from modelpack import pipeline  # noqa: PLC0415
-    from modelpack.lock_comparison import differences  # noqa: PLC0415
-    from modelpack.resolve_dependencies import Upgrade  # noqa: PLC0415
+    from modelpack.lock.comparison import differences  # noqa: PLC0415
+    from modelpack.resolve.dependencies import Upgrade  # noqa: PLC0415
 
     renew = frozenset(_PARTS.values() if "all" in upgrades else (_PARTS[u] for u in upgrades))
     upgrade = None

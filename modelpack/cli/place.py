@@ -13,7 +13,6 @@ from modelpack.inputs.machine import Machine
 from modelpack.project import Project, read
 
 
-
 def project_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the argument DIR and the option `--file`."""
     function = click.option(

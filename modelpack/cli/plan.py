@@ -18,8 +18,8 @@ def command(*, output: Output, folder: Path | None, file: Path | None, revision:
     Reads the lock and the code, never the weights, and writes nothing.
     """
     from modelpack import pipeline  # noqa: PLC0415
+    from modelpack.assembly.explanation import explain  # noqa: PLC0415
     from modelpack.cli import environment, render  # noqa: PLC0415
-    from modelpack.planning import explain  # noqa: PLC0415
 
     this = open_project(folder, file)
     machine = open_machine(output)

@@ -23,6 +23,7 @@ YOUNG = 3600
 FOLDERS: Mapping[str, str] = MappingProxyType({
     "downloads/sha256": "Debian packages and wheels, by their digest",
     "blobs/sha256": "finished layers, compressed",
+    "bytecode": "compiled modules of unchanged packages",
     "steps": "which step made which layer",
     "digests": "digests of files that did not change",
     "scratch": "left by builds that were killed",
@@ -32,12 +33,14 @@ FOLDERS: Mapping[str, str] = MappingProxyType({
 _KEPT = {
     "downloads/sha256": re.compile(r"[0-9a-f]{64}"),
     "blobs/sha256": re.compile(r"[0-9a-f]{64}"),
+    "bytecode": re.compile(r"[0-9a-f]{64}"),
     "steps": re.compile(r"[0-9a-f]{64}\.json"),
     "digests": re.compile(r"[0-9a-f]{64}"),
 }
 _LEFT_OVER = {
     "downloads/sha256": re.compile(r"\.part-[A-Za-z0-9_]+"),
     "blobs/sha256": re.compile(r"\.[A-Za-z0-9_]{8}"),
+    "bytecode": re.compile(r"\.part-[A-Za-z0-9_]+"),
     "steps": re.compile(r"\.[A-Za-z0-9_]{8}"),
     "digests": re.compile(r"[0-9a-f]{64}\.[0-9a-f]+\.partial"),
     "scratch": re.compile(r"tmp[A-Za-z0-9_]{8}"),

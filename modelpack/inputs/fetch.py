@@ -16,8 +16,8 @@ from typing import IO, Any, BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from modelpack.errors import Refused, Unavailable
+from modelpack.inputs.debian.mirrors import is_web
 from modelpack.inputs.downloads import Downloads
-from modelpack.inputs.mirrors import is_web
 from modelpack.progress import Advance
 
 T = TypeVar("T")

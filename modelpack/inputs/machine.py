@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelpack.inputs.debian.mirrors import Mirrors
 from modelpack.inputs.downloads import Downloads
 from modelpack.inputs.file_digests import FileDigests
-from modelpack.inputs.mirrors import Mirrors
 from modelpack.platform import Platform
 from modelpack.progress import SILENT, Progress
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelpack import canonical_json, lock_encoding, metadata, plan
+from modelpack import canonical_json, metadata, plan
 from modelpack.digest import of as digest_of
 from modelpack.inputs.quoting import quoted
 from modelpack.inputs.weights import weights_digest
@@ -11,6 +11,7 @@ from modelpack.inspection.configuration import Configuration, is_for
 from modelpack.inspection.description import Description
 from modelpack.inspection.documents import Documents
 from modelpack.lock import ImageBase, Lock, PlatformLock
+from modelpack.lock import encoding as lock_encoding
 from modelpack.oci.layer import TAR
 from modelpack.run_configuration import NAMESPACE
 

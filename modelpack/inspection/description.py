@@ -4,14 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from modelpack import lock_encoding, spec_decoding
 from modelpack.digest import Digest
 from modelpack.digest import parse as parse_digest
 from modelpack.errors import InputError, ModelpackError
 from modelpack.inspection.documents import parse_object
 from modelpack.lock import Lock
+from modelpack.lock import encoding as lock_encoding
 from modelpack.source import CodeFile, Source
 from modelpack.spec import Spec
+from modelpack.spec import decoding as spec_decoding
 
 _SIZE_LIMIT = 1 << 63
 _LAST_TIME = 253_402_300_799

@@ -7,8 +7,8 @@ archive is taken for the tar in one, with its checksums set right, to get behind
 import sys
 
 from modelpack.errors import InputError, Unavailable
-from modelpack.inputs import debian_package
-from modelpack.inputs.debian_package import DebFile
+from modelpack.inputs.debian import package as debian_package
+from modelpack.inputs.debian.package import DebFile
 from modelpack.oci.tar import Entry, pieces
 from modelpack.oci.tree import Tree
 

@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 from modelpack.errors import InputError
-from modelpack.inputs import requirements
-from modelpack.inputs.python_target import Target
+from modelpack.inputs.python import requirements
+from modelpack.inputs.python.target import Target
 from modelpack.inputs.quoting import UNPRINTABLE
 from modelpack.lock import Interpreter
 from modelpack.platform import Platform

@@ -5,9 +5,10 @@ An input that ends in anything but a value or a ModelpackError is a defect; keep
 
 import sys
 
-from modelpack import quantity, reference, spec_decoding
+from modelpack import quantity, reference
 from modelpack.cli import render
 from modelpack.errors import ModelpackError
+from modelpack.spec import decoding as spec_decoding
 
 
 def one_input(data: bytes) -> None:

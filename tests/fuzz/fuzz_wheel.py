@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from modelpack.errors import InputError, Refused
-from modelpack.inputs import wheel_archive, wheel_destination, wheels
+from modelpack.inputs.python import wheel_archive, wheel_destination, wheels
 from modelpack.inputs.quoting import UNPRINTABLE
 from modelpack.lock import Interpreter, Wheel
 from modelpack.oci.tar import pieces

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from modelpack import outputs, pipeline, project
+from modelpack import pipeline, project
+from modelpack.assembly import outputs
+from modelpack.assembly.image_names import image_names
 from modelpack.canonical_json import plain, pretty
 from modelpack.cli.environment import cache_folder
-from modelpack.image_names import image_names
 from modelpack.oci.layout import Layout
 from modelpack.pipeline import Built
 from tests import projects

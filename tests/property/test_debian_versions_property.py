@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelpack.inputs.debian_versions import clauses, key, upstream
+from modelpack.inputs.debian.versions import clauses, key, upstream
 
 part = st.text("0123456789abzAZ.+~", min_size=1, max_size=8)
 versions = st.builds(

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from modelpack.errors import InputError
-from modelpack.inputs import requirements
-from modelpack.inputs.python_target import Target
+from modelpack.inputs.python import requirements
+from modelpack.inputs.python.requirements import Requirement
+from modelpack.inputs.python.target import Target
 from modelpack.inputs.quoting import UNPRINTABLE
-from modelpack.inputs.requirements import Requirement
 from tests.values import AMD64
 from tests.wheel_files import PYTHON_3_13
 

@@ -10,10 +10,11 @@ import tomli
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from modelpack import spec_decoding, spec_schema
 from modelpack.errors import Finding, InputError
 from modelpack.spec import Spec
-from modelpack.spec_structure import Problems, decode
+from modelpack.spec import decoding as spec_decoding
+from modelpack.spec import schema as spec_schema
+from modelpack.spec.structure import Problems, decode
 
 FULL = tomli.loads((Path(__file__).parents[1] / "assets" / "full.toml").read_text())
 SCHEMA = spec_schema.document()

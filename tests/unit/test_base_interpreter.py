@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from modelpack.errors import InputError, Unavailable
-from modelpack.inputs import bytecode
-from modelpack.inputs.base_interpreter import BaseInterpreter
+from modelpack.inputs.python import bytecode
+from modelpack.inputs.python.base_interpreter import BaseInterpreter
 from modelpack.oci.tar import Entry, FileRange, symlink
 from modelpack.oci.tree import Tree
 from modelpack.platform import Platform

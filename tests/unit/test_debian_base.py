@@ -8,7 +8,7 @@ import pytest
 from debian_archive import deb, file, folder, library, locked, special, symlink
 
 from modelpack.errors import InputError, Refused
-from modelpack.inputs import debian_base
+from modelpack.inputs.debian import base as debian_base
 from modelpack.lock import AssembledBase
 from modelpack.oci.tar import pieces
 from modelpack.oci.tree import Tree

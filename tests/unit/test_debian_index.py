@@ -8,11 +8,13 @@ import pytest
 from debian_archive import NOW, Repository, deb, serve_files
 
 from modelpack.errors import InputError, ModelpackError, Refused, Unavailable
-from modelpack.inputs import debian_base, debian_index, debian_keys
-from modelpack.inputs.debian_distributions import DISTRIBUTIONS
-from modelpack.inputs.debian_index import Resolved
+from modelpack.inputs.debian import base as debian_base
+from modelpack.inputs.debian import index as debian_index
+from modelpack.inputs.debian import keys as debian_keys
+from modelpack.inputs.debian.distributions import DISTRIBUTIONS
+from modelpack.inputs.debian.index import Resolved
+from modelpack.inputs.debian.mirrors import Mirrors
 from modelpack.inputs.downloads import Downloads
-from modelpack.inputs.mirrors import Mirrors
 from modelpack.platform import Platform
 
 AMD64 = Platform("linux", "amd64")

@@ -7,7 +7,7 @@ import pytest
 from debian_archive import Repository
 
 from modelpack.errors import Refused
-from modelpack.inputs import debian_keys
+from modelpack.inputs.debian import keys as debian_keys
 
 # https://ftp-master.debian.org/keys.html
 FINGERPRINTS = {

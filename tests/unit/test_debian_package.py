@@ -12,8 +12,8 @@ import pytest
 from debian_archive import COMPRESS, ar, deb, file, folder, special, symlink, tar
 
 from modelpack.errors import InputError
-from modelpack.inputs import debian_package
-from modelpack.inputs.debian_package import DebFile
+from modelpack.inputs.debian import package as debian_package
+from modelpack.inputs.debian.package import DebFile
 from modelpack.oci.tar import Entry
 
 CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus" / "deb"

@@ -3,8 +3,8 @@
 import pytest
 
 from modelpack.errors import Unavailable
-from modelpack.inputs.debian_packages import Index, PackagesFile
-from modelpack.inputs.debian_resolver import Closure, closure
+from modelpack.inputs.debian.packages import Index, PackagesFile
+from modelpack.inputs.debian.resolver import Closure, closure
 
 
 def stanza(name: str, version: str = "1.0", **fields: str) -> str:

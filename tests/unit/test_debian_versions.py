@@ -3,7 +3,7 @@
 import pytest
 
 from modelpack.errors import InputError
-from modelpack.inputs.debian_versions import Relation, clauses, key, upstream
+from modelpack.inputs.debian.versions import Relation, clauses, key, upstream
 
 ASCENDING = [
     "0~~", "0~~a", "0~", "0", "0.0", "1.0~rc1-1", "1.0-1~deb13u1", "1.0-1", "1.0-1+b1",

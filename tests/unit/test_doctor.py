@@ -15,7 +15,7 @@ from modelpack.cli import environment
 from modelpack.cli.doctor import command
 from modelpack.inputs import capabilities
 from modelpack.inputs.capabilities import Capability
-from modelpack.inputs.mirrors import Mirrors
+from modelpack.inputs.debian.mirrors import Mirrors
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from debian_archive import library
 
-from modelpack.inputs.elf import dynamic
+from modelpack.inputs.debian.elf import dynamic
 
 
 def test_a_library_tells_its_name_and_needs() -> None:

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelpack import spec_decoding
 from modelpack.cli.init import command, render
 from modelpack.errors import InputError
 from modelpack.inputs import project
 from modelpack.spec import Spec
+from modelpack.spec import decoding as spec_decoding
 
 SAFETENSORS = struct.pack("<Q", 2) + b"{}"
 

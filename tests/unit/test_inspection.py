@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from modelpack import canonical_json, lock_encoding
+from modelpack import canonical_json
 from modelpack.errors import InputError
 from modelpack.inspection import reading
 from modelpack.inspection.describing import describe
 from modelpack.inspection.reading import read
 from modelpack.inspection.value import Inspection
 from modelpack.lock import ImageBase
+from modelpack.lock import encoding as lock_encoding
 from modelpack.oci.image import Image, Index
 from modelpack.oci.layer import (
     CONFIG,

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from modelpack import canonical_json, lock_encoding
+from modelpack import canonical_json
 from modelpack.digest import of
 from modelpack.errors import InputError
+from modelpack.lock import encoding as lock_encoding
 from tests import values
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from modelpack.checks import lockfile
 from modelpack.errors import Finding
-from modelpack.inputs.package_index import Selected
-from modelpack.inputs.python_target import Target
+from modelpack.inputs.python.package_index import Selected
+from modelpack.inputs.python.target import Target
 from modelpack.lock import Wheel
 from tests.values import AMD64
 from tests.wheel_files import PYTHON_3_13

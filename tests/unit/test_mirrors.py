@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from modelpack.errors import InputError
-from modelpack.inputs import mirrors
-from modelpack.inputs.mirrors import DEBIAN, DEBIAN_SECURITY, SNAPSHOT, Mirrors
+from modelpack.inputs.debian import mirrors
+from modelpack.inputs.debian.mirrors import DEBIAN, DEBIAN_SECURITY, SNAPSHOT, Mirrors
 
 MODERN = """\
 # a comment

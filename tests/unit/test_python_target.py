@@ -7,7 +7,7 @@ from packaging.markers import Marker
 from packaging.tags import Tag, parse_tag
 
 from modelpack.errors import InputError
-from modelpack.inputs.python_target import Target
+from modelpack.inputs.python.target import Target
 from modelpack.platform import Platform
 from tests.values import AMD64
 from tests.wheel_files import PYTHON_3_13

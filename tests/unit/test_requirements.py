@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from modelpack.errors import Finding, InputError
-from modelpack.inputs import requirements
-from modelpack.inputs.python_target import Target
-from modelpack.inputs.requirements import Requirement
+from modelpack.inputs.python import requirements
+from modelpack.inputs.python.requirements import Requirement
+from modelpack.inputs.python.target import Target
 from tests.values import AMD64
 from tests.wheel_files import PYTHON_3_13
 

@@ -158,6 +158,18 @@ def test_large_file_is_read_at_its_head_and_its_tail(tmp_path: Path) -> None:
     assert [finding.at for finding in found] == ["x.txt:1", "x.txt:end:2"]
 
 
+@pytest.mark.parametrize("before", range((1 << 20) - 60, (1 << 20) + 60, 7))
+def test_secret_across_two_chunks_is_found_once(tmp_path: Path, before: int) -> None:
+    start = "é\n" * 1000
+    token = sample("github-token").split()[-1]
+    filler = "z" * (before - len(start.encode()))
+    (tmp_path / "x").write_text(f"{start}{filler} {token}\n{token}", "utf-8")
+    found = secrets.findings_in_file(tmp_path / "x", "x.txt")
+    assert [finding.at for finding in found] == ["x.txt:1001", "x.txt:1002"]
+    text = (tmp_path / "x").read_text("utf-8")
+    assert secrets.findings_in_text(text, "x.txt") == found
+
+
 def test_fifo_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x")
     (finding,) = secrets.findings_in_file(tmp_path / "x", "x.txt")

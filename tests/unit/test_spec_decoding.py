@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from modelpack import spec_decoding, spec_schema
 from modelpack.errors import InputError
-from modelpack.spec_decoding import MAX_SIZE, parse
+from modelpack.spec import decoding as spec_decoding
+from modelpack.spec import schema as spec_schema
+from modelpack.spec.decoding import MAX_SIZE, parse
 
 ASSETS = Path(__file__).parents[1] / "assets"
 MINIMAL = """

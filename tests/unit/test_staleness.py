@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from modelpack.lock import RuntimeLock
 from modelpack import spec as specs
+from modelpack.lock import RuntimeLock
+from modelpack.lock.staleness import findings, fingerprints, moved
 from modelpack.spec import Card, Code, Dependencies, Image, Runtime, Scan, Sign, Weights
-from modelpack.staleness import findings, fingerprints, moved
 from tests import values
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelpack.errors import Refused
-from modelpack.inputs import wheels
+from modelpack.inputs.python import wheels
 from modelpack.lock import Wheel
 from modelpack.oci.tar import FileRange
 from modelpack.oci.tree import Tree

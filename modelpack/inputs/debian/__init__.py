@@ -1,0 +1,1 @@
+"""A base from Debian packages: signed indexes, `.deb` files, one merged tree."""

@@ -1,0 +1,1 @@
+"""Dependencies: requirements, package indexes, wheels and bytecode for the image's Python."""

@@ -1,0 +1,200 @@
+"""Spec to Lock: every outside input is looked up once, checked, and recorded by digest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from modelpack import platform as platforms
+from modelpack.digest import of as digest_of
+from modelpack.errors import Finding, InputError, Refused
+from modelpack.inputs import runtime_files
+from modelpack.inputs.machine import Machine
+from modelpack.lock import (
+    PARTS,
+    AssembledBase,
+    Compressor,
+    Interpreter,
+    Lock,
+    Part,
+    PlatformLock,
+    RuntimeLock,
+    Wheel,
+)
+from modelpack.lock.staleness import fingerprints
+from modelpack.oci.layout import Layout
+from modelpack.platform import Platform
+from modelpack.resolve.dependencies import (
+    Upgrade,
+    compile_requirements,
+    lockfile,
+    requirement_digests,
+    resolve_wheels,
+)
+from modelpack.resolve.weights import resolve_weights
+from modelpack.spec import Spec
+
+_EVERYTHING = frozenset(PARTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """A Lock, and what is worth telling about how it came to be."""
+
+    lock: Lock
+    findings: tuple[Finding, ...]
+    "warnings only: an error refuses"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Base:
+    base: AssembledBase
+    interpreter: Interpreter
+    epoch: int
+    findings: tuple[Finding, ...] = ()
+
+
+def resolve(
+    spec: Spec,
+    root: Path,
+    *,
+    machine: Machine,
+    previous: Lock | None = None,
+    renew: frozenset[Part] = _EVERYTHING,
+    into: Layout | None = None,
+    compile_with: Upgrade | None = None,
+) -> Resolution:
+    """Return the Lock of `spec`, whose files lie below `root`.
+
+    Parts that are not in `renew` are taken from `previous` as they are. With `into`, weights that
+    are read go into that layout in the same pass. With `compile_with`, `dependencies.source` is
+    compiled anew; a missing lockfile always is. Raises Refused with all findings of all checks.
+    """
+    if previous is None:
+        renew = _EVERYTHING
+    elif "base" in renew:
+        # Wheels were chosen for an interpreter and a glibc: another base may want others.
+        renew = renew | {"dependencies"}
+    findings: list[Finding] = []
+    locked: list[PlatformLock] = []
+    epoch = 0
+    for wanted in [platforms.parse(name, at="image.platforms") for name in spec.image.platforms]:
+        base = _base(spec, wanted, previous if "base" not in renew else None, machine)
+        if "dependencies" in renew and spec.dependencies.source and not locked:
+            _compile(spec, root, wanted, base, machine, compile_with)
+        wheels, more = _wheels(spec, root, wanted, base, previous, renew, machine)
+        findings += [*base.findings, *more]
+        epoch = max(epoch, base.epoch)
+        locked.append(
+            PlatformLock(
+                platform=wanted, base=base.base, interpreter=base.interpreter, wheels=wheels,
+                bytecode=_bytecode(spec, wanted, machine),
+            )
+        )  # fmt: skip
+    weights = previous.weights if previous and "weights" not in renew else None
+    if weights is None:
+        weights, more = resolve_weights(spec, root, machine=machine, into=into)
+        findings += more
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise Refused(*errors, *[f for f in findings if f.severity == "warning"])
+    lock = Lock(
+        fingerprints=fingerprints(spec, requirements=requirement_digests(spec, root)),
+        epoch=epoch,
+        compressor=_compressor(spec, previous, renew),
+        runtime=runtime_lock(),
+        platforms=tuple(locked),
+        weights=weights,
+    )
+    return Resolution(lock=lock, findings=tuple(findings))
+
+
+def runtime_lock() -> RuntimeLock:
+    """Return the digests of the guard and the probe of this modelpack."""
+    return RuntimeLock(
+        guard=digest_of(runtime_files.guard()), probe=digest_of(runtime_files.probe())
+    )
+
+
+def _compressor(spec: Spec, previous: Lock | None, renew: frozenset[Part]) -> Compressor:
+    if previous is not None and "runtime" not in renew:
+        return previous.compressor
+    from modelpack.oci import compression  # noqa: PLC0415  heavy
+
+    return compression.current(spec.image.compression)
+
+
+def _base(spec: Spec, wanted: Platform, previous: Lock | None, machine: Machine) -> _Base:
+    known = locked_platform(previous, wanted) if previous else None
+    if known is not None and previous is not None and isinstance(known.base, AssembledBase):
+        return _Base(base=known.base, interpreter=known.interpreter, epoch=previous.epoch)
+    if not spec.runtime.base.startswith("debian:"):
+        raise InputError(
+            "bases from registries are not built by this version", at="runtime.base",
+            hint='set `base = "debian:13"`',
+        )  # fmt: skip
+    if machine.offline:
+        raise InputError(
+            "the base is not locked, and `--offline` forbids asking for it", at="runtime.base",
+            hint="modelpack lock",
+        )  # fmt: skip
+    from modelpack.inputs.debian import index as debian_index  # noqa: PLC0415  heavy
+
+    resolved = debian_index.resolve(
+        spec.runtime.base, platform=wanted, packages=spec.runtime.packages,
+        mirrors=machine.mirrors, downloads=machine.downloads, environment=machine.environment,
+        now=machine.now, progress=machine.progress,
+    )  # fmt: skip
+    if spec.runtime.python and spec.runtime.python != resolved.interpreter.minor:
+        raise InputError(
+            f"`{spec.runtime.base}` has Python {resolved.interpreter.minor}, not "
+            f"{spec.runtime.python}", at="runtime.python",
+            hint=f'set `python = "{resolved.interpreter.minor}"`, or choose another base',
+        )  # fmt: skip
+    return _Base(
+        base=resolved.base, interpreter=resolved.interpreter, epoch=resolved.epoch,
+        findings=resolved.findings,
+    )  # fmt: skip
+
+
+def _compile(
+    spec: Spec, root: Path, wanted: Platform, base: _Base, machine: Machine, upgrade: Upgrade | None
+) -> None:
+    """Compile the lockfile where it is missing or asked for: once, for the first platform."""
+    if upgrade is None and (root / lockfile(spec)).is_file():
+        return
+    compile_requirements(
+        spec, root, platform=wanted, interpreter=base.interpreter, base=base.base,
+        machine=machine, upgrade=upgrade or Upgrade(),
+    )  # fmt: skip
+
+
+def locked_platform(lock: Lock, wanted: Platform) -> PlatformLock | None:
+    """Return what `lock` has for a platform."""
+    return next((known for known in lock.platforms if known.platform == wanted), None)
+
+
+def _wheels(
+    spec: Spec,
+    root: Path,
+    wanted: Platform,
+    base: _Base,
+    previous: Lock | None,
+    renew: frozenset[Part],
+    machine: Machine,
+) -> tuple[tuple[Wheel, ...], tuple[Finding, ...]]:
+    known = locked_platform(previous, wanted) if previous else None
+    if known is not None and "dependencies" not in renew:
+        return known.wheels, ()
+    return resolve_wheels(
+        spec, root, platform=wanted, interpreter=base.interpreter, machine=machine
+    )
+
+
+def _bytecode(
+    spec: Spec, wanted: Platform, machine: Machine
+) -> Literal["unchecked-hash", "none"]:
+    """Settle `auto`: compiled where a machine like this one can compile it, else not at all."""
+    if spec.runtime.bytecode != "auto":
+        return spec.runtime.bytecode
+    return "unchecked-hash" if machine.host == wanted else "none"
+

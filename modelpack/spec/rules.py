@@ -1,0 +1,241 @@
+"""What must hold between the values of a Spec, beyond how each one is written."""
+
+from collections.abc import Sequence
+
+from modelpack import reference
+from modelpack.errors import InputError
+from modelpack.spec import Image, Spec, Weights
+from modelpack.spec.structure import Problems, dotted, shown, similar
+
+SCHEMA = 1
+ASSEMBLED_BASES = ("debian:12", "debian:13")
+SYSTEM_FOLDERS = (
+    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/opt/venv",
+    "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var",  # noqa: S108  a name
+)  # fmt: skip
+OWN_VARIABLES = frozenset({"VIRTUAL_ENV", "PYTHONHOME", "PYTHONPLATLIBDIR"})
+"names that the image sets itself, or that would change what the guard runs on"
+OWN_VARIABLE_PREFIX = "MODELPACK_"
+_STANDARD = "org.opencontainers.image."
+OWN_LABELS = frozenset(
+    _STANDARD + name
+    for name in (
+        "base.digest", "base.name", "created", "description", "licenses", "revision", "title",
+        "version",
+    )
+)  # fmt: skip
+OWN_LABEL_PREFIX = "dev.modelpack."
+
+
+def check(spec: Spec, problems: Problems, *, weights_at: Sequence[str]) -> None:
+    """Note what does not hold in `spec`; `weights_at` has the dotted path of each weights."""
+    _check_model(spec, problems)
+    for at, weights in zip(weights_at, spec.weights, strict=True):
+        _check_weights(weights, at, spec, problems)
+    _check_apart(spec, weights_at, problems)
+    _check_code(spec, problems)
+    _check_dependencies(spec, problems)
+    _check_runtime(spec, problems)
+    _check_image(spec.image, problems)
+    _check_gates(spec, problems)
+
+
+def _check_model(spec: Spec, problems: Problems) -> None:
+    if spec.model.license and (complaint := _license_complaint(spec.model.license)):
+        problems.add(
+            "model.license",
+            complaint,
+            hint="write an SPDX expression such as `Apache-2.0`, or `LicenseRef-` and a name",
+            rule="license",
+        )
+
+
+def _license_complaint(text: str) -> str:
+    try:
+        from packaging import licenses  # noqa: PLC0415  long tables, for this one line
+    except ImportError:
+        return ""
+    try:
+        licenses.canonicalize_license_expression(text)
+    except licenses.InvalidLicenseExpression:
+        return f"`{shown(text)}` is not an SPDX expression"
+    return ""
+
+
+def _check_weights(weights: Weights, at: str, spec: Spec, problems: Problems) -> None:
+    if bool(weights.path) == bool(weights.source) and not problems.known(f"{at}.source"):
+        problems.add(
+            f"{at}.path",
+            "stands beside `source`" if weights.path else "is missing, and so is `source`",
+            hint='give one of them, such as `path = "weights"`',
+            rule="weights.origin",
+        )
+    for folder in SYSTEM_FOLDERS:
+        if _overlap(weights.destination, folder):
+            problems.add(
+                f"{at}.destination",
+                f"`{weights.destination}` is over the system folder `{folder}`",
+                hint=f"such as `/models/{weights.name or '<name>'}`",
+                rule="system-folder",
+            )
+    if weights.destination and _overlap(weights.destination, spec.code.workdir):
+        problems.add(
+            f"{at}.destination",
+            f"`{weights.destination}` overlaps `code.workdir`, `{spec.code.workdir}`",
+            hint=f"such as `/models/{weights.name or '<name>'}`",
+            rule="overlap",
+        )
+
+
+def _check_apart(spec: Spec, weights_at: Sequence[str], problems: Problems) -> None:
+    names: dict[str, str] = {}
+    places: dict[str, str] = {}
+    for at, weights in zip(weights_at, spec.weights, strict=True):
+        if not weights.name and not problems.known("model.name"):
+            problems.add(f"{at}.name", "is missing", hint='add `name = "…"`', rule="missing-key")
+        if first := names.get(weights.name):
+            problems.add(
+                f"{at}.name",
+                f"`{weights.name}` is also the name of `{first}`",
+                hint='give each `[[weights]]` its own `name = "…"`',
+                rule="duplicate",
+            )
+            continue
+        for other, place in places.items():
+            if _overlap(weights.destination, place):
+                problems.add(
+                    f"{at}.destination",
+                    f"`{weights.destination}` overlaps `{place}` of `{other}`",
+                    rule="overlap",
+                )
+        if weights.name:
+            names[weights.name] = at
+        if weights.destination:
+            places[at] = weights.destination
+
+
+def _overlap(one: str, other: str) -> bool:
+    return bool(one and other) and (
+        one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+    )
+
+
+def _check_code(spec: Spec, problems: Problems) -> None:
+    if spec.code.command and not spec.code.command[0]:
+        problems.add("code.command[0]", "is empty", hint="name a program", rule="empty")
+    for folder in SYSTEM_FOLDERS:
+        if _overlap(spec.code.workdir, folder):
+            problems.add(
+                "code.workdir",
+                f"`{spec.code.workdir}` is over the system folder `{folder}`",
+                hint="such as `/app`",
+                rule="system-folder",
+            )
+
+
+def _check_dependencies(spec: Spec, problems: Problems) -> None:
+    dependencies = spec.dependencies
+    if dependencies.source and not dependencies.lockfile:
+        problems.add(
+            "dependencies.lockfile",
+            "is missing, but there is a `source` to compile it from",
+            hint='add `lockfile = "requirements.lock"`',
+            rule="missing-key",
+        )
+    elif dependencies.source == dependencies.lockfile and dependencies.source:
+        problems.add(
+            "dependencies.source", "is the lockfile itself", hint="name its input", rule="overlap"
+        )
+    if dependencies.lockfile and not dependencies.indexes:
+        problems.add("dependencies.indexes", "is empty", hint='such as `["pypi"]`', rule="empty")
+
+
+def _check_runtime(spec: Spec, problems: Problems) -> None:
+    runtime = spec.runtime
+    _check_base(runtime.base, problems)
+    for name in runtime.environment:
+        at = dotted("runtime.environment", name)
+        if name in OWN_VARIABLES or name.startswith(OWN_VARIABLE_PREFIX):
+            problems.add(
+                at,
+                f"`{name}` belongs to the image",
+                hint="`runtime.verify-override` lets `MODELPACK_VERIFY` act at start"
+                if name == "MODELPACK_VERIFY"
+                else "take it out",
+                rule="reserved",
+            )
+    needs_gpu = runtime.gpu.targets or runtime.gpu.memory or runtime.gpu.driver
+    if needs_gpu and runtime.device != "cuda" and not problems.known("runtime.device"):
+        problems.add("runtime.gpu", "needs a GPU", hint='add `device = "cuda"`', rule="gpu")
+    health = runtime.health
+    has_paths = health.live or health.ready or health.version or health.metrics
+    if has_paths and not runtime.port and not problems.known("runtime.port"):
+        problems.add("runtime.health", "needs a port", hint="add `port = 8080`", rule="health")
+
+
+def _check_base(base: str, problems: Problems) -> None:
+    if base in ASSEMBLED_BASES:
+        return
+    if base == "debian" or base.startswith(("debian:", "debian@")):
+        problems.add(
+            "runtime.base",
+            f"`{shown(base)}` is not assembled here",
+            hint=f"{similar(base, ASSEMBLED_BASES)} for the image of that name write "
+            f"`docker.io/library/{shown(base)}`".lstrip(),
+            rule="base",
+        )
+        return
+    try:
+        reference.registry(base)
+    except InputError as error:
+        problems.add(
+            "runtime.base",
+            error.findings[0].message,
+            hint="`debian:13`, `debian:12` or an image such as `python:3.13-slim`",
+            rule="base",
+        )
+
+
+def _check_image(image: Image, problems: Problems) -> None:
+    if image.repository:
+        _check_repository(image.repository, problems)
+    for key in image.labels:
+        if key in OWN_LABELS or key.startswith(OWN_LABEL_PREFIX):
+            problems.add(
+                dotted("image.labels", key),
+                f"`{key}` is set by the build",
+                hint="choose a key of your own, such as `com.example.team`",
+                rule="reserved",
+            )
+
+
+def _check_repository(text: str, problems: Problems) -> None:
+    try:
+        found = reference.registry(text)
+    except InputError as error:
+        finding = error.findings[0]
+        problems.add("image.repository", finding.message, hint=finding.hint, rule="reference")
+        return
+    if found.tag or found.digest:
+        problems.add(
+            "image.repository",
+            "is a repository, without tag and digest",
+            hint=f'write `repository = "{found.name}"` and give tags in `tags`',
+            rule="reference",
+        )
+
+
+def _check_gates(spec: Spec, problems: Problems) -> None:
+    for name, argv in spec.checks.items():
+        if not argv or not argv[0]:
+            problems.add(dotted("checks", name), "is empty", hint="name a program", rule="empty")
+    if spec.evaluation.require and not spec.evaluation.report:
+        problems.add(
+            "evaluation.report", "is missing", hint='add `report = "…"`', rule="missing-key"
+        )
+    seen = set[str]()
+    for position, ignored in enumerate(spec.scan.ignore):
+        at = f"scan.ignore[{position}]"
+        if ignored.id and ignored.id in seen:
+            problems.add(f"{at}.id", f"`{ignored.id}` stands here twice", rule="duplicate")
+        seen.add(ignored.id)
