@@ -16,12 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
-from modelpack import lock_encoding, project
+from modelpack import project
 from modelpack.errors import ModelpackError
+from modelpack.inputs.debian.mirrors import Mirrors
 from modelpack.inputs.downloads import Downloads
 from modelpack.inputs.file_digests import FileDigests
 from modelpack.inputs.machine import Machine
-from modelpack.inputs.mirrors import Mirrors
 from modelpack.lock import (
     AssembledBase,
     DebianRelease,
@@ -30,15 +30,16 @@ from modelpack.lock import (
     PlatformLock,
     Wheel,
 )
+from modelpack.lock import encoding as lock_encoding
+from modelpack.lock.staleness import fingerprints
 from modelpack.oci import compression
 from modelpack.oci.layout import Layout
 from modelpack.oci.references import closure
 from modelpack.platform import Platform
 from modelpack.resolve import runtime_lock
-from modelpack.resolve_dependencies import requirement_digests
-from modelpack.resolve_weights import resolve_weights
+from modelpack.resolve.dependencies import requirement_digests
+from modelpack.resolve.weights import resolve_weights
 from modelpack.spec import Spec
-from modelpack.staleness import fingerprints
 from tests import debian_archive, wheel_files
 
 AMD64 = Platform("linux", "amd64")

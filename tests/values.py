@@ -14,10 +14,10 @@ from modelpack.lock import (
     WeightsLock,
     Wheel,
 )
+from modelpack.lock.staleness import fingerprints
 from modelpack.platform import Platform
 from modelpack.source import CodeFile, Source
 from modelpack.spec import Code, Health, Model, Runtime, Spec, Weights
-from modelpack.staleness import fingerprints
 
 AMD64 = Platform("linux", "amd64")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modelpack.inputs import bytecode
+from modelpack.inputs.python import bytecode
 from modelpack.lock import Interpreter
 from modelpack.oci.tar import Content, FileRange
 from modelpack.oci.tree import Tree

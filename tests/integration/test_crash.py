@@ -44,13 +44,16 @@ def sample(folder: Path) -> Image:
     for path in sorted(folder.iterdir()):
         digest = of_hex(path.suffix[1:])
         size = path.stat().st_size
-        layers.append(Layer(
-            blob=Blob(
-                descriptor=Descriptor(media_type=TAR, digest=digest, size=size),
-                origin=Pieces((FileRange(path=str(path), size=size),)),
-            ),
-            diff_id=digest, created_by="test",
-        ))
+        layers.append(
+            Layer(
+                blob=Blob(
+                    descriptor=Descriptor(media_type=TAR, digest=digest, size=size),
+                    origin=Pieces((FileRange(path=str(path), size=size),)),
+                ),
+                diff_id=digest,
+                created_by="test",
+            )
+        )
     return Image(platform=Platform("linux", "amd64"), config={}, created=0, layers=tuple(layers))
 
 
@@ -97,8 +100,12 @@ def test_killed_at_random_moments_the_layout_is_always_whole(tmp_path: Path) -> 
         source = tmp_path / f"source{2 - target}"
         child = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(root), str(source), str(Path(__file__).parent)],
-            stdout=subprocess.PIPE, start_new_session=True, env={**os.environ, "PYTHONPATH": (
-                os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]))},
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": (os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])),
+            },
         )
         assert child.stdout is not None
         child.stdout.readline()
@@ -123,7 +130,8 @@ def test_a_disk_that_is_full_leaves_the_old_image(tmp_path: Path) -> None:
     disk.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={int(LAYERS * SIZE * 1.5)}", "tmpfs", str(disk)],
-        capture_output=True, check=False,
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip("this user cannot mount a small disk")
@@ -147,10 +155,20 @@ def test_a_limit_on_file_size_is_told_and_leaves_the_old_image(tmp_path: Path) -
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({SIZE // 2}, {SIZE // 2}));" + WRITER
     )
     done = subprocess.run(
-        [sys.executable, "-c", limited, str(tmp_path / "out"), str(tmp_path / "source2"),
-         str(Path(__file__).parent)],
-        capture_output=True, check=False, env={**os.environ, "PYTHONPATH": (
-            os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]))},
+        [
+            sys.executable,
+            "-c",
+            limited,
+            str(tmp_path / "out"),
+            str(tmp_path / "source2"),
+            str(Path(__file__).parent),
+        ],
+        capture_output=True,
+        check=False,
+        env={
+            **os.environ,
+            "PYTHONPATH": (os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])),
+        },
     )
     assert b"File too large" in done.stderr
     assert check_whole(tmp_path / "out") == old.digest

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from modelpack.errors import Unavailable
-from modelpack.inputs import debian_base, debian_index, ld_cache, mirrors
-from modelpack.inputs.debian_index import Resolved
+from modelpack.inputs.debian import base as debian_base
+from modelpack.inputs.debian import index as debian_index
+from modelpack.inputs.debian import ld_cache, mirrors
+from modelpack.inputs.debian.index import Resolved
 from modelpack.inputs.downloads import Downloads
 from modelpack.oci.tar import pieces
 from modelpack.oci.tree import Tree

@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
+from modelpack.assembly.source_reading import read_source
 from modelpack.errors import InputError
 from modelpack.inputs import git
 from modelpack.inputs.machine import Machine
-from modelpack.source_reading import read_source
 from modelpack.spec import Code
 from tests import values
 
@@ -53,9 +53,9 @@ def source(root, machine, **options):
 
 @pytest.fixture
 def machine(tmp_path):
+    from modelpack.inputs.debian.mirrors import Mirrors
     from modelpack.inputs.downloads import Downloads
     from modelpack.inputs.file_digests import FileDigests
-    from modelpack.inputs.mirrors import Mirrors
 
     return Machine(
         cache=tmp_path / "cache", downloads=Downloads(tmp_path / "cache"),

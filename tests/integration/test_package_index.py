@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from modelpack.errors import InputError, Unavailable
-from modelpack.inputs import package_index
 from modelpack.inputs.downloads import Downloads
-from modelpack.inputs.package_index import Selected
-from modelpack.inputs.python_target import Target
-from modelpack.inputs.requirements import Requirement, Requirements
+from modelpack.inputs.python import package_index
+from modelpack.inputs.python.package_index import Selected
+from modelpack.inputs.python.requirements import Requirement, Requirements
+from modelpack.inputs.python.target import Target
 from tests.values import AMD64
 from tests.wheel_files import PYTHON_3_13, build
 

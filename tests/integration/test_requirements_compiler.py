@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from modelpack.errors import InputError, Unavailable
-from modelpack.inputs import requirements, requirements_compiler
-from modelpack.inputs.python_target import Target
+from modelpack.inputs.python import requirements, requirements_compiler
+from modelpack.inputs.python.target import Target
 from modelpack.lock import Interpreter
 from modelpack.platform import Platform
 from tests.wheel_files import build

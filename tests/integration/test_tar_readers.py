@@ -35,8 +35,9 @@ def run(*command: str) -> str:
 def gotar(require_tool: Require, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the Go reader, built."""
     program = tmp_path_factory.mktemp("go") / "gotar"
-    subprocess.run([require_tool("go"), "build", "-o", str(program), "."],
-                   cwd=TOOLS / "gotar", check=True)
+    subprocess.run(
+        [require_tool("go"), "build", "-o", str(program), "."], cwd=TOOLS / "gotar", check=True
+    )
     return str(program)
 
 
@@ -45,9 +46,12 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a tar with every kind of entry and of name."""
     path = tmp_path_factory.mktemp("varied") / "varied.tar"
     entries = [
-        directory("dir"), symlink("link", "l" * 150), symlink("short", "plain"),
+        directory("dir"),
+        symlink("link", "l" * 150),
+        symlink("short", "plain"),
         *(Entry(path=name, content=name.encode() * 100, mode=0o755) for name in NAMES),
-        Entry(path="hard", kind="hardlink", target="plain"), Entry(path="empty"),
+        Entry(path="hard", kind="hardlink", target="plain"),
+        Entry(path="empty"),
     ]
     write_file(str(path), list(pieces(entries, align=4096)), [], nothing)
     return path
@@ -57,10 +61,16 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a tar around a sparse file of 9 GiB whose last bytes are `the end`, itself sparse."""
     folder = tmp_path_factory.mktemp("huge")
-    parts = list(pieces(
-        [directory("models"), Entry(path="models/w", content=FileRange(path="w", size=HUGE)),
-         Entry(path="models/z", content=b"after")], align=4096,
-    ))
+    parts = list(
+        pieces(
+            [
+                directory("models"),
+                Entry(path="models/w", content=FileRange(path="w", size=HUGE)),
+                Entry(path="models/z", content=b"after"),
+            ],
+            align=4096,
+        )
+    )
     with (folder / "huge.tar").open("wb") as stream:
         for part in parts:
             if isinstance(part, bytes):
@@ -110,14 +120,18 @@ def test_go_reads_every_kind_of_name(varied: Path, gotar: str) -> None:
 def test_gnu_tar_reads_a_file_over_8_gib(huge: Path, require_tool: Require) -> None:
     lines = run(require_tool("tar"), "--numeric-owner", "-tvf", str(huge)).splitlines()
     assert [(line.split()[2], line.split()[-1]) for line in lines] == [
-        ("0", "models/"), (str(HUGE), "models/w"), ("5", "models/z"),
+        ("0", "models/"),
+        (str(HUGE), "models/w"),
+        ("5", "models/z"),
     ]
 
 
 def test_bsdtar_reads_a_file_over_8_gib(huge: Path, require_tool: Require) -> None:
     lines = run(require_tool("bsdtar"), "--numeric-owner", "-tvf", str(huge)).splitlines()
     assert [(line.split()[4], line.split()[-1]) for line in lines] == [
-        ("0", "models/"), (str(HUGE), "models/w"), ("5", "models/z"),
+        ("0", "models/"),
+        (str(HUGE), "models/w"),
+        ("5", "models/z"),
     ]
 
 
@@ -135,7 +149,8 @@ def test_our_index_reads_a_file_over_8_gib(huge: Path) -> None:
     with huge.open("rb") as stream:
         found = members(stream, at="huge")
     assert {name: member.size for name, member in found.items()} == {
-        "models/w": HUGE, "models/z": 5
+        "models/w": HUGE,
+        "models/z": 5,
     }
     assert found["models/w"].offset % 4096 == 0
 
@@ -170,5 +185,3 @@ def test_zstd_reads_our_frames(varied: Path, require_tool: Require, tmp_path: Pa
     packed = compressed(varied, tmp_path / "layer.tar.zst", "zstd")
     run(require_tool("zstd"), "-q", "-d", str(packed), "-o", str(tmp_path / "layer.tar"))
     assert (tmp_path / "layer.tar").read_bytes() == varied.read_bytes()
-
-
