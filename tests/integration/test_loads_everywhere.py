@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import tarfile
+import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +74,26 @@ def test_docker_loads_it_under_its_own_digest(engine: Engine, image: Packed, kin
     assert found == f"{image.config} {json.dumps(diff_ids(image), separators=(',', ':'))}"
 
 
-@pytest.mark.parametrize("kind", ARCHIVES)
-def test_podman_loads_it_under_its_own_digest(
-    require_tool: Callable[[str], str], tmp_path: Path, image: Packed, kind: str
-) -> None:
-    podman = [
-        require_tool("podman"), f"--root={tmp_path / 'root'}", f"--runroot={tmp_path / 'run'}",
-        "--storage-driver=vfs",
-    ]  # fmt: skip
+@pytest.fixture
+def podman(
+    require_tool: Callable[[str], str], unavailable: Callable[[str], None]
+) -> Iterator[list[str]]:
+    """Return the words of a podman with storage of its own, whose path it wants to be short.
 
+    In a mount namespace, so that what it mounts there does not stay.
+    """
+    program = require_tool("podman")
+    if os.geteuid() != 0:
+        unavailable("a mount namespace needs root")
+    with tempfile.TemporaryDirectory(prefix="podman-") as name:
+        storage = [f"--root={name}/root", f"--runroot={name}/run", "--storage-driver=overlay"]
+        yield ["unshare", "--mount", "--", program, *storage]
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_podman_loads_it_under_its_own_digest(podman: list[str], image: Packed, kind: str) -> None:
     run(*podman, "load", "--input", getattr(image, kind))
-    try:
-        found = json.loads(run(*podman, "inspect", "--type=image", image.tag))[0]
-    finally:
-        run(*podman, "rmi", "--all", "--force")
+    found = json.loads(run(*podman, "inspect", "--type=image", image.tag))[0]
 
     assert f"sha256:{found['Id']}" == image.config
     assert found["RootFS"]["Layers"] == diff_ids(image)
@@ -130,17 +138,14 @@ def test_skopeo_keeps_the_digest_of_the_manifest(
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_crane_finds_every_digest_right(
+def test_crane_finds_manifest_and_configuration_right(
     go_tool: Callable[[str], str], image: Packed, kind: str
 ) -> None:
-    done = subprocess.run(
-        [go_tool("crane"), "validate", "--tarball", str(getattr(image, kind))],
-        capture_output=True,
-        check=False,
-    )
+    # Without --fast it unzips every layer, whatever its media type: images with uncompressed
+    # layers, as weights are, fail it in every store. The test below reads them.
+    said = run(go_tool("crane"), "validate", "--fast", "--tarball", getattr(image, kind))
 
-    assert done.returncode == 0, done.stderr.decode()
-    assert b"PASS" in done.stdout
+    assert b"PASS" in said
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
