@@ -143,9 +143,15 @@ def make_shards(folder: Path, count: int, size: int) -> list[Path]:
 
 def write_shard(path: Path, size: int, number: int) -> None:
     """Write one tensor; the bytes repeat after 4 MiB, which no tool here makes use of."""
-    header = json.dumps({f"layer{number}": {
-        "dtype": "BF16", "shape": [size // 2], "data_offsets": [0, size // 2 * 2],
-    }}).encode()
+    header = json.dumps(
+        {
+            f"layer{number}": {
+                "dtype": "BF16",
+                "shape": [size // 2],
+                "data_offsets": [0, size // 2 * 2],
+            }
+        }
+    ).encode()
     header += b" " * (-len(header) % 8)
     # Small blocks: a process that is started inherits this one's peak memory.
     block = bytearray(os.urandom(4 * MIB))
@@ -183,9 +189,11 @@ def limits(shards: Sequence[Path], root: Path) -> list[Row]:
         target = root / "written"
         target.mkdir()
         writing = min(
-            timed(lambda: in_threads(write_zeros, [
-                (target / path.name, 0, path.stat().st_size) for path in shards
-            ]))
+            timed(
+                lambda: in_threads(
+                    write_zeros, [(target / path.name, 0, path.stat().st_size) for path in shards]
+                )
+            )
             for _ in range(2)
         )
         shutil.rmtree(target)
@@ -202,7 +210,8 @@ def pieces(shards: Sequence[Path]) -> list[tuple[Path, int, int]]:
     chunk = 64 * MIB
     return [
         (path, start, min(chunk, path.stat().st_size - start))
-        for path in shards for start in range(0, path.stat().st_size, chunk)
+        for path in shards
+        for start in range(0, path.stat().st_size, chunk)
     ]
 
 
@@ -297,7 +306,8 @@ def modelpack(project: Path, environment: dict[str, str], *command: str) -> Row:
     """Run the real command line on the project."""
     return measured(
         [sys.executable, "-m", "modelpack", *command, str(project)],
-        cwd=project, environment=environment,
+        cwd=project,
+        environment=environment,
     )
 
 
@@ -315,7 +325,8 @@ def kit(project: Path, shards: Sequence[Path], root: Path) -> list[Row]:
         return [Row("kit pack", None, note="not installed")]
     parts = [{"path": f"weights/{path.name}"} for path in shards[1:]]
     kitfile = {
-        "manifestVersion": "1.0.0", "package": {"name": "bench"},
+        "manifestVersion": "1.0.0",
+        "package": {"name": "bench"},
         "model": {"name": "bench", "path": f"weights/{shards[0].name}", "parts": parts},
         "code": [{"path": "app"}],
     }
@@ -324,29 +335,38 @@ def kit(project: Path, shards: Sequence[Path], root: Path) -> list[Row]:
     rows = []
     for name in ("kit pack, first", "kit pack, nothing changed"):
         with stage(name):
-            rows.append(measured(
-                ["kit", "pack", ".", "-t", "bench:1"], cwd=project, environment=environment,
-                name=name,
-            ))
+            rows.append(
+                measured(
+                    ["kit", "pack", ".", "-t", "bench:1"],
+                    cwd=project,
+                    environment=environment,
+                    name=name,
+                )
+            )
     (project / "Kitfile").unlink()
     return rows
 
 
 def docker(project: Path, shards: Sequence[Path]) -> list[Row]:
     """Docker with a COPY for every shard."""
-    if not shutil.which("docker") or subprocess.run(
-        ["docker", "info"], capture_output=True, check=False
-    ).returncode:
+    if (
+        not shutil.which("docker")
+        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+    ):
         return [Row("docker build", None, note="no engine")]
     copies = "\n".join(f"COPY weights/{path.name} /models/{path.name}" for path in shards)
     (project / "Dockerfile").write_text(DOCKERFILE.format(copies=copies))
     rows = []
     for name in ("docker build, first", "docker build, nothing changed"):
         with stage(name):
-            rows.append(measured(
-                ["docker", "build", "-q", "-t", "modelpack-bench:1", "."], cwd=project,
-                environment={**os.environ, "DOCKER_BUILDKIT": "1"}, name=name,
-            ))
+            rows.append(
+                measured(
+                    ["docker", "build", "-q", "-t", "modelpack-bench:1", "."],
+                    cwd=project,
+                    environment={**os.environ, "DOCKER_BUILDKIT": "1"},
+                    name=name,
+                )
+            )
     subprocess.run(["docker", "rmi", "-f", "modelpack-bench:1"], capture_output=True, check=False)
     (project / "Dockerfile").unlink()
     return rows
@@ -359,13 +379,22 @@ def crane(project: Path, shards: Sequence[Path], root: Path) -> list[Row]:
     folder = root / "crane"
     folder.mkdir()
     tars = " ".join(f"-f {folder}/{path.name}.tar" for path in shards)
-    script = " && ".join([
-        *(f"tar -C {project}/weights -cf {folder}/{path.name}.tar {path.name}" for path in shards),
-        f"crane append --oci-empty-base {tars} -t bench:1 -o {folder}/image.tar",
-    ])
+    script = " && ".join(
+        [
+            *(
+                f"tar -C {project}/weights -cf {folder}/{path.name}.tar {path.name}"
+                for path in shards
+            ),
+            f"crane append --oci-empty-base {tars} -t bench:1 -o {folder}/image.tar",
+        ]
+    )
     with stage("crane"):
-        row = measured(["sh", "-c", script], cwd=folder, environment=dict(os.environ),
-                       name="tar and crane append")
+        row = measured(
+            ["sh", "-c", script],
+            cwd=folder,
+            environment=dict(os.environ),
+            name="tar and crane append",
+        )
     shutil.rmtree(folder)
     return [row]
 
@@ -380,7 +409,11 @@ def measured(
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+            command,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
             stderr=output,
         )
         read = None

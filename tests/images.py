@@ -19,7 +19,8 @@ def nothing(_: int) -> None:
 def layer(*files: tuple[str, bytes], align: int = 0) -> Layer:
     """Return an uncompressed layer with `files`."""
     data = b"".join(
-        piece for piece in pieces([Entry(path=p, content=c) for p, c in files], align=align)
+        piece
+        for piece in pieces([Entry(path=p, content=c) for p, c in files], align=align)
         if isinstance(piece, bytes)
     )
     return Layer(blob=blob_of(data, TAR), diff_id=digest_of(data), created_by="test")
@@ -28,7 +29,9 @@ def layer(*files: tuple[str, bytes], align: int = 0) -> Layer:
 def image(*texts: str, architecture: str = "amd64") -> Image:
     """Return an image with a layer for each of `texts`."""
     return Image(
-        platform=Platform("linux", architecture), config={"User": "10001"}, created=0,
+        platform=Platform("linux", architecture),
+        config={"User": "10001"},
+        created=0,
         layers=tuple(layer((f"file{i}", text.encode())) for i, text in enumerate(texts)),
     )
 
@@ -45,8 +48,11 @@ def referrer(subject: Descriptor, text: str) -> tuple[Blob, Blob]:
     """Return a manifest that vouches for `subject`, and its one blob."""
     content = blob_of(text.encode(), "application/json")
     value = {
-        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/json",
-        "config": content.descriptor.as_json(), "layers": [],
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": "application/json",
+        "config": content.descriptor.as_json(),
+        "layers": [],
         "subject": subject.as_json(),
     }
     return blob_of(canonical_json.dumps(value), MANIFEST), content
@@ -55,7 +61,8 @@ def referrer(subject: Descriptor, text: str) -> tuple[Blob, Blob]:
 def fallback(subject: Descriptor, manifests: Iterable[Blob]) -> Root:
     """Return the list of the referrers of `subject`, under its fallback tag."""
     value = {
-        "schemaVersion": 2, "mediaType": INDEX,
+        "schemaVersion": 2,
+        "mediaType": INDEX,
         "manifests": [blob.descriptor.as_json() for blob in manifests],
     }
     return Root(

@@ -73,10 +73,16 @@ class FileDigests:
                 sha256=value.sha256, chunks=value.chunks or known.chunks, layers=layers
             )
         newest = max(status.st_mtime_ns, status.st_ctime_ns)
-        self._store(_inode_key(status), {
-            "identity": list(identity(status)), "sha256": value.sha256,
-            "chunks": list(value.chunks), "layers": dict(value.layers),
-        }, not_before=None if ours else newest + _YOUNG)
+        self._store(
+            _inode_key(status),
+            {
+                "identity": list(identity(status)),
+                "sha256": value.sha256,
+                "chunks": list(value.chunks),
+                "layers": dict(value.layers),
+            },
+            not_before=None if ours else newest + _YOUNG,
+        )
 
     def digest_at(self, path: str) -> Digest | None:
         """Return the digest of the file at `path`, or None when it is not known."""
@@ -143,6 +149,7 @@ def _parse(value: dict[str, Any]) -> FileDigest:
     if not all(isinstance(d, str) and _HEX.fullmatch(d) for d in digits):
         raise InputError("not a sha256")
     return FileDigest(
-        sha256=value["sha256"], chunks=tuple(value["chunks"]),
+        sha256=value["sha256"],
+        chunks=tuple(value["chunks"]),
         layers={path: digests.parse(digest) for path, digest in value["layers"].items()},
     )

@@ -49,8 +49,12 @@ def matches(path: str, pattern: str) -> bool:
 
 
 def select(
-    root: Path, include: Sequence[str], exclude: Sequence[str] = (), skip_dirs: Sequence[str] = (),
-    *, follow: bool = True,
+    root: Path,
+    include: Sequence[str],
+    exclude: Sequence[str] = (),
+    skip_dirs: Sequence[str] = (),
+    *,
+    follow: bool = True,
 ) -> Selection:
     """Return the files below `root` that match one of `include` and none of `exclude`.
 
@@ -84,7 +88,10 @@ class _Walk:
     seen: int = 0
 
     def enter(
-        self, folder: str, relative: str, above: tuple[tuple[int, int], ...],
+        self,
+        folder: str,
+        relative: str,
+        above: tuple[tuple[int, int], ...],
         status: os.stat_result,
     ) -> None:
         """Walk one folder; `above` are the device and inode of it and those it lies in."""
@@ -109,8 +116,11 @@ class _Walk:
     ) -> None:
         self.seen += 1
         if self.seen > _FILE_LIMIT:
-            raise InputError(f"more than {_FILE_LIMIT} files and folders", at=folder,
-                             hint="name a smaller folder, or exclude what is not needed")
+            raise InputError(
+                f"more than {_FILE_LIMIT} files and folders",
+                at=folder,
+                hint="name a smaller folder, or exclude what is not needed",
+            )
         path = f"{relative}/{name}" if relative else name
         full = f"{folder}/{name}"
         try:
@@ -154,7 +164,9 @@ def check_patterns(patterns: Sequence[str], *, at: str) -> tuple[Finding, ...]:
     return tuple(
         Finding(message=f"not a pattern: `{_shown(pattern)}`", at=at)
         for pattern in patterns
-        if not pattern or len(pattern) > _PATTERN_LIMIT or not _is_clean(pattern)
+        if not pattern
+        or len(pattern) > _PATTERN_LIMIT
+        or not _is_clean(pattern)
         or any(part in (".", "..") for part in pattern.split("/"))
     )
 
@@ -166,16 +178,21 @@ def _case_collisions(paths: Sequence[str]) -> list[Finding]:
     for path in paths:
         other = first.setdefault(path.casefold(), path)
         if other != path:
-            found.append(Finding(
-                message=f"differs from `{_shown(other)}` only by upper and lower case",
-                at=_shown(path), rule="files.case",
-            ))
+            found.append(
+                Finding(
+                    message=f"differs from `{_shown(other)}` only by upper and lower case",
+                    at=_shown(path),
+                    rule="files.case",
+                )
+            )
     return found
 
 
 _KINDS = (
-    (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
 )
 
 

@@ -14,16 +14,8 @@ from modelpack.inputs.file_digests import FileDigest, FileDigests
 from modelpack.inputs.patterns import select
 from modelpack.lock import CHUNK, FORMAT, OWN_LAYER, WeightFile
 from modelpack.oci import parallel
-from modelpack.oci.content import (
-    RangeSha256,
-    RangesSha256,
-    Sha256,
-    Sink,
-    changed,
-    identity,
-    pump,
-    total,
-)
+from modelpack.oci.content import changed, identity, pump, total
+from modelpack.oci.hashing import RangeSha256, RangesSha256, Sha256, Sink
 from modelpack.oci.layer import TAR, Absent, Blob, Descriptor, Layer, Pieces
 from modelpack.oci.layout import Layout
 from modelpack.oci.tar import Content, FileRange, pieces
@@ -76,7 +68,11 @@ def find(root: Path, weights: spec.Weights) -> Files:
 
 
 def measure(
-    file: SourceFile, *, destination: str, digests: FileDigests, into: Layout | None,
+    file: SourceFile,
+    *,
+    destination: str,
+    digests: FileDigests,
+    into: Layout | None,
     advance: Advance,
 ) -> WeightFile:
     """Return `file` by content, reading it once at most; write its layer `into` a layout.
@@ -103,7 +99,8 @@ def measure(
     if identity(os.lstat(file.source)) != identity(file.status):
         raise changed(str(file.source))
     found = FileDigest(
-        sha256=whole.digits[0], chunks=chunks.digits,
+        sha256=whole.digits[0],
+        chunks=chunks.digits,
         layers={_key(destination, file.path): layer} if layer else {},
     )
     digests.record(file.status, found)
@@ -113,9 +110,7 @@ def measure(
 
 
 def _is_in(layout: Layout, destination: str, file: WeightFile) -> bool:
-    return file.layer is None or layout.has(
-        layer_of(destination, file, None).blob.descriptor
-    )
+    return file.layer is None or layout.has(layer_of(destination, file, None).blob.descriptor)
 
 
 def _layer_digest(
@@ -137,7 +132,10 @@ def _known(
     if known is None or not known.chunks or (own and not layer):
         return None
     return WeightFile(
-        path=file.path, size=file.status.st_size, sha256=known.sha256, chunks=known.chunks,
+        path=file.path,
+        size=file.status.st_size,
+        sha256=known.sha256,
+        chunks=known.chunks,
         layer=layer if own else None,
     )
 
@@ -152,8 +150,11 @@ def layer_of(destination: str, file: WeightFile, source: Path | None) -> Layer:
     Without a `source` its size is known and its bytes are not: the store must have it.
     """
     if file.layer is None:
-        raise InputError("the lock names no layer for this file", at=file.path,
-                         hint="modelpack lock --upgrade weights")
+        raise InputError(
+            "the lock names no layer for this file",
+            at=file.path,
+            hint="modelpack lock --upgrade weights",
+        )
     place = "" if source is None else str(source)
     parts = _single(destination, file.path, FileRange(path=place, size=file.size))
     return Layer(
@@ -161,13 +162,18 @@ def layer_of(destination: str, file: WeightFile, source: Path | None) -> Layer:
             descriptor=Descriptor(media_type=TAR, digest=file.layer, size=total(parts)),
             origin=Absent() if source is None else Pieces(parts),
         ),
-        diff_id=file.layer, created_by=f"modelpack weights {file.path}",
+        diff_id=file.layer,
+        created_by=f"modelpack weights {file.path}",
     )
 
 
 def bundle_layer(
-    destination: str, files: Sequence[WeightFile], sources: Mapping[str, Path],
-    *, digests: FileDigests, known: Digest | None = None,
+    destination: str,
+    files: Sequence[WeightFile],
+    sources: Mapping[str, Path],
+    *,
+    digests: FileDigests,
+    known: Digest | None = None,
 ) -> Layer:
     """Return the layer of all small `files`; `sources` by WeightFile.path.
 
@@ -180,14 +186,20 @@ def bundle_layer(
         content = FileRange(path=str(sources.get(file.path, "")), size=file.size)
         tree.file(f"{destination.strip('/')}/{file.path}", content if file.size else b"")
     parts = tuple(pieces(tree.entries(), align=ALIGN))
-    key = digest_of(canonical_json.dumps(
-        ["weights", FORMAT, destination, [[file.path, file.size, file.sha256] for file in files]]
-    ))
+    key = digest_of(
+        canonical_json.dumps(
+            [
+                "weights",
+                FORMAT,
+                destination,
+                [[file.path, file.size, file.sha256] for file in files],
+            ]
+        )
+    )
     digest = known or digests.derived(key)
     here = all(file.path in sources for file in files)
     if digest is None and not here:
-        raise Unavailable("weight files are missing, and nobody knows their layer",
-                          at=destination)
+        raise Unavailable("weight files are missing, and nobody knows their layer", at=destination)
     if digest is None:
         digest = _hash_bundle(parts, files, sources)
         digests.record_derived(key, digest)
@@ -196,7 +208,8 @@ def bundle_layer(
             descriptor=Descriptor(media_type=TAR, digest=digest, size=total(parts)),
             origin=Pieces(parts) if here else Absent(),
         ),
-        diff_id=digest, created_by="modelpack weights",
+        diff_id=digest,
+        created_by="modelpack weights",
     )
 
 
@@ -228,15 +241,17 @@ def weights_digest(files: Sequence[WeightFile]) -> Digest:
 
 
 def measure_all(
-    files: Sequence[SourceFile], *, destination: str, digests: FileDigests, into: Layout | None,
+    files: Sequence[SourceFile],
+    *,
+    destination: str,
+    digests: FileDigests,
+    into: Layout | None,
     advance: Advance,
 ) -> tuple[WeightFile, ...]:
     """Return all `files` by content, several at once: see `measure`."""
 
     def one(file: SourceFile, step: Advance) -> WeightFile:
-        return measure(
-            file, destination=destination, digests=digests, into=into, advance=step
-        )
+        return measure(file, destination=destination, digests=digests, into=into, advance=step)
 
     return parallel.each(one, files, advance)
 

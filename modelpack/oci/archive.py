@@ -11,8 +11,8 @@ from modelpack.digest import Digest, hex_of
 from modelpack.errors import InputError
 from modelpack.oci import references
 from modelpack.oci.blobs import check_content, content_of, pieces_of
-from modelpack.oci.content import RangesSha256
 from modelpack.oci.file_writing import fill_file, unwritable
+from modelpack.oci.hashing import RangesSha256
 from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.locking import exclusive_file
 from modelpack.oci.manifest import INDEXES, Manifest, parse
@@ -28,8 +28,14 @@ _NAME = re.compile(r"[a-z0-9][a-zA-Z0-9._/:-]{0,400}:[A-Za-z0-9_][A-Za-z0-9._-]{
 
 
 def write(
-    path: Path, manifest: Blob, blobs: Sequence[Blob], *, kind: Kind,
-    names: Sequence[str] = (), advance: Advance, progress: Progress = SILENT,
+    path: Path,
+    manifest: Blob,
+    blobs: Sequence[Blob],
+    *,
+    kind: Kind,
+    names: Sequence[str] = (),
+    advance: Advance,
+    progress: Progress = SILENT,
 ) -> None:
     """Write the image `manifest` (or index) with `blobs`, everything below it, to `path`.
 
@@ -55,7 +61,10 @@ def write(
 
 
 def _replace(
-    path: Path, parts: Sequence[Content], ranges: Sequence[tuple[Blob, int]], advance: Advance,
+    path: Path,
+    parts: Sequence[Content],
+    ranges: Sequence[tuple[Blob, int]],
+    advance: Advance,
     progress: Progress,
 ) -> None:
     """Write to a file beside `path` that a killed build leaves to the next one, then rename."""
@@ -92,8 +101,11 @@ def _members(
     if docker is not None:
         yield Entry(path="manifest.json", content=docker), None
     elif kind == "docker-archive":
-        raise InputError("a `docker-archive` holds one platform",
-                         at=manifest.digest, hint="use `oci-archive:` or name one platform")
+        raise InputError(
+            "a `docker-archive` holds one platform",
+            at=manifest.digest,
+            hint="use `oci-archive:` or name one platform",
+        )
     yield directory("blobs"), None
     yield directory("blobs/sha256"), None
     for digest in sorted(everything):
@@ -107,7 +119,8 @@ def _index(manifest: Blob, names: Sequence[str]) -> bytes:
     for name in names or ("",):
         tag = name.rpartition(":")[2]
         root = Root(
-            manifest=manifest, tags=(tag,) if tag else (),
+            manifest=manifest,
+            tags=(tag,) if tag else (),
             annotations={IMAGE_NAME: name} if name else {},
         )
         entries.extend(references.entries_of(root))
@@ -121,11 +134,13 @@ def _docker_manifest(
     parsed = _single(manifest, blobs)
     if parsed is None or parsed.config is None:
         return None
-    value: list[dict[str, Any]] = [{
-        "Config": _path(parsed.config),
-        "RepoTags": list(names) or None,
-        "Layers": [_path(layer) for layer in parsed.layers],
-    }]
+    value: list[dict[str, Any]] = [
+        {
+            "Config": _path(parsed.config),
+            "RepoTags": list(names) or None,
+            "Layers": [_path(layer) for layer in parsed.layers],
+        }
+    ]
     return canonical_json.dumps(value)
 
 

@@ -42,7 +42,9 @@ class Archive:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self._stream.close()
@@ -73,7 +75,9 @@ class Archive:
             for tag in image.get("RepoTags") or [""]:
                 named = {REF_NAME: tag} if isinstance(tag, str) and tag else {}
                 yield Descriptor(
-                    media_type=MANIFEST, digest=descriptor.digest, size=descriptor.size,
+                    media_type=MANIFEST,
+                    digest=descriptor.digest,
+                    size=descriptor.size,
                     annotations=named,
                 )
 
@@ -92,11 +96,14 @@ class Archive:
             for layer, diff_id in zip(layers, diff_ids, strict=True)
         ]
         digest = self._make(config)
-        data = canonical_json.dumps({
-            "schemaVersion": 2, "mediaType": MANIFEST,
-            "config": Descriptor(media_type=CONFIG, digest=digest, size=len(config)).as_json(),
-            "layers": [layer.as_json() for layer in below],
-        })
+        data = canonical_json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": Descriptor(media_type=CONFIG, digest=digest, size=len(config)).as_json(),
+                "layers": [layer.as_json() for layer in below],
+            }
+        )
         return Descriptor(media_type=MANIFEST, digest=self._make(data), size=len(data))
 
     def _docker_layer(self, name: object, diff_id: Digest, at: str) -> Descriptor:

@@ -69,8 +69,10 @@ def compress(
         while waiting:
             size += write_first()
     return Compressed(
-        digest=of_hex(packed.hexdigest()), size=size,
-        diff_id=of_hex(plain.hexdigest()), uncompressed_size=uncompressed,
+        digest=of_hex(packed.hexdigest()),
+        size=size,
+        diff_id=of_hex(plain.hexdigest()),
+        uncompressed_size=uncompressed,
     )
 
 
@@ -87,7 +89,8 @@ def require(compressor: Compressor) -> None:
         wanted = f"{compressor.package}=={compressor.version}"
         raise Unavailable(
             f"the lock compresses with `{wanted}`, but {installed} is installed",
-            at="compressor", hint=f"pip install '{wanted}', or modelpack lock --upgrade base",
+            at="compressor",
+            hint=f"pip install '{wanted}', or modelpack lock --upgrade base",
         )
 
 
@@ -97,7 +100,8 @@ def _library(compressor: Compressor) -> Any:  # noqa: ANN401  a module
     if default is None or default.package != compressor.package:
         raise Unavailable(
             f"the compressor `{compressor.name}` of `{compressor.package}` is not known",
-            at="compressor", hint="use a newer modelpack",
+            at="compressor",
+            hint="use a newer modelpack",
         )
     try:
         return importlib.import_module(default.package)
@@ -105,7 +109,8 @@ def _library(compressor: Compressor) -> Any:  # noqa: ANN401  a module
         extra = "[zstd]" if default.name == "zstd" else ""
         raise Unavailable(
             f"the Python package `{default.package}` is not installed",
-            at="compressor", hint=f"pip install 'modelpack-build{extra}'",
+            at="compressor",
+            hint=f"pip install 'modelpack-build{extra}'",
         ) from error
 
 

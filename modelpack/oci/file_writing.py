@@ -13,16 +13,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from modelpack.errors import Unavailable
-from modelpack.oci.content import (
-    Sink,
-    blocks,
-    changed,
-    identity,
-    open_file,
-    pump,
-    status_of,
-    total,
-)
+from modelpack.oci.content import blocks, changed, identity, open_file, pump, status_of, total
+from modelpack.oci.hashing import Sink
 from modelpack.oci.tar import Content, FileRange, size_of
 from modelpack.progress import Advance
 
@@ -35,14 +27,26 @@ _YOUNG = 2_000_000_000
 "nanoseconds: more than the tick of any file system's clock"
 _FICLONERANGE = 0x4020940D
 "linux/fs.h; `fcntl` names it from Python 3.14 on"
-_CANNOT_CLONE = frozenset({
-    errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM,
-    errno.EACCES, errno.EBADF, errno.ETXTBSY,
-})
+_CANNOT_CLONE = frozenset(
+    {
+        errno.EOPNOTSUPP,
+        errno.ENOTTY,
+        errno.EXDEV,
+        errno.EINVAL,
+        errno.ENOSYS,
+        errno.EPERM,
+        errno.EACCES,
+        errno.EBADF,
+        errno.ETXTBSY,
+    }
+)
 
 
 def write_file(
-    path: str, pieces: Sequence[Content], sinks: Sequence[Sink], advance: Advance,
+    path: str,
+    pieces: Sequence[Content],
+    sinks: Sequence[Sink],
+    advance: Advance,
 ) -> int:
     """Create `path` from `pieces`, let `sinks` take its content, and return its size.
 
@@ -121,8 +125,11 @@ class _Writer:
 
 
 def _read_clone(
-    clone: FileRange, pieces: Sequence[Content], cloned: Mapping[str, os.stat_result],
-    sinks: Sequence[Sink], advance: Advance,
+    clone: FileRange,
+    pieces: Sequence[Content],
+    cloned: Mapping[str, os.stat_result],
+    sinks: Sequence[Sink],
+    advance: Advance,
 ) -> None:
     """Let `sinks` take what `clone` holds: from its sources where they cannot have changed.
 

@@ -19,8 +19,9 @@ from modelpack.digest import Digest, hex_of
 from modelpack.errors import InputError, ModelpackError, Unavailable
 from modelpack.oci import parallel, references
 from modelpack.oci.blobs import check_content, pieces_of
-from modelpack.oci.content import Sha256, Sink, pump
+from modelpack.oci.content import pump
 from modelpack.oci.file_writing import unwritable, write_file
+from modelpack.oci.hashing import Sha256, Sink
 from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.locking import exclusive_folder
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse
@@ -90,7 +91,8 @@ class Layout:
         names = {entry.name for entry in os.scandir(self.root)}
         if not ("oci-layout" in names or names <= _OURS):
             raise InputError(
-                "the folder is not empty and not an OCI layout", at=str(self.root),
+                "the folder is not empty and not an OCI layout",
+                at=str(self.root),
                 hint="name another folder with `--output`",
             )
         for folder in (self.root / "blobs", self._blobs, self._ingest):
@@ -212,8 +214,9 @@ class Layout:
         with _open_regular(self.root / "oci-layout") as stream:
             marker = stream.read(MANIFEST_LIMIT + 1)
         with _open_regular(self.root / "index.json") as stream:
-            return references.parse_index(marker, stream.read(MANIFEST_LIMIT + 1),
-                                          at=str(self.root))
+            return references.parse_index(
+                marker, stream.read(MANIFEST_LIMIT + 1), at=str(self.root)
+            )
 
     def resolve(self, name: str) -> Descriptor:
         """Return what a tag or digest names; an empty name means the only image there is."""

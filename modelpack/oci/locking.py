@@ -45,7 +45,8 @@ def _locked(lock: int, path: Path, progress: Progress) -> bool:
         os.close(lock)
         if error.errno in _CANNOT_LOCK:
             raise Unavailable(
-                "the file system cannot lock a folder", at=str(path),
+                "the file system cannot lock a folder",
+                at=str(path),
                 hint="name an output on a local disk with `--output`",
             ) from error
         raise

@@ -15,8 +15,11 @@ Result = TypeVar("Result")
 
 
 def each(
-    work: Callable[[Item, Advance], Result], items: Iterable[Item], advance: Advance,
-    *, threads: int = THREADS,
+    work: Callable[[Item, Advance], Result],
+    items: Iterable[Item],
+    advance: Advance,
+    *,
+    threads: int = THREADS,
 ) -> tuple[Result, ...]:
     """Return `work(item, advance)` of all items, in their order."""
     todo = list(items)

@@ -67,7 +67,9 @@ def resolve(
     if name.startswith("sha256:"):
         found = [entry for entry in entries if entry.digest == name]
         found = found or [
-            child for entry in images if entry.media_type in INDEXES
+            child
+            for entry in images
+            if entry.media_type in INDEXES
             for child in image(entry.digest).manifests
             if child.digest == name
         ]
@@ -76,8 +78,11 @@ def resolve(
     else:
         found = images
     if not found:
-        raise InputError(f"there is no image `{printable(name)}`" if name else "there is no image",
-                         at=at, hint=f"there are {tags}" if tags else "")
+        raise InputError(
+            f"there is no image `{printable(name)}`" if name else "there is no image",
+            at=at,
+            hint=f"there are {tags}" if tags else "",
+        )
     if len({entry.digest for entry in found}) > 1:
         raise InputError("there is more than one image", at=at, hint=f"name one of {tags}")
     return found[0]
@@ -94,7 +99,8 @@ def merge(
     taken = {tag_of(entry) for entry, _ in new} - {""}
     fresh = {entry.digest for entry, _ in new if not tag_of(entry)}
     others = [
-        (entry, _subject(entry, image)) for entry in old
+        (entry, _subject(entry, image))
+        for entry in old
         if tag_of(entry) not in taken and (tag_of(entry) or entry.digest not in fresh)
     ]
     images = [entry for entry, subject in new if subject is None]
@@ -128,14 +134,16 @@ def entries_of(root: Root) -> Iterable[Descriptor]:
 
 def index_of(entries: Sequence[Descriptor]) -> bytes:
     """Return an `index.json` with `entries`."""
-    return canonical_json.dumps({
-        "schemaVersion": 2, "mediaType": INDEX, "manifests": [e.as_json() for e in entries],
-    })
+    return canonical_json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": [e.as_json() for e in entries],
+        }
+    )
 
 
-def closure(
-    roots: Iterable[Descriptor], image: Callable[[Digest], Manifest]
-) -> set[Digest]:
+def closure(roots: Iterable[Descriptor], image: Callable[[Digest], Manifest]) -> set[Digest]:
     """Return `roots` and everything below them; a manifest that cannot be read has nothing."""
     seen: set[Digest] = set()
     todo = list(roots)

@@ -55,8 +55,11 @@ def members(stream: BinaryIO, *, at: str) -> dict[str, Member]:
         block = stream.read(BLOCK)
         if position == 0 and block[:2] in _COMPRESSED:
             program = _COMPRESSED[block[:2]]
-            raise InputError(f"the archive is compressed with {program}", at=at,
-                             hint=f"unpack it with {program} -d first")
+            raise InputError(
+                f"the archive is compressed with {program}",
+                at=at,
+                hint=f"unpack it with {program} -d first",
+            )
         if len(block) < BLOCK or not block.strip(b"\0"):
             if position == 0:
                 raise InputError("not a tar archive", at=at)

@@ -4,6 +4,7 @@ This half is about the store; the other half about the whole `build`.
 """
 
 import errno
+import hashlib
 import os
 import random
 import signal
@@ -62,7 +63,7 @@ def sources(folder: Path, seed: int) -> Path:
     folder.mkdir()
     for number in range(LAYERS):
         data = random.Random(seed * 100 + number).randbytes(1 << 16) * (SIZE >> 16)
-        name = hex_of(Digest("sha256:" + content.hashlib.sha256(data).hexdigest()))
+        name = hex_of(Digest("sha256:" + hashlib.sha256(data).hexdigest()))
         (folder / f"{number}.{name}").write_bytes(data)
     return folder
 
@@ -203,7 +204,7 @@ def test_a_source_that_changes_while_it_is_read_never_gives_a_wrong_blob(tmp_pat
     old, new = (sample(sources(tmp_path / f"source{n}", n)) for n in (1, 2))
     root = tmp_path / "out"
     write(root, old)
-    victim = sorted((tmp_path / "source2").iterdir())[-1]
+    victim = max((tmp_path / "source2").iterdir())
 
     def scribble(_: int) -> None:
         with victim.open("r+b") as stream:
@@ -214,4 +215,4 @@ def test_a_source_that_changes_while_it_is_read_never_gives_a_wrong_blob(tmp_pat
         layout.write_all(new.blobs, scribble)
     assert check_whole(root) == old.digest
     for path in (root / "blobs" / "sha256").iterdir():
-        assert content.hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name

@@ -63,14 +63,20 @@ def test_layout_and_archive_share_the_blocks_of_the_weights(
             file, destination="/models/a", digests=digests, into=layout, advance=nothing
         )
         image = Image(
-            platform=Platform("linux", "amd64"), config={}, created=0,
+            platform=Platform("linux", "amd64"),
+            config={},
+            created=0,
             layers=(layer_of("/models/a", measured, file.source),),
         )
         layout.write_all(image.blobs, nothing)
         layout.commit([Root(manifest=image.manifest_blob, tags=("1",))])
     archive.write(
-        disk / "image.tar", image.manifest_blob, image.blobs, kind="docker-archive",
-        names=("a:1",), advance=nothing,
+        disk / "image.tar",
+        image.manifest_blob,
+        image.blobs,
+        kind="docker-archive",
+        names=("a:1",),
+        advance=nothing,
     )
     assert used(disk) - before < SIZE // 10
     assert Layout(disk / "out").has(image.layers[0].blob.descriptor)

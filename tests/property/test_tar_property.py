@@ -6,12 +6,14 @@ import tarfile
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from modelpack.errors import InputError
 from modelpack.oci.tar import Content, Entry, FileRange, directory, pieces, symlink
 from modelpack.oci.tar_index import members
 
 NAMES = st.text(
     st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/\x7f"),
-    min_size=1, max_size=40,
+    min_size=1,
+    max_size=40,
 ).filter(lambda name: name not in (".", "..") and len(name.encode()) <= 255)
 PATHS = st.lists(NAMES, min_size=1, max_size=6).map("/".join)
 FILES = st.dictionaries(PATHS, st.binary(max_size=2000), max_size=8)
@@ -74,12 +76,12 @@ def test_our_index_agrees_with_pythons_tarfile(files: dict[str, bytes], form: in
 @given(st.binary(max_size=3000))
 @example(b"\0" * 512)
 def test_arbitrary_bytes_are_indexed_or_refused(data: bytes) -> None:
-    from modelpack.errors import InputError
-
+    message = ""
     try:
         members(io.BytesIO(data), at="x")
     except InputError as error:
-        assert str(error).isprintable()
+        message = str(error)
+    assert message.isprintable()
 
 
 @given(st.integers(min_value=1, max_value=1 << 45), st.integers(0, 3000), PATHS)

@@ -16,8 +16,12 @@ from modelpack.oci.archive_reading import Archive
 from modelpack.oci.image import Image, Index
 
 
-def written(path: Path, what: Image | Index, kind: archive.Kind = "docker-archive",
-            names: tuple[str, ...] = ("acme/minilm:1.0",)) -> Path:
+def written(
+    path: Path,
+    what: Image | Index,
+    kind: archive.Kind = "docker-archive",
+    names: tuple[str, ...] = ("acme/minilm:1.0",),
+) -> Path:
     images = what.images if isinstance(what, Index) else (what,)
     blobs = [blob for one in images for blob in (*one.blobs, one.manifest_blob)]
     archive.write(path, what.manifest_blob, blobs, kind=kind, names=names, advance=nothing)
@@ -44,9 +48,14 @@ def docker_save(path: Path, *, link: bool = False) -> Image:
             info.type, info.linkname = tarfile.SYMTYPE, "../real.tar"
             tar.addfile(info)
         add("config.json", one.config_blob.origin.pieces[0])  # type: ignore[union-attr, arg-type]
-        add("manifest.json", json.dumps([
-            {"Config": "config.json", "RepoTags": ["acme/a:1"], "Layers": names},
-        ]).encode())
+        add(
+            "manifest.json",
+            json.dumps(
+                [
+                    {"Config": "config.json", "RepoTags": ["acme/a:1"], "Layers": names},
+                ]
+            ).encode(),
+        )
     return one
 
 
@@ -59,8 +68,10 @@ def test_an_archive_holds_both_forms(tmp_path: Path) -> None:
         (entry,) = json.loads(tar.extractfile("index.json").read())["manifests"]  # type: ignore[union-attr]
         assert docker["RepoTags"] == ["acme/minilm:1.0"]
         assert docker["Config"] == f"blobs/sha256/{hex_of(one.config_blob.digest)}"
-        assert [hex_of(layer.blob.digest) in name for layer, name in
-                zip(one.layers, docker["Layers"], strict=True)] == [True, True]
+        assert [
+            hex_of(layer.blob.digest) in name
+            for layer, name in zip(one.layers, docker["Layers"], strict=True)
+        ] == [True, True]
         assert {docker["Config"], *docker["Layers"]} <= set(names)
         assert entry["digest"] == one.digest
         assert entry["annotations"] == {
@@ -119,8 +130,12 @@ def test_an_error_leaves_the_old_archive_and_nothing_beside_it(tmp_path: Path) -
     bad = lying(one.layers[0].blob, bytes(one.layers[0].blob.size))
     with pytest.raises(InputError, match="not what was recorded"):
         archive.write(
-            path, one.manifest_blob, (bad, one.config_blob),
-            kind="oci-archive", names=(), advance=nothing,
+            path,
+            one.manifest_blob,
+            (bad, one.config_blob),
+            kind="oci-archive",
+            names=(),
+            advance=nothing,
         )
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["image.tar"]
@@ -155,10 +170,15 @@ def test_a_blob_that_was_changed_is_not_read(tmp_path: Path) -> None:
         read.read(one.config_blob.descriptor)
 
 
-@pytest.mark.parametrize(("data", "message"), [
-    (b"", "not a tar"), (b"no tar" * 1000, "not a tar|damaged"), (bytes(10240), "not a tar"),
-    (b"\x1f\x8b" + bytes(1000), "compressed with gzip"),
-])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not a tar"),
+        (b"no tar" * 1000, "not a tar|damaged"),
+        (bytes(10240), "not a tar"),
+        (b"\x1f\x8b" + bytes(1000), "compressed with gzip"),
+    ],
+)
 def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "x.tar").write_bytes(data)
     with pytest.raises(InputError, match=message):

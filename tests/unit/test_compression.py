@@ -1,4 +1,4 @@
-"""Compressed layers: readable by everybody, the same bytes every time, refused when they cannot be."""
+"""Compressed layers: readable by all, the same bytes every time, refused when they cannot be."""
 
 import gzip
 import hashlib

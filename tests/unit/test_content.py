@@ -12,16 +12,9 @@ from images import nothing
 
 from modelpack.errors import InputError, Unavailable
 from modelpack.oci import file_writing, parallel
-from modelpack.oci.content import (
-    BLOCK,
-    RangeSha256,
-    RangesSha256,
-    Sha256,
-    blocks,
-    pump,
-    total,
-)
+from modelpack.oci.content import BLOCK, blocks, pump, total
 from modelpack.oci.file_writing import write_file
+from modelpack.oci.hashing import RangeSha256, RangesSha256, Sha256
 from modelpack.oci.tar import Content, FileRange
 
 
@@ -135,11 +128,13 @@ def test_a_written_file_holds_the_content_and_was_hashed(tmp_path: Path, size: i
     source = tmp_path / "source"
     data = (os.urandom(4099) * (size // 4099 + 1))[:size]
     source.write_bytes(data)
-    for number, parts in enumerate((
-        [FileRange(path=str(source), size=size)] if size else [b""],
-        [bytes(4096), *([FileRange(path=str(source), size=size)] if size else []), b"tail"],
-        [b"odd", data],
-    )):
+    for number, parts in enumerate(
+        (
+            [FileRange(path=str(source), size=size)] if size else [b""],
+            [bytes(4096), *([FileRange(path=str(source), size=size)] if size else []), b"tail"],
+            [b"odd", data],
+        )
+    ):
         target, seen = tmp_path / f"target{number}", Sha256()
         expected = b"".join(blocks(parts, BLOCK))
         assert write_file(str(target), parts, [seen], nothing) == len(expected)
@@ -190,7 +185,8 @@ def test_an_unaligned_or_small_file_is_not_cloned(
 ) -> None:
     size = big.stat().st_size
     write_file(str(tmp_path / "1"), [b"x", FileRange(path=str(big), size=size)], [], nothing)
-    write_file(str(tmp_path / "2"), [FileRange(path=str(big), offset=1, size=size - 1)], [], nothing)
+    odd = FileRange(path=str(big), offset=1, size=size - 1)
+    write_file(str(tmp_path / "2"), [odd], [], nothing)
     write_file(str(tmp_path / "3"), [FileRange(path=str(big), size=9000)], [], nothing)
     assert clones.asked == []
 

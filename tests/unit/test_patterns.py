@@ -71,7 +71,9 @@ def test_files_are_selected_in_byte_order(folder: Path) -> None:
 
 def test_skipped_folders_are_not_entered(folder: Path) -> None:
     assert select(folder, ["*"], (), [".git", "deep"]).paths == (
-        "a.safetensors", "b.json", "sub/c.json"
+        "a.safetensors",
+        "b.json",
+        "sub/c.json",
     )
 
 
@@ -147,7 +149,8 @@ def test_an_unreadable_file_or_folder_is_a_finding(folder: Path) -> None:
         if os.access(folder / "b.json", os.R_OK):
             pytest.skip("this user reads everything")
         assert {f.at for f in select(folder, ["*.json"], (), [".git"]).findings} == {
-            "b.json", "sub"
+            "b.json",
+            "sub",
         }
     finally:
         (folder / "sub").chmod(0o755)

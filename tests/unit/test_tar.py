@@ -24,12 +24,13 @@ def test_a_small_file_is_one_header_one_block_and_the_end() -> None:
 
 def test_the_bytes_of_a_simple_archive_never_change() -> None:
     data = archive(
-        directory("etc"), Entry(path="etc/passwd", content=b"root\n"), symlink("bin", "usr/bin"),
-        Entry(path="x" * 120, content=b"long"), align=4096,
+        directory("etc"),
+        Entry(path="etc/passwd", content=b"root\n"),
+        symlink("bin", "usr/bin"),
+        Entry(path="x" * 120, content=b"long"),
+        align=4096,
     )
-    assert of(data) == (
-        "sha256:1dd1f1a8d94cb8f47c271e04fc5c550567d5faa00bb1ee1a6eba1dfaa8af1eb2"
-    )
+    assert of(data) == ("sha256:1dd1f1a8d94cb8f47c271e04fc5c550567d5faa00bb1ee1a6eba1dfaa8af1eb2")
 
 
 def test_no_time_and_no_names_are_written() -> None:
@@ -68,10 +69,16 @@ def test_an_aligned_header_ends_at_the_least_multiple(at: int, name: str, size: 
     assert aligned - plain < 4096 + 1024
 
 
-@pytest.mark.parametrize("entry", [
-    Entry(path="a\0b"), Entry(path="\udcff"), Entry(path="a", uid=1 << 24),
-    Entry(path="a", mode=-1), symlink("a", "b\0c"),
-])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Entry(path="a\0b"),
+        Entry(path="\udcff"),
+        Entry(path="a", uid=1 << 24),
+        Entry(path="a", mode=-1),
+        symlink("a", "b\0c"),
+    ],
+)
 def test_what_a_header_cannot_hold_is_refused(entry: Entry) -> None:
     with pytest.raises(InputError):
         header(entry)

@@ -1,4 +1,4 @@
-"""Weight files: measured in one read, laid out the same way each time, never trusted when changed."""
+"""Weight files: measured in one read, laid out the same way, never trusted when changed."""
 
 import hashlib
 import os
@@ -67,7 +67,9 @@ def bytes_of(layer: Layer) -> bytes:
 def test_files_are_found_below_their_folder(project: Path) -> None:
     files = found(project)
     assert [file.path for file in files.files] == [
-        "big.safetensors", "config.json", "sub/empty.txt"
+        "big.safetensors",
+        "config.json",
+        "sub/empty.txt",
     ]
     assert not files.findings
 
@@ -90,8 +92,13 @@ def test_one_read_gives_file_chunks_and_layer(
     project: Path, digests: FileDigests, layout: Layout, into: bool
 ) -> None:
     big, config, empty = (
-        measure(file, destination=DESTINATION, digests=digests,
-                into=layout if into else None, advance=nothing)
+        measure(
+            file,
+            destination=DESTINATION,
+            digests=digests,
+            into=layout if into else None,
+            advance=nothing,
+        )
         for file in found(project).files
     )
     data = (project / "weights" / "big.safetensors").read_bytes()
@@ -136,8 +143,9 @@ def test_an_unchanged_file_is_not_read_again(
 ) -> None:
     file = found(project).files[0]
     real = measure(file, destination=DESTINATION, digests=digests, into=None, advance=nothing)
-    told = FileDigest(sha256="0" * 64, chunks=("1" * 64,),
-                      layers={f"1:{DESTINATION}/big.safetensors": real.layer})  # type: ignore[dict-item]
+    told = FileDigest(
+        sha256="0" * 64, chunks=("1" * 64,), layers={f"1:{DESTINATION}/big.safetensors": real.layer}
+    )  # type: ignore[dict-item]
     digests.record(file.status, told, ours=True)
     again = measure(file, destination=DESTINATION, digests=digests, into=None, advance=nothing)
     assert again.sha256 == "0" * 64
@@ -183,7 +191,8 @@ def test_small_files_share_a_layer(project: Path, digests: FileDigests, layout: 
     assert layout.write(layer.blob, nothing)
     with layout.open_blob(layer.blob.descriptor) as stream:
         assert set(members(stream, at="x")) == {
-            "models/tiny/config.json", "models/tiny/sub/empty.txt"
+            "models/tiny/config.json",
+            "models/tiny/sub/empty.txt",
         }
 
 
@@ -195,9 +204,7 @@ def test_a_small_file_that_changed_is_refused(project: Path, digests: FileDigest
     ]
     small[0].source.write_bytes(b"[]")
     with pytest.raises(InputError, match=r"config\.json"):
-        bundle_layer(
-            DESTINATION, measured, {f.path: f.source for f in small}, digests=digests
-        )
+        bundle_layer(DESTINATION, measured, {f.path: f.source for f in small}, digests=digests)
 
 
 def test_a_remembered_bundle_is_not_read(project: Path, digests: FileDigests) -> None:
@@ -206,9 +213,7 @@ def test_a_remembered_bundle_is_not_read(project: Path, digests: FileDigests) ->
     with pytest.raises(Unavailable):
         bundle_layer(DESTINATION, [file], gone, digests=digests)
     (project / "gone").write_bytes(b"abc")
-    real = WeightFile(
-        path="a", size=3, sha256=sha256(b"abc"), chunks=(sha256(b"abc"),), layer=None
-    )
+    real = WeightFile(path="a", size=3, sha256=sha256(b"abc"), chunks=(sha256(b"abc"),), layer=None)
     first = bundle_layer(DESTINATION, [real], gone, digests=digests)
     (project / "gone").unlink()
     assert bundle_layer(DESTINATION, [real], gone, digests=digests).diff_id == first.diff_id
@@ -242,9 +247,18 @@ def test_what_is_known_of_a_file_adds_up(tmp_path: Path, digests: FileDigests) -
     )
 
 
-@pytest.mark.parametrize("damage", [
-    b"", b"{", b"[]", b"\xff", b'{"identity":[1]}', b"[" * 100_000, b'{"derived":1}',
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"identity":[1]}',
+        b"[" * 100_000,
+        b'{"derived":1}',
+    ],
+)
 def test_a_damaged_entry_is_as_good_as_none(
     tmp_path: Path, digests: FileDigests, damage: bytes
 ) -> None:
@@ -266,8 +280,12 @@ def test_an_entry_with_wrong_types_is_as_good_as_none(tmp_path: Path) -> None:
     digests.keep(str(path), weights_digest(()))
     (entry,) = (tmp_path / "cache").iterdir()
     good = entry.read_bytes()
-    for old, new in ((b'"chunks":[]', b'"chunks":[1]'), (b'"chunks":[]', b'"chunks":7'),
-                     (b'"layers":{}', b'"layers":{"x":"y"}'), (b'"layers":{}', b'"layers":[]')):
+    for old, new in (
+        (b'"chunks":[]', b'"chunks":[1]'),
+        (b'"chunks":[]', b'"chunks":7'),
+        (b'"layers":{}', b'"layers":{"x":"y"}'),
+        (b'"layers":{}', b'"layers":[]'),
+    ):
         assert old in good
         entry.write_bytes(good.replace(old, new))
         assert digests.digest_at(str(path)) is None
