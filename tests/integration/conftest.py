@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -109,6 +110,22 @@ def engine(unavailable: Callable[[str], None]) -> Iterator[Engine]:
             unavailable(str(error))
             raise
         yield running
+
+
+@pytest.fixture
+def podman(
+    require_tool: Callable[[str], str], unavailable: Callable[[str], None]
+) -> Iterator[list[str]]:
+    """Return the words of a podman with storage of its own, whose path it wants to be short.
+
+    In a mount namespace, so that what it mounts there does not stay.
+    """
+    program = require_tool("podman")
+    if os.geteuid() != 0:
+        unavailable("a mount namespace needs root")
+    with tempfile.TemporaryDirectory(prefix="podman-") as name:
+        storage = [f"--root={name}/root", f"--runroot={name}/run", "--storage-driver=overlay"]
+        yield ["unshare", "--mount", "--", program, *storage]
 
 
 @pytest.fixture(scope="session")

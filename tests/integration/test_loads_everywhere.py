@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import tarfile
-import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,22 +70,6 @@ def test_docker_loads_it_under_its_own_digest(engine: Engine, image: Packed, kin
     engine.ask("rmi", "--force", image.tag)
 
     assert found == f"{image.config} {json.dumps(diff_ids(image), separators=(',', ':'))}"
-
-
-@pytest.fixture
-def podman(
-    require_tool: Callable[[str], str], unavailable: Callable[[str], None]
-) -> Iterator[list[str]]:
-    """Return the words of a podman with storage of its own, whose path it wants to be short.
-
-    In a mount namespace, so that what it mounts there does not stay.
-    """
-    program = require_tool("podman")
-    if os.geteuid() != 0:
-        unavailable("a mount namespace needs root")
-    with tempfile.TemporaryDirectory(prefix="podman-") as name:
-        storage = [f"--root={name}/root", f"--runroot={name}/run", "--storage-driver=overlay"]
-        yield ["unshare", "--mount", "--", program, *storage]
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
