@@ -24,18 +24,12 @@ _KEYS = {
 }
 _LAMBDA = "Lambda"
 _CLASS_KEY = "class_name"
-_CANDIDATE = re.compile(
-    "|".join(
-        (
-            *(re.escape(key).replace("/", r"\\?/") for key in _KEYS),
-            f'"{_CLASS_KEY}"',
-            "!!python/",
-            r"\\u00(2f|[4-7][0-9a-f])",
-        )
-    ).encode(),
-    re.IGNORECASE,
+_WORDS = (
+    *(key.encode() for key in _KEYS if "/" not in key),
+    *(b"py/", b"py\\/", b"!!python/", f'"{_CLASS_KEY}"'.encode()),
 )
-"what a file must hold before it is worth parsing; letters may be escaped"
+_ESCAPED = re.compile(rb"\\u00(?:2[fF]|[4-7][0-9a-fA-F])")
+"a letter, `_` or `/` that is escaped, as no writer of JSON does"
 _NAMED = re.compile(rf'"({"|".join(map(re.escape, _KEYS))})"\s*:'.encode())
 _MODULES = re.compile(rb'"idx"')
 _MODULES_LIMIT = 1 << 16
@@ -59,7 +53,8 @@ def _is_candidate(window: Window) -> bool:
     if window.size <= _MODULES_LIMIT and _MODULES.search(window.read(0, _MODULES_LIMIT)):
         return True
     for offset in range(0, window.size, _CHUNK):
-        if _CANDIDATE.search(window.read(offset, _CHUNK + _OVERLAP)):
+        chunk = window.read(offset, _CHUNK + _OVERLAP)
+        if any(word in chunk for word in _WORDS) or _ESCAPED.search(chunk):
             return True
     return False
 

@@ -119,6 +119,8 @@ HARMLESS_TEXTS = [
     "cos\nsin\ntan\n",
     "code\nis poetry\n",
     "(in short)\n",
+    "(i think\nso)\n",
+    "c'est\nla vie\n",
     "[PAD]\n[UNK]\nthe\n",
     "I am\na text\n",
     "Paris\nPrague\n",
@@ -399,6 +401,12 @@ def test_pickle_that_is_safetensors_as_well_is_a_polyglot() -> None:
     body = bytearray(data)
     body[landing : landing + len(code)] = code
     assert {"weights.polyglot", "weights.pickle"} <= rules(bytes(body))
+
+
+def test_gzip_whose_header_spells_a_length_is_a_polyglot() -> None:
+    data = bytearray(gzip.compress(b"N0" * 4 + pickled(0) + os.urandom(600_000), mtime=0))
+    data[8] = ord("{")
+    assert {"weights.polyglot", "weights.pickle"} <= rules(bytes(data), "model.safetensors")
 
 
 def test_hdf5_behind_another_format_is_a_polyglot() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import struct
+import threading
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,25 @@ def test_what_is_no_regular_file_is_never_opened(tmp_path: Path, kind: str) -> N
                 listener.bind(os.path.relpath(path))
     with pytest.raises(InputError):
         read_header(path)
+
+
+def test_fifo_with_a_writer_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    opened = threading.Event()
+
+    def write() -> None:
+        with path.open("wb"):
+            opened.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(50):
+            with pytest.raises(InputError):
+                read_header(path)
+        assert not opened.wait(0.05), "a writer was let in, so the FIFO was opened"
+    finally:
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        writer.join()
+        os.close(reader)
