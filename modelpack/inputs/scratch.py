@@ -18,23 +18,37 @@ def scratch_folder(cache: Path) -> Iterator[Path]:
     """
     parent = cache / "scratch"
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # The parent is locked meanwhile, so that nobody takes a folder for left that is just made.
+    held = -1
+    folder: Path | None = None
+    try:
+        with _alone(parent):
+            _remove_left(parent)
+            folder = Path(tempfile.mkdtemp(dir=parent))
+            held = _open(folder)
+            with suppress(OSError):
+                fcntl.flock(held, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        if held >= 0:
+            os.close(held)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            # Interrupted while it was made: its name is not known.
+            with _alone(parent):
+                _remove_left(parent)
+
+
+@contextmanager
+def _alone(parent: Path) -> Iterator[None]:
+    """Keep others away, so that no folder that is just made, and not locked, is taken for left."""
     entrance = _open(parent)
     try:
         with suppress(OSError):
             fcntl.flock(entrance, fcntl.LOCK_EX)
-        _remove_left(parent)
-        folder = Path(tempfile.mkdtemp(dir=parent))
-        held = _open(folder)
-        with suppress(OSError):
-            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(entrance)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(held)
 
 
 def _remove_left(parent: Path) -> None:

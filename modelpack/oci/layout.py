@@ -62,9 +62,13 @@ class Layout:
             self._lock = exclusive_folder(self.root, progress=self._progress)
             try:
                 self._check_ours()
-                self._blobs.mkdir(parents=True, exist_ok=True)
-                self._clear_ingest()
-                self._ingest.mkdir()
+                try:
+                    self._blobs.mkdir(parents=True, exist_ok=True)
+                    self._clear_ingest()
+                    self._ingest.mkdir()
+                except BaseException:
+                    self._discard_new()
+                    raise
             except BaseException:
                 self._unlock()
                 raise
@@ -75,12 +79,16 @@ class Layout:
     def __exit__(self, *exception: object) -> None:
         """Give the lock back; what was not committed is removed."""
         try:
-            self._clear_ingest()
             self._collect()
-            if self._made_root and not (self.root / "index.json").exists():
-                self._remove_empty()
+            self._discard_new()
         finally:
             self._unlock()
+
+    def _discard_new(self) -> None:
+        """Remove what was not committed, and the folder if nothing was there before."""
+        self._clear_ingest()
+        if self._made_root and not (self.root / "index.json").exists():
+            self._remove_empty()
 
     def _unlock(self) -> None:
         os.close(self._lock)

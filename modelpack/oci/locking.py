@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from modelpack.errors import Unavailable
@@ -22,11 +23,27 @@ def exclusive_folder(path: Path, *, progress: Progress) -> int:
 
 def exclusive_file(path: Path, *, progress: Progress) -> int:
     """Make the file `path` if needed, lock it and return it open for reading and writing."""
-    while True:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        lock = os.open(path, flags, 0o644)
-        if _locked(lock, path, progress):
-            return lock
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        while True:
+            lock = os.open(path, flags, 0o644)
+            if _locked(lock, path, progress):
+                return lock
+    except BaseException:
+        # Interrupted while it was made: nobody else removes it.
+        _remove_unlocked(path)
+        raise
+
+
+def _remove_unlocked(path: Path) -> None:
+    """Remove the file at `path`, unless another process holds it."""
+    with suppress(OSError):
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+        finally:
+            os.close(file)
 
 
 def _locked(lock: int, path: Path, progress: Progress) -> bool:
