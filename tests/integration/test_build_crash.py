@@ -227,11 +227,15 @@ def test_told_to_end_at_any_moment(
     chance = random.Random(SEED + number)
     with builds(site, old) as forked:
         assert forked.run(*site.arguments) == 0, forked.said()
-        started = time.monotonic()
-        assert forked.run(*site.arguments, "--no-cache") == 0
-        length = time.monotonic() - started
+        length = 1.0
+        for _ in range(3):
+            started = time.monotonic()
+            assert forked.run(*site.arguments, "--no-cache") == 0
+            length = min(length, time.monotonic() - started)
         ended = 0
-        for _ in range(20):
+        for _ in range(100):
+            if ended == 15:
+                break
             before = old if site.digest() == old.digest else new
             after = new if before is old else old
             site.put(after.files)
@@ -246,7 +250,7 @@ def test_told_to_end_at_any_moment(
                 layout = {"oci-layout", "index.json", "blobs"}
                 assert projects.strangers(site.output / "image", layout) == []
                 assert list((site.cache / "scratch").iterdir()) == []
-        assert ended > 5
+        assert ended == 15
         site.put(new.files)
         assert forked.run(*site.arguments) == 0, forked.said()
         site.check_clean(new)
