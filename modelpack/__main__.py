@@ -28,6 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
     status = _run(sys.argv[1:] if argv is None else argv)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # All is done: there is nothing to unwind, and nobody to catch.
+        signal.signal(number, signal.SIG_DFL)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
