@@ -162,7 +162,11 @@ class Embedded:
             )  # fmt: skip
             machine.progress.say(f"unpacking {len(debs)} Debian packages")
             self._base = debian_base.tree(
-                base, debs, platform=self._platform.platform, user=self._user
+                base,
+                debs,
+                platform=self._platform.platform,
+                user=self._user,
+                spill=self._scratch_folder("debian") / "content",
             )
         return self._base
 

@@ -63,6 +63,18 @@ def size_of(content: Content) -> int:
     return content.size if isinstance(content, FileRange) else len(content)
 
 
+def bytes_of(content: Content) -> bytes:
+    """Return `content` in memory; raise InputError when a file is shorter than it was."""
+    if isinstance(content, bytes):
+        return content
+    with open(content.path, "rb") as file:
+        file.seek(content.offset)
+        data = file.read(content.size)
+    if len(data) != content.size:
+        raise InputError("the file is shorter than it was", at=content.path)
+    return data
+
+
 def directory(path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0) -> Entry:
     """Return a directory entry."""
     return Entry(path=path, kind="directory", mode=mode, uid=uid, gid=gid)

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelpack import platform as platforms
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
-from modelpack.lock import AssembledBase, Interpreter, Wheel
+from modelpack.lock import AssembledBase, Interpreter, Lock, PlatformLock, Wheel
 from modelpack.platform import Platform
 from modelpack.spec import Spec
 
 if TYPE_CHECKING:
     from modelpack.inputs.python.base_interpreter import BaseInterpreter
+    from modelpack.inputs.python.requirements import Requirements
+    from modelpack.inputs.python.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +28,10 @@ class Upgrade:
     packages: tuple[str, ...] = ()
 
 
-DEFAULT_LOCKFILE = "requirements.lock"
-
-
-def lockfile(spec: Spec) -> str:
-    """Return the path of the hash-locked requirements below the project; empty: none."""
-    dependencies = spec.dependencies
-    return dependencies.lockfile or (DEFAULT_LOCKFILE if dependencies.source else "")
-
-
 def requirement_digests(spec: Spec, root: Path) -> Mapping[str, str]:
     """Return the sha256 of the requirement files that the Spec names, by their key."""
     named = {
-        "dependencies.lockfile": lockfile(spec),
+        "dependencies.lockfile": spec.dependencies.lockfile,
         "dependencies.source": spec.dependencies.source,
     }
     found = {}
@@ -52,19 +46,14 @@ def resolve_wheels(
     spec: Spec, root: Path, *, platform: Platform, interpreter: Interpreter, machine: Machine
 ) -> tuple[tuple[Wheel, ...], tuple[Finding, ...]]:
     """Return the wheels of the lockfile for the target, and what is wrong with them."""
-    name = lockfile(spec)
-    if not name:
+    if not spec.dependencies.lockfile:
         return (), ()
-    path = root / name
-    if not path.is_file():
-        hint = "modelpack lock" if spec.dependencies.source else f"write {name}, or name another"
-        raise InputError(f"`{name}` is not there", at="dependencies.lockfile", hint=hint)
     from modelpack.checks import lockfile as check  # noqa: PLC0415  loads packaging
-    from modelpack.inputs.python import package_index, requirements  # noqa: PLC0415
+    from modelpack.inputs.python import package_index  # noqa: PLC0415
     from modelpack.inputs.python.target import Target  # noqa: PLC0415
 
     target = Target.of(interpreter, platform)
-    wanted = requirements.parse(path, target=target)
+    wanted = read_lockfile(spec, root, target=target)
     selected = package_index.select(
         wanted, target=target, indexes=_indexes(spec, machine), environment=machine.environment,
         progress=machine.progress,
@@ -72,6 +61,43 @@ def resolve_wheels(
     found = check.findings(selected, target=target)
     wheels = sorted((item.wheel for item in selected), key=lambda wheel: wheel.name)
     return tuple(wheels), found
+
+
+def read_lockfile(spec: Spec, root: Path, *, target: "Target") -> "Requirements":
+    """Return what `dependencies.lockfile` pins; raise InputError with every fault in it."""
+    from modelpack.inputs.python import requirements  # noqa: PLC0415  loads packaging
+
+    name = spec.dependencies.lockfile
+    path = root / name
+    if not path.exists():
+        hint = "modelpack lock" if spec.dependencies.source else f"write {name}, or name another"
+        raise InputError(f"`{name}` is not there", at="dependencies.lockfile", hint=hint)
+    return requirements.parse(path, target=target)
+
+
+def check_lockfile(spec: Spec, root: Path, lock: Lock | None) -> None:
+    """Read the lockfile for each platform as locked, or as this version knows the base.
+
+    Raises InputError with what needs no index to be seen: lines that are not pinned or have no
+    hash, options, the locks of other tools.
+    """
+    path = root / spec.dependencies.lockfile
+    if not spec.dependencies.lockfile or (spec.dependencies.source and not path.exists()):
+        return
+    from modelpack.inputs.debian import distributions  # noqa: PLC0415
+    from modelpack.inputs.python.target import Target  # noqa: PLC0415  loads packaging
+
+    for name in spec.image.platforms:
+        wanted = platforms.parse(name, at="image.platforms")
+        known = locked_platform(lock, wanted) if lock else None
+        python = distributions.find(spec.runtime.base)
+        interpreter = known.interpreter if known else python.interpreter
+        read_lockfile(spec, root, target=Target.of(interpreter, wanted))
+
+
+def locked_platform(lock: Lock, wanted: Platform) -> PlatformLock | None:
+    """Return what `lock` has for a platform."""
+    return next((known for known in lock.platforms if known.platform == wanted), None)
 
 
 def _indexes(spec: Spec, machine: Machine) -> Mapping[str, str | None]:
@@ -114,7 +140,7 @@ def compile_requirements(
             target, base=runner, environment=machine.environment
         )
         requirements_compiler.compile(
-            source, root / lockfile(spec), interpreter_argv=argv,
+            source, root / spec.dependencies.lockfile, interpreter_argv=argv,
             environment=machine.environment, indexes=_indexes(spec, machine), upgrade=upgrade.everything,
             upgrade_packages=upgrade.packages, progress=machine.progress,
         )  # fmt: skip
@@ -130,5 +156,5 @@ def _extracted(
         base, mirrors=machine.mirrors, downloads=machine.downloads,
         environment=machine.environment, offline=machine.offline, progress=machine.progress,
     )  # fmt: skip
-    tree = debian_base.tree(base, debs, platform=platform, user=1)
+    tree = debian_base.tree(base, debs, platform=platform, user=1, spill=root.with_name("content"))
     return BaseInterpreter.extract(tree, root, interpreter=interpreter, platform=platform)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelpack import spec as specs
-from modelpack.errors import Finding, InputError, Refused
+from modelpack.errors import Finding, InputError, ModelpackError, Refused, joined
 from modelpack.inputs import weights as weight_inputs
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.weights import SourceFile
@@ -16,6 +16,9 @@ from modelpack.plan import is_own_layer
 from modelpack.progress import Advance
 from modelpack.spec import Spec
 
+_TENSORS = (".safetensors", ".gguf", ".onnx")
+"names of files that hold numbers; all others are searched for secrets"
+
 
 def resolve_weights(
     spec: Spec, root: Path, *, machine: Machine, into: Layout | None
@@ -24,19 +27,47 @@ def resolve_weights(
 
     Checks come before reading whole files, so that a refusal is fast; raises Refused with all.
     """
-    found = [(weights, find(root, weights)) for weights in spec.weights]
-    checked = [check(weights, files) for weights, files in found]
-    findings = [finding for group in checked for finding in group]
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if errors:
-        raise Refused(*findings)
+    found = gated(spec, root)
+    findings = [f for weights, _, group in found for f in located(weights, group)]
     total = sum(file.status.st_size for _, files in found for file in files)
     with machine.progress.task("hashing weights", total) as advance:
         locks = tuple(
             _lock(weights, files, group, machine, into, advance)
-            for (weights, files), group in zip(found, checked, strict=True)
+            for weights, files, group in found
         )
     return locks, tuple(findings)
+
+
+def gated(
+    spec: Spec, root: Path
+) -> tuple[tuple[specs.Weights, tuple[SourceFile, ...], tuple[Finding, ...]], ...]:
+    """Return the files of every `[weights]` with the warnings of the gates.
+
+    Raises with everything that is wrong with any of them.
+    """
+    found, errors = [], list[ModelpackError]()
+    for weights in spec.weights:
+        try:
+            files = find(root, weights)
+            findings = check(weights, files)
+        except ModelpackError as error:
+            errors.append(error)
+            continue
+        if any(finding.severity == "error" for finding in findings):
+            errors.append(Refused(*located(weights, findings)))
+        found.append((weights, files, findings))
+    if errors:
+        raise joined(errors)
+    return tuple(found)
+
+
+def located(weights: specs.Weights, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return `findings` with the files that they are about as paths below the project."""
+    return tuple(
+        finding if finding.at.partition(".")[0] == "weights"
+        else replace(finding, at=f"{weights.path}/{finding.at}")
+        for finding in findings
+    )  # fmt: skip
 
 
 def find(root: Path, weights: specs.Weights) -> tuple[SourceFile, ...]:
@@ -51,9 +82,14 @@ def find(root: Path, weights: specs.Weights) -> tuple[SourceFile, ...]:
             "mounted weights are not built by this version", at=f"weights.{weights.name}.mode",
             hint='set `mode = "bake"`',
         )  # fmt: skip
+    if not (root / weights.path).is_dir():
+        raise InputError(
+            f"there is no folder `{weights.path}`", at=f"weights.{weights.name}.path",
+            hint="put the weights there, or name the folder that they are in",
+        )  # fmt: skip
     files = weight_inputs.find(root, weights)
     if files.findings:
-        raise Refused(*files.findings)
+        raise Refused(*located(weights, files.findings))
     return files.files
 
 
@@ -63,14 +99,14 @@ def check(weights: specs.Weights, files: Sequence[SourceFile]) -> tuple[Finding,
     from modelpack.checks import weights as structure  # noqa: PLC0415
 
     sources: Mapping[str, Path] = {file.path: file.source for file in files}
-    side_files = [path for path in sources if path.endswith((".json", ".txt", ".md", ".jinja"))]
+    side_files = [path for path in sources if not path.endswith(_TENSORS)]
     return (
         *structure.findings(sources, require=weights.require),
         *formats.findings(sources, allow_unsafe=weights.allow_unsafe),
         *(
             finding
             for path in side_files
-            for finding in secrets.findings_in_file(sources[path], at=f"weights: {path}")
+            for finding in secrets.findings_in_file(sources[path], at=path)
         ),
     )
 

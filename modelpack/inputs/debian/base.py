@@ -3,8 +3,10 @@
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from modelpack.errors import Finding, InputError, Refused, Unavailable
 from modelpack.inputs.debian import deb822, system_files
@@ -14,7 +16,7 @@ from modelpack.inputs.debian.package import DebFile
 from modelpack.inputs.downloads import Downloads
 from modelpack.inputs.opening import open_regular
 from modelpack.lock import AssembledBase, DebianPackage
-from modelpack.oci.tar import Entry, directory
+from modelpack.oci.tar import Entry, FileRange, bytes_of, directory
 from modelpack.oci.tree import Tree
 from modelpack.platform import Platform
 from modelpack.progress import SILENT, Progress
@@ -22,7 +24,9 @@ from modelpack.progress import SILENT, Progress
 MERGED = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32"})
 "top folders that are links into /usr (usr-merge)"
 _MAX_TOTAL = 2 << 30
-"bytes of all packages together; they are held in memory"
+"bytes of all packages together"
+_SPILLED = 16 << 10
+"bytes of content from which on it is not held in memory: few files, most of the bytes"
 _EXCLUDED = re.compile(
     r"usr/share/(?:doc/(?!.*/copyright$)|man/|locale/|lintian/|info/|bug/|doc-base/|gcc/|gdb/"
     r"|menu/|applications/|pixmaps/|bash-completion/|binfmts/|python3/runtime\.d/|perl5/)"
@@ -82,27 +86,48 @@ def fetch(
     return {name: path for name, path in known.items() if path is not None}
 
 
-def tree(base: AssembledBase, debs: Mapping[str, Path], *, platform: Platform, user: int) -> Tree:
+def tree(
+    base: AssembledBase,
+    debs: Mapping[str, Path],
+    *,
+    platform: Platform,
+    user: int,
+    spill: Path | None = None,
+) -> Tree:
     """Return the root file system that the packages of `base` make, for `user` and group 0.
 
-    `debs` are their files by name, digests checked. Nothing has a set-id bit, and nothing but
+    `debs` are their files by name, digests checked. Large contents go to the file `spill`, which
+    must outlive the tree; without it all is held in memory. Nothing has a set-id bit, and nothing but
     /tmp, /var/tmp and the home can be written by another user than root. Raises InputError for
     a package that is damaged, hostile or in conflict with another, and Refused for one that
     brings a shell or a package manager.
     """
     merged = Tree()
     total = 0
-    for package in base.packages:
-        for entry in _installed(package, debs[package.name], platform):
-            total += entry.size
-            if total > _MAX_TOTAL:
-                raise InputError("the packages of the base are too large together", at=package.name)
-            merged.add(entry, owner=package.name)
+    with ExitStack() as stack:
+        out = stack.enter_context(spill.open("wb")) if spill else None
+        for package in base.packages:
+            for entry in _installed(package, debs[package.name], platform):
+                total += entry.size
+                if total > _MAX_TOTAL:
+                    raise InputError(
+                        "the packages of the base are too large together", at=package.name
+                    )
+                merged.add(_spilled(entry, out), owner=package.name)
     _refuse_shells(merged)
     _refuse_broken_links(merged)
     system_files.add(merged, platform=platform, user=user)
     _discard_dead_scripts(merged)
     return merged
+
+
+def _spilled(entry: Entry, out: BinaryIO | None) -> Entry:
+    """Return `entry` with a large content moved to the end of `out`."""
+    if out is None or entry.size < _SPILLED or not isinstance(entry.content, bytes):
+        return entry
+    offset = out.tell()
+    out.write(entry.content)
+    return replace(entry, content=FileRange(path=out.name, offset=offset, size=entry.size))
 
 
 def _installed(package: DebianPackage, path: Path, platform: Platform) -> Iterator[Entry]:
@@ -187,9 +212,9 @@ def _refuse_broken_links(merged: Tree) -> None:
 def _discard_dead_scripts(merged: Tree) -> None:
     """Take out programs that need a shell (or what else is not there) to run them."""
     for path, entry in list(merged.items()):
-        content = entry.content
         program = entry.kind == "file" and posixpath.dirname(path) in _PROGRAMS
-        if program and isinstance(content, bytes) and content.startswith(b"#!"):
+        content = bytes_of(entry.content) if program else b""
+        if content.startswith(b"#!"):
             words = content[2:256].split(b"\n")[0].split()
             interpreter = words[0].decode(errors="replace") if words else ""
             if canonical(posixpath.normpath(interpreter).lstrip("/")) not in merged:

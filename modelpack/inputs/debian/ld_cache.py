@@ -5,7 +5,7 @@ import re
 import struct
 
 from modelpack.inputs.debian.elf import dynamic
-from modelpack.oci.tar import Entry
+from modelpack.oci.tar import Entry, bytes_of
 from modelpack.oci.tree import Tree
 from modelpack.platform import Platform
 
@@ -60,8 +60,7 @@ def _libraries(tree: Tree, folder: str, platform: Platform) -> list[tuple[str, s
         if parent != folder or not _LIBRARY.fullmatch(name):
             continue
         file = follow(tree, entry)
-        content = file.content if file is not None else b""
-        info = dynamic(content) if isinstance(content, bytes) else None
+        info = dynamic(bytes_of(file.content)) if file is not None else None
         if info is None or not info.shared_object or info.machine != platform.machine:
             continue
         soname = info.soname or name

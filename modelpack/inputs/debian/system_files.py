@@ -4,7 +4,7 @@ import re
 
 from modelpack.errors import InputError
 from modelpack.inputs.debian import ld_cache
-from modelpack.oci.tar import Entry, directory, symlink
+from modelpack.oci.tar import Entry, bytes_of, directory, symlink
 from modelpack.oci.tree import Tree
 from modelpack.platform import Platform
 
@@ -111,7 +111,7 @@ def _certificates(tree: Tree) -> bytes:
     bundle = []
     for path, entry in tree.items():
         if path.startswith("usr/share/ca-certificates/") and path.endswith(".crt"):
-            if not isinstance(entry.content, bytes):
+            if entry.kind != "file":
                 raise InputError("not a certificate", at=path)
-            bundle.append(entry.content.rstrip(b"\n") + b"\n")
+            bundle.append(bytes_of(entry.content).rstrip(b"\n") + b"\n")
     return b"".join(bundle)
