@@ -63,7 +63,10 @@ def find(root: Path, weights: spec.Weights) -> Files:
             findings.append(Finding(message=f"cannot be read: {error.strerror}", at=path))
     if not files and not findings:
         patterns = ", ".join(f"`{pattern}`" for pattern in weights.include)
-        findings.append(Finding(message=f"no file matches {patterns}", at=str(folder)))
+        findings.append(
+            Finding(message=f"no file in `{weights.path}` matches {patterns}",
+                    at="weights.include", rule="weights.none")
+        )  # fmt: skip
     return Files(files=tuple(files), findings=tuple(findings))
 
 
@@ -101,7 +104,7 @@ def measure(
     found = FileDigest(
         sha256=whole.digits[0],
         chunks=chunks.digits,
-        layers={_key(destination, file.path): layer} if layer else {},
+        layers={layer_key(destination, file.path): layer} if layer else {},
     )
     digests.record(file.status, found)
     return WeightFile(
@@ -128,7 +131,7 @@ def _known(
 ) -> WeightFile | None:
     """Return what the cache knows of an unchanged file, if it is all that is needed."""
     known = digests.get(file.status)
-    layer = known.layers.get(_key(destination, file.path)) if known else None
+    layer = known.layers.get(layer_key(destination, file.path)) if known else None
     if known is None or not known.chunks or (own and not layer):
         return None
     return WeightFile(
@@ -140,7 +143,8 @@ def _known(
     )
 
 
-def _key(destination: str, path: str) -> str:
+def layer_key(destination: str, path: str) -> str:
+    """Return the key of FileDigest.layers for a file at `path` below `destination`."""
     return f"{FORMAT}:{destination}/{path}"
 
 
