@@ -1,5 +1,6 @@
 """What can be wrong, said so that a person can mend it: what, where, and the next command."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -53,3 +54,14 @@ class Unavailable(ModelpackError):  # noqa: N818  a state of the world
     """Could not find out: network, missing program, missing file on a mirror."""
 
     exit_code = 3
+
+
+def joined(errors: Sequence[ModelpackError], *others: Finding) -> ModelpackError:
+    """Return one error with all findings of `errors` and `others`, each once.
+
+    The most decisive kind wins: a no stands whatever else is wrong, and a wrong input is wrong
+    whether or not the world could be asked.
+    """
+    kind = type(min(errors, key=lambda error: error.exit_code))
+    found = [finding for error in errors for finding in error.findings]
+    return kind(*dict.fromkeys((*found, *others)))

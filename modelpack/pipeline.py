@@ -8,10 +8,10 @@ from modelpack import plan, project
 from modelpack.assembly.assemble import Inputs, Made, image
 from modelpack.assembly.outputs import Output, write_outputs
 from modelpack.assembly.source_reading import CodeAndSource, read_source
-from modelpack.assembly.weights_at_hand import AtHand, weights_at_hand
+from modelpack.assembly.weights_at_hand import AtHand, differences, weights_at_hand
 from modelpack.builders.embedded import Embedded
 from modelpack.digest import Digest
-from modelpack.errors import Finding, InputError, ModelpackError, Refused, StaleLock
+from modelpack.errors import Finding, InputError, ModelpackError, Refused, StaleLock, joined
 from modelpack.inputs.machine import Machine
 from modelpack.lock import Lock, Part, PlatformLock, staleness
 from modelpack.lock import encoding as lock_encoding
@@ -21,9 +21,8 @@ from modelpack.oci.layout import Layout
 from modelpack.plan import Plan
 from modelpack.project import Project
 from modelpack.resolve import Resolution, resolve, runtime_lock
-from modelpack.resolve.dependencies import Upgrade, requirement_digests
-from modelpack.resolve.weights import check as check_weights
-from modelpack.resolve.weights import find as find_weights
+from modelpack.resolve.dependencies import Upgrade, check_lockfile, requirement_digests
+from modelpack.resolve.weights import gate as gate_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +62,8 @@ def make_lock(
     """Resolve the parts of the lock that are missing, stale or in `renew`, and write it."""
     stale = moved(this)
     parts = frozenset(stale) | (renew or frozenset())
+    if "weights" not in parts and other_weights(this, machine=machine):
+        parts |= {"weights"}
     if upgrade is None and "content of dependencies.source" in stale.get("dependencies", ()):
         upgrade = Upgrade()
     resolution = resolve(
@@ -97,6 +98,27 @@ def require_fresh(this: Project) -> Lock:
     return this.lock
 
 
+def other_weights(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
+    """Return how the weight files of this machine differ from the lock; nothing without either.
+
+    Reads every file whose digest is not remembered.
+    """
+    if this.lock is None or "weights" in moved(this):
+        return ()
+    return differences(this.spec, this.lock, this.root, machine=machine)
+
+
+def judge_lock(this: Project, *, machine: Machine) -> None:
+    """Raise StaleLock unless the lock belongs to the spec and to the weights of this machine."""
+    other = other_weights(this, machine=machine)
+    try:
+        require_fresh(this)
+    except StaleLock as stale:
+        raise joined([stale], *other) from stale
+    if other:
+        raise StaleLock(*other)
+
+
 def make_plans(
     this: Project, lock: Lock, read: CodeAndSource
 ) -> tuple[tuple[PlatformLock, Plan], ...]:
@@ -118,23 +140,30 @@ def read_code(this: Project, *, machine: Machine, epoch: int, options: Options) 
 def build(
     this: Project, *, machine: Machine, outputs: Sequence[Output], options: Options
 ) -> Built:
-    """Build the project's image into every output; nothing is visible before all is whole."""
-    findings: list[Finding] = list(secrets_in_spec(this))
+    """Build the project's image into every output; nothing is visible before all is whole.
+
+    Raises with everything that is wrong at once, and leaves the outputs as they were.
+    """
+    new_lock = this.lock is None and not options.locked
+    findings: tuple[Finding, ...] = check(this, machine=machine) if new_lock else ()
     with ExitStack() as stack:
         # 1. The outputs' locks: a second build of this project waits here.
         layouts = [stack.enter_context(output.open(machine)) for output in outputs]
         into = next((layout for layout in layouts if isinstance(layout, Layout)), None)
-        # 2. The lock: made where there is none, never changed where there is one.
-        new_lock = this.lock is None and not options.locked
-        if new_lock:
-            resolution = make_lock(this, machine=machine, into=into)
-            lock, findings = resolution.lock, [*findings, *resolution.findings]
-        else:
-            lock = require_fresh(this)
-        # 3. The source: code and commit, read once.
-        read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
-        # 4. The weights on this machine are the locked ones, or are not needed.
-        at_hand = weights_at_hand(this.spec, lock, this.root, machine=machine, store=into)
+        try:
+            # 2. The lock: made where there is none, never changed where there is one.
+            findings = (*findings, *secrets_in_spec(this))
+            if new_lock:
+                resolution = make_lock(this, machine=machine, into=into)
+                lock, findings = resolution.lock, (*findings, *resolution.findings)
+            else:
+                lock = require_fresh(this)
+            # 3. The source: code and commit, read once.
+            read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
+            # 4. The weights on this machine are the locked ones, or are not needed.
+            at_hand = weights_at_hand(this.spec, lock, this.root, machine=machine, store=into)
+        except (InputError, Refused) as error:
+            raise _with_all_else(error, this, machine) from error
         # 5. Layers and images.
         layers = LayerCache(machine.cache, known=machine.digests, use=options.use_cache)
         inputs = Inputs(
@@ -157,39 +186,44 @@ def build(
         at_hand.remember(machine.digests)
     return Built(
         digest=whole.digest, images=tuple(images), lock=lock, source=read, at_hand=at_hand,
-        findings=(*findings, *read.findings), new_lock=new_lock,
+        findings=tuple(dict.fromkeys((*findings, *read.findings))), new_lock=new_lock,
     )  # fmt: skip
 
 
-def secrets_in_spec(this: Project) -> tuple[Finding, ...]:
-    """Refuse secrets in what the spec puts into the image's environment and labels."""
-    from modelpack.checks import secrets  # noqa: PLC0415
+def _with_all_else(error: ModelpackError, this: Project, machine: Machine) -> ModelpackError:
+    """Return `error` with what every other gate finds, so that all can be mended at once."""
+    try:
+        check(this, machine=machine)
+    except ModelpackError as others:
+        return joined([error, others])
+    return error
 
-    findings = (
-        *secrets.findings_in_values(this.spec.runtime.environment, at="runtime.environment"),
-        *secrets.findings_in_values(this.spec.image.labels, at="image.labels"),
-    )
+
+def secrets_in_spec(this: Project) -> tuple[Finding, ...]:
+    """Refuse secrets in the spec, all of which the image carries."""
+    from modelpack.checks import spec_secrets  # noqa: PLC0415
+
+    findings = spec_secrets.findings(this.spec)
     if any(finding.severity == "error" for finding in findings):
         raise Refused(*findings)
     return findings
 
 
 def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
-    """Run every gate that needs no build and return all that they find."""
-    findings: list[Finding] = []
-    gates: tuple[Callable[[], Iterable[Finding]], ...] = (
+    """Run every gate that needs no build; return warnings, raise with all that is wrong."""
+    gates: tuple[Callable[[], Iterable[Finding] | None], ...] = (
         lambda: secrets_in_spec(this),
-        lambda: staleness.findings(moved(this), filename=this.lock_path.name),
+        lambda: judge_lock(this, machine=machine) if this.lock else None,
+        lambda: check_lockfile(this.spec, this.root, this.lock),
         lambda: read_code(this, machine=machine, epoch=0, options=Options()).findings,
-        lambda: (
-            finding
-            for weights in this.spec.weights
-            for finding in check_weights(weights, find_weights(this.root, weights))
-        ),
+        lambda: gate_weights(this.spec, this.root, required=this.lock is None),
     )
+    findings, errors = list[Finding](), list[ModelpackError]()
     for gate in gates:
         try:
-            findings += gate()
+            findings += gate() or ()
         except ModelpackError as error:
-            findings += error.findings
+            errors.append(error)
+    if errors:
+        raise joined(errors, *findings)
     return tuple(findings)

@@ -1,16 +1,18 @@
 """A project on disk: `modelpack.toml`, `modelpack.lock` beside it, and `dist/`."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelpack.errors import InputError
+from modelpack.inputs.opening import open_regular
 from modelpack.lock import Lock
 from modelpack.lock import encoding as lock_encoding
 from modelpack.oci.file_writing import fill_file, unwritable
 from modelpack.oci.locking import exclusive_file
 from modelpack.progress import SILENT
 from modelpack.spec import Spec
+from modelpack.spec.decoding import MAX_SIZE
 from modelpack.spec.decoding import parse as parse_spec
 
 FILENAME = "modelpack.toml"
@@ -48,29 +50,36 @@ def read(folder: Path, *, file: Path | None = None, ignore_lock: bool = False) -
     Raises InputError with every problem of the file, or when the lock is damaged.
     """
     path = file or folder / FILENAME
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(
-            f"there is no `{path.name}`", at=str(path.parent), hint=f"modelpack init {folder}"
-        ) from error
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", at=str(path)) from error
+    if folder.is_file():
+        raise InputError("a file, not a folder", at=str(folder), hint=f"--file {folder}")
+    if not folder.is_dir():
+        raise InputError("there is no such folder", at=str(folder))
+    data = _content(path, limit=MAX_SIZE)
+    if data is None:
+        hint = "" if file else f"modelpack init {folder}"
+        raise InputError(f"there is no `{path.name}`", at=str(path.parent), hint=hint)
     spec = parse_spec(data, filename=path.name)
     project = Project(root=folder, file=path, spec=spec, lock=None)
     if ignore_lock:
         return project
-    return Project(root=folder, file=path, spec=spec, lock=_read_lock(project.lock_path))
+    return replace(project, lock=_read_lock(project.lock_path))
 
 
 def _read_lock(path: Path) -> Lock | None:
+    data = _content(path, limit=lock_encoding.SIZE_LIMIT)
+    return None if data is None else lock_encoding.parse(data, filename=path.name)
+
+
+def _content(path: Path, *, limit: int) -> bytes | None:
+    """Return the file's bytes, one more than `limit` at most; None where there is no file."""
     try:
-        data = path.read_bytes()
+        path.stat()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", at=str(path)) from error
-    return lock_encoding.parse(data, filename=path.name)
+    with open_regular(path) as file:
+        return file.read(limit + 1)
 
 
 def write(path: Path, data: bytes) -> None:

@@ -1,8 +1,9 @@
 """Where a build puts its image: layouts and archives, each whole or not at all."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelpack import reference
@@ -25,13 +26,28 @@ class Output:
     names: tuple[str, ...]
     "full ones, of an archive"
 
-    def open(self, machine: Machine) -> AbstractContextManager[Layout | None]:
-        """Return the layout under its lock, or nothing to hold for an archive."""
-        if isinstance(self.target, reference.Layout):
-            return Layout(
-                Path(self.target.path), known=machine.digests, progress=machine.progress
-            )
-        return nullcontext(None)
+    @contextmanager
+    def open(self, machine: Machine) -> Iterator[Layout | None]:
+        """Hold the layout under its lock, for an archive nothing; failing leaves no new folder.
+
+        Raises InputError where something stands that is not to be replaced, such as a device.
+        """
+        place = Path(self.target.path)
+        if isinstance(self.target, reference.Archive) and place.exists() and not place.is_file():
+            raise InputError("not a regular file", at=str(place),
+                             hint="name another file with `--output`")  # fmt: skip
+        new = [folder for folder in place.parents if not folder.exists()]
+        try:
+            if isinstance(self.target, reference.Layout):
+                with Layout(place, known=machine.digests, progress=machine.progress) as layout:
+                    yield layout
+            else:
+                yield None
+        except BaseException:
+            with suppress(OSError):
+                for folder in new:
+                    folder.rmdir()
+            raise
 
 
 def parse(text: str, *, tags: tuple[str, ...], names: tuple[str, ...]) -> Output:
@@ -47,6 +63,28 @@ def parse(text: str, *, tags: tuple[str, ...], names: tuple[str, ...]) -> Output
                 f"cannot write to `{text}`", at="--output",
                 hint="use `oci:FOLDER[:TAG]`, `oci-archive:FILE` or `docker-archive:FILE`",
             )  # fmt: skip
+
+
+def parse_all(
+    texts: Iterable[str], *, tags: tuple[str, ...], names: tuple[str, ...]
+) -> tuple[Output, ...]:
+    """Return the outputs that all `--output` name, each place once; or raise InputError."""
+    found: dict[str, Output] = {}
+    for text in texts:
+        output = parse(text, tags=tags, names=names)
+        place = os.path.realpath(output.target.path)
+        other = found.setdefault(place, output)
+        if isinstance(other.target, reference.Layout) and isinstance(
+            output.target, reference.Layout
+        ):
+            both = dict.fromkeys((*other.tags, *output.tags))
+            found[place] = replace(other, tags=tuple(both))
+        elif other.target != output.target:
+            raise InputError(
+                f"`{other.target}` and `{output.target}` are one place", at="--output",
+                hint="name another file for one of them",
+            )  # fmt: skip
+    return tuple(found.values())
 
 
 def blobs(whole: Image | Index) -> Iterator[Blob]:

@@ -1,5 +1,6 @@
 """Code, revision and time, read at the door and gated: the Source of one build."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from modelpack.source import Source
 from modelpack.spec import Spec
 
 NO_REVISION = "none"
+_REVISION = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +37,25 @@ def read_source(
     source_date_epoch: int | None,
     machine: Machine,
 ) -> CodeAndSource:
-    """Read the code below `root`, refuse secrets in it, and find its commit.
+    """Read the code below `root`, refuse what must not be in it, and find its commit.
 
     `committed` are further files (spec and lock) that make a build dirty when they differ from
     the commit. `revision` replaces git's; `source_date_epoch` replaces the commit's time, and the
-    lock's `epoch` stands in for it where there is no commit.
+    lock's `epoch` stands in for it where there is no commit. Raises Refused with all findings.
     """
+    if revision is not None and not _REVISION.fullmatch(revision):
+        raise InputError("not a revision: one word of printable characters", at="--revision",
+                         hint="`--revision none` records none")  # fmt: skip
     folder = root / spec.code.path
     leave_out = frozenset(
         (root / weights.path).resolve() for weights in spec.weights if weights.path
     )
     if not folder.is_dir():
         raise InputError(f"`{spec.code.path}` is not a folder", at="code.path")
-    code = code_inputs.read(folder, spec.code, leave_out=leave_out)
-    findings = _secrets(code)
+    code, unfit = code_inputs.find(folder, spec.code, leave_out=leave_out)
+    findings = (*unfit, *_secrets(code))
+    if any(finding.severity == "error" for finding in findings):
+        raise Refused(*findings)
     commit = None
     if revision is None:
         commit = git.head(folder, environment=machine.environment)
@@ -73,15 +80,12 @@ def read_source(
 def _secrets(code: ReadCode) -> tuple[Finding, ...]:
     from modelpack.checks import secrets  # noqa: PLC0415
 
-    findings = tuple(
+    return tuple(
         finding
         for file in code.files
         if not file.link
         for finding in secrets.findings_in_content(code.contents[file.path], at=file.path)
     )
-    if any(finding.severity == "error" for finding in findings):
-        raise Refused(*findings)
-    return findings
 
 
 def _modes(code: ReadCode) -> Mapping[str, tuple[bytes, str]]:

@@ -1,14 +1,14 @@
 """Weights on this machine against the lock: the locked ones, or not needed, or a stale lock."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from modelpack import spec as specs
+from modelpack.digest import Digest, of_hex
 from modelpack.digest import of as digest_of
-from modelpack.digest import of_hex
 from modelpack.errors import Finding, Refused, StaleLock
 from modelpack.inputs import weights as weight_inputs
 from modelpack.inputs.file_digests import FileDigest, FileDigests
@@ -16,14 +16,13 @@ from modelpack.inputs.machine import Machine
 from modelpack.inputs.weights import SourceFile
 from modelpack.lock import Lock, WeightFile, WeightsLock
 from modelpack.oci.store import Store
-from modelpack.progress import Advance
-from modelpack.resolve.weights import check, find
+from modelpack.resolve.weights import check, find, located
 from modelpack.spec import Spec
 
 CHECK_VERSION = 1
 "of the weight gates: counts up when they refuse more, so that old verdicts do not stand"
 Proof = Literal["hashed", "lock"]
-_HINT = "modelpack lock --upgrade weights"
+_HINT = "modelpack lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +35,13 @@ class AtHand:
     "`hashed`: by this machine, now or before; `lock`: nobody here has the file"
     unproved: tuple[tuple[SourceFile, WeightFile], ...]
     "files whose digest is proved when their layer is written"
+    passed: tuple[tuple[Digest, Digest], ...]
+    "gates that these contents passed, to be remembered once they are proved to be the locked ones"
 
     def remember(self, digests: FileDigests) -> None:
         """Record what writing the layers has proved."""
+        for key, weights in self.passed:
+            digests.record_derived(key, weights)
         for source, file in self.unproved:
             digests.record(
                 source.status, FileDigest(sha256=file.sha256, chunks=file.chunks)
@@ -53,29 +56,77 @@ def weights_at_hand(
     Reads nothing that has not changed. A changed file whose layer the `store` does not have is
     not read here either: writing the layer hashes it.
     """
-    findings: list[Finding] = []
-    sources: dict[str, Mapping[str, Path]] = {}
-    known: list[tuple[str, SourceFile, WeightFile]] = []
-    for weights in lock.weights:
-        written = next(item for item in spec.weights if item.name == weights.name)
-        files = _find(root, written)
-        findings += _differences(weights, files)
-        locked = {file.path: file for file in weights.files}
-        known += [(weights.name, f, locked[f.path]) for f in files if f.path in locked]
-        sources[weights.name] = {file.path: file.source for file in files}
+    found = _look(spec, lock, root)
+    findings = list(found.findings)
+    passed: list[tuple[Digest, Digest]] = []
+    for written, weights, files in found.groups:
         if not findings:
-            _gate(written, weights, files, machine)
+            passed += _gate(written, weights, files, machine)
+    unproved: tuple[_Known, ...] = ()
     if not findings:
-        unproved, changed = _compare(known, machine, store, lock)
-        findings += changed
+        to_hash, unproved, findings = _split(found.known, machine, store)
+        findings += _hash(to_hash, machine)
     if findings:
         raise StaleLock(*findings)
+    sources = {
+        weights.name: {file.path: file.source for file in files}
+        for _, weights, files in found.groups
+    }
     proofs: dict[tuple[str, str], Proof] = {
         (weights.name, file.path): "hashed" if file.path in sources[weights.name] else "lock"
         for weights in lock.weights
         for file in weights.files
     }
-    return AtHand(sources=sources, proofs=proofs, unproved=unproved)
+    return AtHand(
+        sources=sources, proofs=proofs,
+        unproved=tuple((known.source, known.file) for known in unproved), passed=tuple(passed),
+    )  # fmt: skip
+
+
+def differences(spec: Spec, lock: Lock, root: Path, *, machine: Machine) -> tuple[Finding, ...]:
+    """Return how the weights of this machine differ from the lock; none where there are none.
+
+    Reads every file whose digest is not remembered.
+    """
+    found = _look(spec, lock, root)
+    if found.findings:
+        return found.findings
+    to_hash, unproved, findings = _split(found.known, machine, None)
+    return (*findings, *_hash([*to_hash, *unproved], machine))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """A weight file that is here and, by its name and size, in the lock."""
+
+    weights: WeightsLock
+    source: SourceFile
+    file: WeightFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What lies here of all locked weights."""
+
+    groups: tuple[tuple[specs.Weights, WeightsLock, tuple[SourceFile, ...]], ...]
+    known: tuple[_Known, ...]
+    findings: tuple[Finding, ...]
+
+
+def _look(spec: Spec, lock: Lock, root: Path) -> _Found:
+    groups, known, findings = [], [], list[Finding]()
+    for weights in lock.weights:
+        written = next(item for item in spec.weights if item.name == weights.name)
+        files = _find(root, written)
+        locked = {file.path: file for file in weights.files}
+        findings += _differences(weights, files)
+        groups.append((written, weights, files))
+        known += [
+            _Known(weights=weights, source=file, file=locked[file.path])
+            for file in files
+            if file.path in locked
+        ]
+    return _Found(groups=tuple(groups), known=tuple(known), findings=tuple(findings))
 
 
 def _find(root: Path, weights: specs.Weights) -> tuple[SourceFile, ...]:
@@ -106,7 +157,7 @@ def _differences(weights: WeightsLock, files: tuple[SourceFile, ...]) -> list[Fi
     if files and missing:
         findings += [
             Finding(message=f"`{path}` is in the lock and not in the folder", at=at,
-                    rule="lock.stale-weights", hint=f"restore it, or {_HINT}")
+                    rule="lock.stale-weights", hint=f"restore it, or `{_HINT}`")
             for path in sorted(missing)
         ]  # fmt: skip
     return findings
@@ -114,74 +165,72 @@ def _differences(weights: WeightsLock, files: tuple[SourceFile, ...]) -> list[Fi
 
 def _gate(
     written: specs.Weights, weights: WeightsLock, files: tuple[SourceFile, ...], machine: Machine
-) -> None:
-    """Run the weight gates over these contents, unless they passed before on this machine."""
+) -> tuple[tuple[Digest, Digest], ...]:
+    """Run the weight gates over these contents, unless they passed before on this machine.
+
+    Returns what to remember; raises Refused with all findings.
+    """
     if not files:
-        return
+        return ()
     key = digest_of(
         f"checked:{CHECK_VERSION}:{weights.digest}:{sorted(written.allow_unsafe)}:"
         f"{sorted(written.require)}".encode()
     )
     if machine.digests.derived(key) == weights.digest:
-        return
+        return ()
     findings = check(written, files)
     if any(finding.severity == "error" for finding in findings):
-        raise Refused(*findings)
-    machine.digests.record_derived(key, weights.digest)
+        raise Refused(*located(written, findings))
+    return ((key, weights.digest),)
 
 
-def _compare(
-    files: list[tuple[str, SourceFile, WeightFile]],
-    machine: Machine,
-    store: Store | None,
-    lock: Lock,
-) -> tuple[tuple[tuple[SourceFile, WeightFile], ...], list[Finding]]:
-    """Return the files that only writing will prove, and a Finding for each that differs."""
-    destinations = {weights.name: weights.destination for weights in lock.weights}
-    unproved: list[tuple[SourceFile, WeightFile]] = []
+def _split(
+    files: tuple[_Known, ...], machine: Machine, store: Store | None
+) -> tuple[list[_Known], tuple[_Known, ...], list[Finding]]:
+    """Return the files to hash, those that only writing will prove, and what surely differs."""
+    to_hash: list[_Known] = []
+    unproved: list[_Known] = []
     findings: list[Finding] = []
-    to_hash: list[tuple[str, SourceFile, WeightFile]] = []
-    for name, source, file in files:
-        remembered = machine.digests.get(source.status)
+    for known in files:
+        remembered = machine.digests.get(known.source.status)
         if remembered is not None:
-            if remembered.sha256 != file.sha256:
-                findings.append(_differs(name, file))
-        elif file.layer is not None and not (
-            store is not None
-            and store.has(
-                weight_inputs.layer_of(destinations[name], file, None).blob.descriptor
-            )
-        ):
-            unproved.append((source, file))
+            if remembered.sha256 != known.file.sha256:
+                findings.append(_differs(known))
+        elif known.file.layer is not None and not _is_in(store, known):
+            unproved.append(known)
         else:
-            to_hash.append((name, source, file))
-    total = sum(file.size for _, _, file in to_hash)
-    with machine.progress.task("hashing weights", total) as advance:
-        findings += _hash(to_hash, machine, advance)
-    return tuple(unproved), findings
+            to_hash.append(known)
+    return to_hash, tuple(unproved), findings
 
 
-def _hash(
-    files: list[tuple[str, SourceFile, WeightFile]], machine: Machine, advance: Advance
-) -> list[Finding]:
-    def different(item: tuple[str, SourceFile, WeightFile]) -> Finding | None:
-        name, source, file = item
-        found = weight_inputs.sha256_of(source.source, file.size, advance)
-        if found != file.sha256:
-            return _differs(name, file)
-        machine.digests.record(
-            source.status, FileDigest(sha256=file.sha256, chunks=file.chunks)
-        )
-        return None
-
-    run: Callable[[tuple[str, SourceFile, WeightFile]], Finding | None] = different
-    with ThreadPoolExecutor(machine.threads) as pool:
-        return [finding for finding in pool.map(run, files) if finding is not None]
+def _is_in(store: Store | None, known: _Known) -> bool:
+    layer = weight_inputs.layer_of(known.weights.destination, known.file, None)
+    return store is not None and store.has(layer.blob.descriptor)
 
 
-def _differs(name: str, file: WeightFile) -> Finding:
+def _hash(files: list[_Known], machine: Machine) -> list[Finding]:
+    """Hash `files`, remember those that are the locked ones, and return how others differ."""
+    total = sum(known.file.size for known in files)
+    with (
+        machine.progress.task("hashing weights", total) as advance,
+        ThreadPoolExecutor(machine.threads) as pool,
+    ):
+
+        def different(known: _Known) -> Finding | None:
+            file, source = known.file, known.source
+            if weight_inputs.sha256_of(source.source, file.size, advance) != file.sha256:
+                return _differs(known)
+            machine.digests.record(
+                source.status, FileDigest(sha256=file.sha256, chunks=file.chunks)
+            )
+            return None
+
+        return [finding for finding in pool.map(different, files) if finding is not None]
+
+
+def _differs(known: _Known) -> Finding:
     return Finding(
-        message=f"`{file.path}` is not the locked file: its content differs from "
-        f"{of_hex(file.sha256)}",
-        at=f"weights.{name}", rule="lock.stale-weights", hint=_HINT,
+        message=f"`{known.file.path}` is not the locked file: its content differs from "
+        f"{of_hex(known.file.sha256)}",
+        at=f"weights.{known.weights.name}", rule="lock.stale-weights", hint=_HINT,
     )  # fmt: skip

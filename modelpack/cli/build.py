@@ -64,10 +64,7 @@ def command(
     this = open_project(folder, file)
     machine = open_machine(output, offline=offline)
     tags, full = image_names(this.spec, names)
-    parsed = [
-        outputs.parse(text, tags=tags, names=full)
-        for text in targets or [f"oci:{this.layout}"]
-    ]  # fmt: skip
+    parsed = outputs.parse_all(targets or [f"oci:{this.layout}"], tags=tags, names=full)
     built = pipeline.build(
         this,
         machine=machine,
@@ -78,7 +75,7 @@ def command(
         ),
     )  # fmt: skip
     warn(output, built.findings)
-    document = describe(this, built, [str(item.target) for item in parsed])
+    document = describe(built, [str(item.target) for item in parsed])
     project.write(this.output / "build.json", pretty({"schema": 1, **document}))
     if metadata_file is not None:
         project.write(metadata_file, pretty({"schema": 1, **document}))
@@ -87,7 +84,7 @@ def command(
     output.result(text=built.digest, document=document)
 
 
-def describe(this: "Project", built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
+def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
     """Return the build record: what `--json` prints and `dist/build.json` holds."""
     from modelpack.lock import encoding as lock_encoding  # noqa: PLC0415
     from modelpack.metadata import weights_digest  # noqa: PLC0415

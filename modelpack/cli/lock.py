@@ -76,5 +76,5 @@ def command(
 def _judge(this: "Project", output: Output) -> None:
     from modelpack import pipeline  # noqa: PLC0415
 
-    pipeline.require_fresh(this)
+    pipeline.judge_lock(this, machine=open_machine(output))
     output.result(text="the lock is fresh", document={"fresh": True})

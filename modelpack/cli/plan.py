@@ -12,7 +12,9 @@ from modelpack.cli.place import open_machine, open_project, project_options
 @project_options
 @click.option("--revision", metavar="REV", help="The commit to record; `none` records none.")
 @with_output
-def command(*, output: Output, folder: Path | None, file: Path | None, revision: str | None) -> None:
+def command(
+    *, output: Output, folder: Path | None, file: Path | None, revision: str | None
+) -> None:
     """Show the layers that `modelpack build` would make, and why one would be made again.
 
     Reads the lock and the code, never the weights, and writes nothing.

@@ -13,6 +13,7 @@ from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.errors import Finding, Refused
 from modelpack.inputs.patterns import matches
+from modelpack.inputs.quoting import UNPRINTABLE
 from modelpack.oci.tar import Entry, symlink
 from modelpack.oci.tree import Tree
 from modelpack.source import CodeFile
@@ -61,10 +62,20 @@ class ReadCode:
 
 
 def read(root: Path, code: Code, *, leave_out: frozenset[Path] = frozenset()) -> ReadCode:
+    """Read the files of `code` below `root`, or raise Refused with what `find` finds wrong."""
+    found, findings = find(root, code, leave_out=leave_out)
+    if findings:
+        raise Refused(*findings)
+    return found
+
+
+def find(
+    root: Path, code: Code, *, leave_out: frozenset[Path] = frozenset()
+) -> tuple[ReadCode, tuple[Finding, ...]]:
     """Read the files of `code` below `root`; `leave_out` are folders such as the weights.
 
-    Raises Refused with a Finding for every link that leaves the folder, special file, unreadable
-    file, and for sizes and depths that code does not have.
+    Returns what can be packed, and a Finding for every link that leaves the folder, special file,
+    unreadable file, name that cannot be shown, and for sizes and depths that code does not have.
     """
     findings: list[Finding] = []
     files: list[CodeFile] = []
@@ -92,10 +103,8 @@ def read(root: Path, code: Code, *, leave_out: frozenset[Path] = frozenset()) ->
                 hint='name the code, for example `include = ["service/**/*.py"]`',
             )
         )
-    if findings:
-        raise Refused(*findings)
     files.sort(key=lambda file: file.path.encode())
-    return ReadCode(files=tuple(files), contents=contents)
+    return ReadCode(files=tuple(files), contents=contents), tuple(findings)
 
 
 class _Unfit(Exception):  # noqa: N818  carries a Finding out of one file
@@ -144,9 +153,17 @@ def _is_included(path: str, code: Code) -> bool:
     return path not in NEVER_BY_DEFAULT
 
 
+def _expect_plain(path: str) -> None:
+    if UNPRINTABLE.search(path):
+        raise _Unfit("the name holds control characters or is not UTF-8", at=path,
+                     rule="code.name", hint="rename the file")  # fmt: skip
+
+
 def _read_link(root: Path, path: str, entry: os.DirEntry[str], room: int) -> tuple[CodeFile, bytes]:
     del room
     target = os.readlink(entry.path)
+    _expect_plain(path)
+    _expect_plain(target)
     landing = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
     if target.startswith("/") or landing == ".." or landing.startswith("../"):
         raise _Unfit(
@@ -164,6 +181,7 @@ def _read_regular(
     root: Path, path: str, entry: os.DirEntry[str], room: int
 ) -> tuple[CodeFile, bytes]:
     del root
+    _expect_plain(path)
     try:
         # Never block on a FIFO, never follow a link that was put here since the folder was listed.
         handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -48,7 +48,7 @@ def parse(data: bytes, *, filename: str = "modelpack.lock") -> Lock:
             raise InputError(
                 f"the lock has {key} {value.get(key)!r}, this modelpack knows {known}",
                 at=filename,
-                hint="use the modelpack that wrote it, or run `modelpack lock`",
+                hint="use the modelpack that wrote it, or delete it and run `modelpack lock`",
             )
     integrity = value.pop("integrity", None)
     found = _digest_of(value)

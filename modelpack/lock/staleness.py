@@ -9,10 +9,8 @@ from modelpack.errors import Finding
 from modelpack.lock import PARTS, Fingerprints, Lock, Part, RuntimeLock
 from modelpack.spec import Spec
 
-UPGRADE: Mapping[Part, str] = {
-    "base": "base", "dependencies": "deps", "weights": "weights", "runtime": "runtime",
-}  # fmt: skip
-"what `modelpack lock --upgrade` calls each part"
+COMMAND = "modelpack lock"
+"what renews the stale parts and no other; `--upgrade PART` would let all of a part move"
 
 
 def fingerprints(spec: Spec, *, requirements: Mapping[str, str]) -> Fingerprints:
@@ -60,14 +58,16 @@ def moved(lock: Lock, now: Fingerprints, runtime: RuntimeLock) -> Mapping[Part, 
     return changes
 
 
-def findings(changes: Mapping[Part, tuple[str, ...]], *, filename: str) -> tuple[Finding, ...]:
+def findings(
+    changes: Mapping[Part, tuple[str, ...]], *, filename: str, hint: str = COMMAND
+) -> tuple[Finding, ...]:
     """Return a Finding for each stale part: what moved, and the command to type."""
     return tuple(
         Finding(
             message=f"the lock is stale: {', '.join(keys)} changed since it was made",
             at=f"{filename}: {part}",
             rule=f"lock.stale-{part}",
-            hint=f"modelpack lock --upgrade {UPGRADE[part]}",
+            hint=hint,
         )
         for part, keys in changes.items()
     )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from modelpack import platform as platforms
 from modelpack.digest import of as digest_of
-from modelpack.errors import Finding, InputError, Refused
+from modelpack.errors import Finding, InputError, ModelpackError, Refused, joined
 from modelpack.inputs import runtime_files
 from modelpack.inputs.machine import Machine
 from modelpack.lock import (
@@ -25,12 +25,13 @@ from modelpack.oci.layout import Layout
 from modelpack.platform import Platform
 from modelpack.resolve.dependencies import (
     Upgrade,
+    check_lockfile,
     compile_requirements,
-    lockfile,
+    locked_platform,
     requirement_digests,
     resolve_wheels,
 )
-from modelpack.resolve.weights import resolve_weights
+from modelpack.resolve.weights import Gated, gated, lock_weights
 from modelpack.spec import Spec
 
 _EVERYTHING = frozenset(PARTS)
@@ -50,6 +51,8 @@ class _Base:
     base: AssembledBase
     interpreter: Interpreter
     epoch: int
+    bytecode: Literal["unchecked-hash", "none"] | None = None
+    "as it was settled before; None: not yet"
     findings: tuple[Finding, ...] = ()
 
 
@@ -74,6 +77,7 @@ def resolve(
     elif "base" in renew:
         # Wheels were chosen for an interpreter and a glibc: another base may want others.
         renew = renew | {"dependencies"}
+    passed = _gate(spec, root, previous, renew, compile_with)
     findings: list[Finding] = []
     locked: list[PlatformLock] = []
     epoch = 0
@@ -87,12 +91,12 @@ def resolve(
         locked.append(
             PlatformLock(
                 platform=wanted, base=base.base, interpreter=base.interpreter, wheels=wheels,
-                bytecode=_bytecode(spec, wanted, machine),
+                bytecode=base.bytecode or _bytecode(spec, wanted, machine),
             )
         )  # fmt: skip
     weights = previous.weights if previous and "weights" not in renew else None
     if weights is None:
-        weights, more = resolve_weights(spec, root, machine=machine, into=into)
+        weights, more = lock_weights(passed, machine=machine, into=into)
         findings += more
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
@@ -106,6 +110,34 @@ def resolve(
         weights=weights,
     )
     return Resolution(lock=lock, findings=tuple(findings))
+
+
+def _gate(
+    spec: Spec,
+    root: Path,
+    previous: Lock | None,
+    renew: frozenset[Part],
+    compile_with: Upgrade | None,
+) -> tuple[Gated, ...]:
+    """Refuse, before anything is asked of the network, all that can be seen to be wrong.
+
+    Returns the weights that passed; none where they are not renewed.
+    """
+    passed: tuple[Gated, ...] = ()
+    errors: list[ModelpackError] = []
+    try:
+        if "dependencies" in renew and compile_with is None:
+            check_lockfile(spec, root, previous)
+    except ModelpackError as error:
+        errors.append(error)
+    try:
+        if "weights" in renew:
+            passed = gated(spec, root)
+    except ModelpackError as error:
+        errors.append(error)
+    if errors:
+        raise joined(errors)
+    return passed
 
 
 def runtime_lock() -> RuntimeLock:
@@ -126,7 +158,10 @@ def _compressor(spec: Spec, previous: Lock | None, renew: frozenset[Part]) -> Co
 def _base(spec: Spec, wanted: Platform, previous: Lock | None, machine: Machine) -> _Base:
     known = locked_platform(previous, wanted) if previous else None
     if known is not None and previous is not None and isinstance(known.base, AssembledBase):
-        return _Base(base=known.base, interpreter=known.interpreter, epoch=previous.epoch)
+        return _Base(
+            base=known.base, interpreter=known.interpreter, epoch=previous.epoch,
+            bytecode=known.bytecode,
+        )  # fmt: skip
     if not spec.runtime.base.startswith("debian:"):
         raise InputError(
             "bases from registries are not built by this version", at="runtime.base",
@@ -160,17 +195,12 @@ def _compile(
     spec: Spec, root: Path, wanted: Platform, base: _Base, machine: Machine, upgrade: Upgrade | None
 ) -> None:
     """Compile the lockfile where it is missing or asked for: once, for the first platform."""
-    if upgrade is None and (root / lockfile(spec)).is_file():
+    if upgrade is None and (root / spec.dependencies.lockfile).exists():
         return
     compile_requirements(
         spec, root, platform=wanted, interpreter=base.interpreter, base=base.base,
         machine=machine, upgrade=upgrade or Upgrade(),
     )  # fmt: skip
-
-
-def locked_platform(lock: Lock, wanted: Platform) -> PlatformLock | None:
-    """Return what `lock` has for a platform."""
-    return next((known for known in lock.platforms if known.platform == wanted), None)
 
 
 def _wheels(
@@ -190,11 +220,8 @@ def _wheels(
     )
 
 
-def _bytecode(
-    spec: Spec, wanted: Platform, machine: Machine
-) -> Literal["unchecked-hash", "none"]:
+def _bytecode(spec: Spec, wanted: Platform, machine: Machine) -> Literal["unchecked-hash", "none"]:
     """Settle `auto`: compiled where a machine like this one can compile it, else not at all."""
     if spec.runtime.bytecode != "auto":
         return spec.runtime.bytecode
     return "unchecked-hash" if machine.host == wanted else "none"
-

@@ -1,7 +1,8 @@
 """Locked requirements to wheels by digest, complete for the target."""
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,15 +10,21 @@ from typing import TYPE_CHECKING
 from modelpack import platform as platforms
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.machine import Machine
+from modelpack.inputs.quoting import quoted
 from modelpack.inputs.scratch import scratch_folder
 from modelpack.lock import AssembledBase, Interpreter, Lock, PlatformLock, Wheel
 from modelpack.platform import Platform
 from modelpack.spec import Spec
+from modelpack.spec.structure import similar
 
 if TYPE_CHECKING:
     from modelpack.inputs.python.base_interpreter import BaseInterpreter
     from modelpack.inputs.python.requirements import Requirements
     from modelpack.inputs.python.target import Target
+
+
+_ANY_GLIBC = "2.36"
+"of a base that is not locked yet: markers do not ask for it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +97,9 @@ def check_lockfile(spec: Spec, root: Path, lock: Lock | None) -> None:
     for name in spec.image.platforms:
         wanted = platforms.parse(name, at="image.platforms")
         known = locked_platform(lock, wanted) if lock else None
-        python = distributions.find(spec.runtime.base)
-        interpreter = known.interpreter if known else python.interpreter
+        python = f"{distributions.find(spec.runtime.base).python}.0"
+        expected = Interpreter(version=python, path="", glibc=_ANY_GLIBC)
+        interpreter = known.interpreter if known else expected
         read_lockfile(spec, root, target=Target.of(interpreter, wanted))
 
 
@@ -132,6 +140,7 @@ def compile_requirements(
     from modelpack.inputs.python.target import Target  # noqa: PLC0415
 
     target = Target.of(interpreter, platform)
+    _expect_pinned(upgrade.packages, spec, root, target=target)
     with scratch_folder(machine.cache) as folder:
         runner = None
         if machine.host == platform:
@@ -141,8 +150,29 @@ def compile_requirements(
         )
         requirements_compiler.compile(
             source, root / spec.dependencies.lockfile, interpreter_argv=argv,
-            environment=machine.environment, indexes=_indexes(spec, machine), upgrade=upgrade.everything,
-            upgrade_packages=upgrade.packages, progress=machine.progress,
+            environment=machine.environment, indexes=_indexes(spec, machine),
+            upgrade=upgrade.everything, upgrade_packages=upgrade.packages,
+            progress=machine.progress,
+        )  # fmt: skip
+
+
+def _expect_pinned(
+    packages: Sequence[str], spec: Spec, root: Path, *, target: "Target"
+) -> None:
+    """Raise InputError for a name to upgrade that the lockfile does not have."""
+    if not packages or not (root / spec.dependencies.lockfile).exists():
+        return
+    pinned = {one.name for one in read_lockfile(spec, root, target=target).requirements}
+    unknown = [
+        name for name in packages if re.sub(r"[-_.]+", "-", name.strip()).lower() not in pinned
+    ]
+    if unknown:
+        raise InputError(
+            *(
+                Finding(message=f"`{spec.dependencies.lockfile}` pins no {quoted(name)}",
+                        at="--upgrade-package", hint=similar(name, sorted(pinned)))
+                for name in unknown
+            )
         )  # fmt: skip
 
 

@@ -18,18 +18,23 @@ from modelpack.spec import Spec
 
 _TENSORS = (".safetensors", ".gguf", ".onnx")
 "names of files that hold numbers; all others are searched for secrets"
+Gated = tuple[specs.Weights, tuple[SourceFile, ...], tuple[Finding, ...]]
+"a `[weights]`, its files, and the warnings of the gates that they passed"
 
 
 def resolve_weights(
     spec: Spec, root: Path, *, machine: Machine, into: Layout | None
 ) -> tuple[tuple[WeightsLock, ...], tuple[Finding, ...]]:
-    """Return every `[weights]` by content, each file read once, and the warnings met.
+    """Return every `[weights]` by content and the warnings met; raise with all that is wrong."""
+    return lock_weights(gated(spec, root), machine=machine, into=into)
 
-    Checks come before reading whole files, so that a refusal is fast; raises Refused with all.
-    """
-    found = gated(spec, root)
+
+def lock_weights(
+    found: Sequence[Gated], *, machine: Machine, into: Layout | None
+) -> tuple[tuple[WeightsLock, ...], tuple[Finding, ...]]:
+    """Return what passed the gates by content, each file read once, and the warnings met."""
     findings = [f for weights, _, group in found for f in located(weights, group)]
-    total = sum(file.status.st_size for _, files in found for file in files)
+    total = sum(file.status.st_size for _, files, _ in found for file in files)
     with machine.progress.task("hashing weights", total) as advance:
         locks = tuple(
             _lock(weights, files, group, machine, into, advance)
@@ -38,15 +43,28 @@ def resolve_weights(
     return locks, tuple(findings)
 
 
+def gate(spec: Spec, root: Path, *, required: bool = True) -> tuple[Finding, ...]:
+    """Return the warnings of the gates for all weights; raise with everything that is wrong.
+
+    Unless `required`, weights that are not on this machine are a warning.
+    """
+    found = gated(spec, root, required=required)
+    return tuple(f for weights, _, findings in found for f in located(weights, findings))
+
+
 def gated(
-    spec: Spec, root: Path
-) -> tuple[tuple[specs.Weights, tuple[SourceFile, ...], tuple[Finding, ...]], ...]:
+    spec: Spec, root: Path, *, required: bool = True
+) -> tuple[Gated, ...]:
     """Return the files of every `[weights]` with the warnings of the gates.
 
-    Raises with everything that is wrong with any of them.
+    Whole files are not read for it, so that a refusal is fast. Raises with all that is wrong.
     """
-    found, errors = [], list[ModelpackError]()
+    found: list[Gated] = []
+    errors: list[ModelpackError] = []
     for weights in spec.weights:
+        if not required and weights.path and not (root / weights.path).exists():
+            found.append((weights, (), (_absent(weights),)))
+            continue
         try:
             files = find(root, weights)
             findings = check(weights, files)
@@ -59,6 +77,13 @@ def gated(
     if errors:
         raise joined(errors)
     return tuple(found)
+
+
+def _absent(weights: specs.Weights) -> Finding:
+    return Finding(
+        message=f"`{weights.path}` is not on this machine: its files were not looked at",
+        at=f"weights.{weights.name}.path", rule="weights.absent", severity="warning",
+    )  # fmt: skip
 
 
 def located(weights: specs.Weights, findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -119,8 +144,6 @@ def _lock(
     into: Layout | None,
     advance: Advance,
 ) -> WeightsLock:
-    from modelpack.checks.formats import ALLOWED  # noqa: PLC0415  not for a code-only build
-
     def measure(file: SourceFile) -> WeightFile:
         measured = weight_inputs.measure(
             file, destination=weights.destination, digests=machine.digests, into=into,

@@ -63,5 +63,5 @@ def test_another_guard_makes_the_runtime_stale():
 
 def test_a_finding_names_the_command_to_type():
     (finding,) = findings({"dependencies": ("dependencies.lockfile",)}, filename="modelpack.lock")
-    assert finding.hint == "modelpack lock --upgrade deps"
+    assert finding.hint == "modelpack lock"
     assert finding.at == "modelpack.lock: dependencies"
