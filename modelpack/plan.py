@@ -27,7 +27,6 @@ from modelpack.source import Source
 from modelpack.spec import Spec
 
 VENV = "/opt/venv"
-CODE_FORMAT = 1
 StepKind = Literal["base", "dependencies", "weights", "code", "meta"]
 
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from modelpack.errors import ModelpackError
 from modelpack.inputs.machine import Machine
-from modelpack.oci.layer import Layer
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.layout import Layout
 from modelpack.plan import Plan, Step
@@ -48,8 +47,8 @@ def _last_build(path: Path) -> Mapping[str, list[dict[str, Any]]]:
     """Return the layers of the last build by step kind; nothing where it is not known."""
     try:
         layers = json.loads(path.read_bytes())["layers"]
-        kinds = {layer["step"] for layer in layers}
-    except (OSError, ValueError, KeyError, TypeError):
+        kinds = {str(layer["step"]) for layer in layers}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     return {kind: [layer for layer in layers if layer["step"] == kind] for kind in kinds}
 
@@ -62,7 +61,7 @@ def _explain(
 ) -> Explained:
     if step.kind == "meta":
         return Explained(step=step, state="make", why="always: it is small and describes the rest")
-    known: Layer | None = layers.find(step.digest) if step.known is None else None
+    known = layers.find(step.digest) if step.known is None else None
     digest = step.known or (known.blob.digest if known else None)
     if digest is not None and digest in present:
         return Explained(step=step, state="reuse", why="")
@@ -70,6 +69,8 @@ def _explain(
         return Explained(step=step, state="write", why="made before, not in the layout")
     if step.kind not in before:
         return Explained(step=step, state="make", why="nothing was built here before")
+    if any(layer.get("key") == step.digest for layer in before[step.kind]):
+        return Explained(step=step, state="make", why="made before, kept nowhere any more")
     why = {
         "base": "its packages, user or format changed",
         "dependencies": "its wheels, interpreter or format changed",

@@ -11,10 +11,10 @@ COMMANDS: dict[str, str] = {
     "init": "Write a first modelpack.toml from what a folder holds.",
     "schema": "Print the JSON Schema of modelpack.toml, for editors.",
     "shard": "Split safetensors into shards with an index, or merge them.",
-    "lock": "Write or judge modelpack.lock.",
-    "check": "Run every gate that needs no build.",
+    "lock": "Pin every input in modelpack.lock, or tell whether it is stale.",
+    "check": "Look for all that would refuse a build.",
     "plan": "Show what would be built, and what again and why.",
-    "build": "Build the image.",
+    "build": "Build the image; makes a missing modelpack.lock.",
     "inspect": "Show what an image claims to be and where it came from.",
     "doctor": "Show what this machine lacks, and for which command.",
     "cache": "Show or prune what is kept on disk.",
@@ -63,7 +63,10 @@ class CommandTable(click.Group):
 group = CommandTable(
     name="modelpack",
     help="Reproducible, verifiable container images for machine-learning models.\n\n"
-    "`modelpack init` writes a first modelpack.toml; `modelpack build` packs it.",
+    "`modelpack init` writes a first modelpack.toml; `modelpack build` packs it;\n"
+    "`modelpack inspect .` shows what is in the image.",
+    epilog="Exit status: 0 yes, 1 the answer is no, 2 wrong input or stale lock, 3 could not find "
+    "out.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     params=[
         click.Option(

@@ -27,8 +27,14 @@ if TYPE_CHECKING:
     help="Where the image goes: oci:FOLDER, oci-archive:FILE, docker-archive:FILE (repeatable; "
     "default: the layout DIR/dist/image).",
 )  # fmt: skip
-@click.option("--tag", "names", multiple=True, metavar="REF", help="Name the image (repeatable).")
-@click.option("--revision", metavar="REV", help="The commit to record; `none` records none.")
+@click.option(
+    "--tag", "names", multiple=True, metavar="REF",
+    help="Full name of the image, such as ghcr.io/acme/minilm:1.2.0 (repeatable; default: from "
+    "[image] and [model]).",
+)  # fmt: skip
+@click.option(
+    "--revision", metavar="REV", help="The commit to record, or `none` (default: what git says)."
+)
 @click.option("--no-cache", is_flag=True, help="Make every layer anew.")
 @click.option(
     "--metadata-file", type=click.Path(path_type=Path), metavar="FILE",
@@ -49,9 +55,10 @@ def command(
     no_cache: bool,
     metadata_file: Path | None,
 ) -> None:
-    """Build the image of DIR and print its digest.
+    """Build the image of the project in DIR (default: here) and print its digest.
 
-    Makes a missing lock, and never changes one that exists. Needs neither Docker nor root.
+    Makes a missing modelpack.lock, and never changes one that exists. Needs neither Docker nor
+    root. Everything that is wrong is said at once, and then nothing is written.
     """
     from modelpack import pipeline, project  # noqa: PLC0415
     from modelpack.assembly import outputs  # noqa: PLC0415
@@ -114,6 +121,7 @@ def _layer(item: "Made", built: "pipeline.Built") -> dict[str, Any]:
     return {
         "step": item.step.kind,
         "name": item.step.name,
+        "key": item.step.digest,
         "digest": layer.blob.digest,
         "diff_id": layer.diff_id,
         "size": layer.blob.size,

@@ -12,10 +12,10 @@ from modelpack.cli.place import as_document, open_machine, open_project, project
 @project_options
 @with_output
 def command(*, output: Output, folder: Path | None, file: Path | None) -> None:
-    """Run every gate that needs no build: spec, lock, weights, code, secrets.
+    """Look for all that would refuse a build: in spec, lock, requirements, weights and code.
 
-    All findings at once. Exit status 1 when a gate refuses, 2 when only the spec or the lock is
-    wrong; warnings alone are 0.
+    All findings at once, and nothing is written. Exit status 1 when a gate refuses, 2 when only
+    the spec or the lock is wrong; warnings alone are 0.
     """
     from modelpack import pipeline  # noqa: PLC0415
     from modelpack.cli import render  # noqa: PLC0415

@@ -41,7 +41,7 @@ def _known(error: BaseException) -> ModelpackError | None:
 
 
 def _usage(error: click.ClickException) -> InputError:
-    message = error.format_message().rstrip(".")
+    message = error.format_message().rstrip(".").replace("\n\t", " ")
     message, _, hint = message.partition(" — ")
     context = getattr(error, "ctx", None)
     if not hint and context is not None:

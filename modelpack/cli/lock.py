@@ -19,10 +19,13 @@ _PARTS: dict[str, "Part"] = {
 
 @click.command("lock")
 @project_options
-@click.option("--check", is_flag=True, help="Only tell whether the lock is stale, and why.")
+@click.option(
+    "--check", is_flag=True,
+    help="Write nothing; when the lock is stale, say what moved and end with 2.",
+)  # fmt: skip
 @click.option(
     "--upgrade", "upgrades", multiple=True, type=click.Choice([*_PARTS, "all"]),
-    help="Renew this part from what is newest now (repeatable).",
+    help="Renew this part with the newest there is (repeatable).",
 )  # fmt: skip
 @click.option(
     "--upgrade-package", "packages", multiple=True, metavar="NAME",
@@ -38,10 +41,11 @@ def command(
     upgrades: tuple[str, ...],
     packages: tuple[str, ...],
 ) -> None:
-    """Write modelpack.lock: every outside input by digest.
+    """Write modelpack.lock: packages, wheels and weights of the project in DIR, by digest.
 
-    An existing lock keeps all parts that are neither stale nor named by --upgrade. Prints what
-    moved.
+    Only stale parts are looked up again; everything else stays as it was reviewed, unless
+    --upgrade or --upgrade-package lets it move. With dependencies.source the requirements are
+    compiled where they are missing or stale. Prints what moved.
     """
     this = open_project(folder, file)
     if check:

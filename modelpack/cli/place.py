@@ -17,7 +17,7 @@ def project_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the argument DIR and the option `--file`."""
     function = click.option(
         "--file", type=click.Path(path_type=Path), metavar="F",
-        help="Use this file instead of DIR/modelpack.toml; its lock is F with the suffix .lock.",
+        help="Use this file, not DIR/modelpack.toml; its lock is F with the suffix .lock.",
     )(function)  # fmt: skip
     return click.argument(
         "folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path)

@@ -10,14 +10,17 @@ from modelpack.cli.place import open_machine, open_project, project_options
 
 @click.command("plan")
 @project_options
-@click.option("--revision", metavar="REV", help="The commit to record; `none` records none.")
+@click.option(
+    "--revision", metavar="REV", help="The commit to record, or `none` (default: what git says)."
+)
 @with_output
 def command(
     *, output: Output, folder: Path | None, file: Path | None, revision: str | None
 ) -> None:
     """Show the layers that `modelpack build` would make, and why one would be made again.
 
-    Reads the lock and the code, never the weights, and writes nothing.
+    States: reuse, the layer is in dist/image; write, it is kept from an earlier build; make, it
+    is made anew. Needs modelpack.lock; reads the code, never the weights, and writes nothing.
     """
     from modelpack import pipeline  # noqa: PLC0415
     from modelpack.assembly.explanation import explain  # noqa: PLC0415
