@@ -110,7 +110,7 @@ def write_outputs(
     for output, layout in zip(outputs, layouts, strict=True):
         with machine.progress.task(f"writing {output.target}", size) as advance:
             if layout is not None:
-                layout.write_all(below, advance, threads=machine.threads)
+                layout.write_all(below, advance)
             elif isinstance(output.target, reference.Archive):
                 archive.write(
                     Path(output.target.path), whole.manifest_blob, below,

@@ -33,7 +33,7 @@ class AtHand:
     "by name of the weights and path of the file; absent files are left out"
     proofs: Mapping[tuple[str, str], Proof]
     "`hashed`: by this machine, now or before; `lock`: nobody here has the file"
-    unproved: tuple[tuple[SourceFile, WeightFile], ...]
+    unproved: tuple["_Known", ...]
     "files whose digest is proved when their layer is written"
     passed: tuple[tuple[Digest, Digest], ...]
     "gates that these contents passed, to be remembered once they are proved to be the locked ones"
@@ -42,9 +42,13 @@ class AtHand:
         """Record what writing the layers has proved."""
         for key, weights in self.passed:
             digests.record_derived(key, weights)
-        for source, file in self.unproved:
+        for known in self.unproved:
+            file = known.file
+            key = weight_inputs.layer_key(known.weights.destination, file.path)
+            layers = {key: file.layer} if file.layer else {}
             digests.record(
-                source.status, FileDigest(sha256=file.sha256, chunks=file.chunks)
+                known.source.status,
+                FileDigest(sha256=file.sha256, chunks=file.chunks, layers=layers),
             )
 
 
@@ -78,8 +82,7 @@ def weights_at_hand(
         for file in weights.files
     }
     return AtHand(
-        sources=sources, proofs=proofs,
-        unproved=tuple((known.source, known.file) for known in unproved), passed=tuple(passed),
+        sources=sources, proofs=proofs, unproved=unproved, passed=tuple(passed),
     )  # fmt: skip
 
 
