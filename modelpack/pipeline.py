@@ -80,9 +80,7 @@ def moved(this: Project) -> Mapping[Part, tuple[str, ...]]:
     """Return what changed since the lock was made, by part; nothing where there is no lock."""
     if this.lock is None:
         return {}
-    now = staleness.fingerprints(
-        this.spec, requirements=requirement_digests(this.spec, this.root)
-    )
+    now = staleness.fingerprints(this.spec, requirements=requirement_digests(this.spec, this.root))
     return staleness.moved(this.lock, now, runtime_lock())
 
 
@@ -137,9 +135,7 @@ def read_code(this: Project, *, machine: Machine, epoch: int, options: Options) 
     )  # fmt: skip
 
 
-def build(
-    this: Project, *, machine: Machine, outputs: Sequence[Output], options: Options
-) -> Built:
+def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options: Options) -> Built:
     """Build the project's image into every output; nothing is visible before all is whole.
 
     Raises with everything that is wrong at once, and leaves the outputs as they were.

@@ -94,9 +94,7 @@ def _weights_layer(step: Step, inputs: Inputs) -> Layer:
     files = {file.path: file for file in weights.files}
     sources = inputs.weights[weights.name]
     if is_own_layer(files[wanted[0]]):
-        return weight_inputs.layer_of(
-            weights.destination, files[wanted[0]], sources.get(wanted[0])
-        )
+        return weight_inputs.layer_of(weights.destination, files[wanted[0]], sources.get(wanted[0]))
     return weight_inputs.bundle_layer(
         weights.destination, [files[path] for path in wanted], sources,
         digests=inputs.digests, known=step.known,

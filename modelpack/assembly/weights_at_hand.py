@@ -44,8 +44,8 @@ class AtHand:
             digests.record_derived(key, weights)
         for known in self.unproved:
             file = known.file
-            key = weight_inputs.layer_key(known.weights.destination, file.path)
-            layers = {key: file.layer} if file.layer else {}
+            layer_key = weight_inputs.layer_key(known.weights.destination, file.path)
+            layers: dict[str, Digest] = {layer_key: file.layer} if file.layer else {}
             digests.record(
                 known.source.status,
                 FileDigest(sha256=file.sha256, chunks=file.chunks, layers=layers),

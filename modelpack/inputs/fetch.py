@@ -162,7 +162,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     max_redirections = _MAX_REDIRECTS
     max_repeats = 2
 
-    def redirect_request(  # noqa: PLR0917  as in the standard library
+    def redirect_request(
         self,
         req: urllib.request.Request,
         fp: IO[bytes],

@@ -80,7 +80,8 @@ def _git(folder: Path, arguments: list[str], environment: Mapping[str, str]) -> 
     # A repository's own configuration may name programs: none of them is started.
     argv = [
         "git", "--no-optional-locks", "-c", "core.fsmonitor=false",
-        "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false", "-C", str(folder), *arguments,
+        "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false",
+        "-C", str(folder), *arguments,
     ]  # fmt: skip
     kept = {key: environment[key] for key in _KEPT if key in environment}
     return process.run(argv, environment={**kept, "LC_ALL": "C"}, timeout=60)

@@ -74,5 +74,3 @@ def _weights(before: Lock | None, after: Lock) -> Iterator[str]:
                 yield f"weights {name}/{path} removed"
             elif was[path] != now[path]:
                 yield f"weights {name}/{path} changed"
-
-

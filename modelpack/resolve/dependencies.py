@@ -156,9 +156,7 @@ def compile_requirements(
         )  # fmt: skip
 
 
-def _expect_pinned(
-    packages: Sequence[str], spec: Spec, root: Path, *, target: "Target"
-) -> None:
+def _expect_pinned(packages: Sequence[str], spec: Spec, root: Path, *, target: "Target") -> None:
     """Raise InputError for a name to upgrade that the lockfile does not have."""
     if not packages or not (root / spec.dependencies.lockfile).exists():
         return

@@ -37,8 +37,7 @@ def lock_weights(
     total = sum(file.status.st_size for _, files, _ in found for file in files)
     with machine.progress.task("hashing weights", total) as advance:
         locks = tuple(
-            _lock(weights, files, group, machine, into, advance)
-            for weights, files, group in found
+            _lock(weights, files, group, machine, into, advance) for weights, files, group in found
         )
     return locks, tuple(findings)
 
@@ -52,9 +51,7 @@ def gate(spec: Spec, root: Path, *, required: bool = True) -> tuple[Finding, ...
     return tuple(f for weights, _, findings in found for f in located(weights, findings))
 
 
-def gated(
-    spec: Spec, root: Path, *, required: bool = True
-) -> tuple[Gated, ...]:
+def gated(spec: Spec, root: Path, *, required: bool = True) -> tuple[Gated, ...]:
     """Return the files of every `[weights]` with the warnings of the gates.
 
     Whole files are not read for it, so that a refusal is fast. Raises with all that is wrong.

@@ -202,7 +202,7 @@ def test_text_around_the_signed_part_counts_for_nothing(
         ({"Valid-Until": "never"}, Refused, "`Valid-Until` is not a date"),
     ],
 )
-def test_a_signed_index_of_another_kind_or_time_is_no_answer(  # noqa: PLR0917
+def test_a_signed_index_of_another_kind_or_time_is_no_answer(
     repository: Repository, served: Mirrors, tmp_path: Path,
     fields: Mapping[str, str], kind: type[ModelpackError], message: str,
 ) -> None:  # fmt: skip

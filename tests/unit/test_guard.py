@@ -482,7 +482,7 @@ def test_mode_off_says_so_in_one_event(check: Check, root: Path):
         ("fast", True, "off", "off", ["warning"]),
     ],
 )
-def test_the_environment_strengthens_always_and_weakens_only_where_allowed(  # noqa: PLR0917
+def test_the_environment_strengthens_always_and_weakens_only_where_allowed(
     check: Check, packed: str, override: bool, wanted: str, mode: str, levels: list[str]
 ):
     environ = {"MODELPACK_VERIFY": wanted}

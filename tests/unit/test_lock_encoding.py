@@ -27,7 +27,9 @@ def test_writing_is_the_same_bytes_every_time():
     assert lock_encoding.dump(values.lock()) == lock_encoding.dump(values.lock())
 
 
-@pytest.mark.parametrize("old, new", [("2.41-12", "2.41-13"), ("digits", "digitz"), ("3.13", "3.14")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("2.41-12", "2.41-13"), ("digits", "digitz"), ("3.13", "3.14")]
+)
 def test_an_edited_lock_is_refused(old, new):
     text = lock_encoding.dump(values.lock()).decode()
     assert old in text
@@ -56,7 +58,7 @@ def test_a_lock_of_another_format_is_refused(key):
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         (lambda d: d["platforms"][0].update(bytecode="timestamp"), "unexpected value"),
         (lambda d: d["platforms"][0].update(host="x"), "unexpected or missing"),
@@ -84,7 +86,9 @@ def test_a_lock_without_a_canonical_form_is_refused():
         lock_encoding.parse(b'{"version":1,"format":1,"x":NaN}')
 
 
-@pytest.mark.parametrize("data", [b"", b"null", b"[]", b'{"version":1,"version":1}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "data", [b"", b"null", b"[]", b'{"version":1,"version":1}', b"[" * 100_000]
+)
 def test_what_is_no_lock_is_refused(data):
     with pytest.raises(InputError):
         lock_encoding.parse(data)

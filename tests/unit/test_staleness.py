@@ -34,7 +34,7 @@ def test_what_selects_nothing_makes_no_lock_stale(change):
 
 
 @pytest.mark.parametrize(
-    "change, part, key",
+    ("change", "part", "key"),
     [
         ({"runtime": Runtime(base="debian:12")}, "base", "runtime.base"),
         ({"runtime": Runtime(packages=("libgl1",))}, "base", "runtime.packages"),

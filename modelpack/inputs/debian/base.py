@@ -97,9 +97,9 @@ def tree(
     """Return the root file system that the packages of `base` make, for `user` and group 0.
 
     `debs` are their files by name, digests checked. Large contents go to the file `spill`, which
-    must outlive the tree; without it all is held in memory. Nothing has a set-id bit, and nothing but
-    /tmp, /var/tmp and the home can be written by another user than root. Raises InputError for
-    a package that is damaged, hostile or in conflict with another, and Refused for one that
+    must outlive the tree; without it all is held in memory. Nothing has a set-id bit, and nothing
+    but /tmp, /var/tmp and the home can be written by another user than root. Raises InputError
+    for a package that is damaged, hostile or in conflict with another, and Refused for one that
     brings a shell or a package manager.
     """
     merged = Tree()
