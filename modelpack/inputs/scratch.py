@@ -32,7 +32,7 @@ def scratch_folder(cache: Path) -> Iterator[Path]:
         if held >= 0:
             os.close(held)
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         else:
             # Interrupted while it was made: its name is not known.
             with _alone(parent):
@@ -49,6 +49,14 @@ def _alone(parent: Path) -> Iterator[None]:
         yield
     finally:
         os.close(entrance)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:  # interrupted here of all places: once more
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _remove_left(parent: Path) -> None:

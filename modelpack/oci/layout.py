@@ -79,10 +79,17 @@ class Layout:
     def __exit__(self, *exception: object) -> None:
         """Give the lock back; what was not committed is removed."""
         try:
-            self._collect()
-            self._discard_new()
+            try:
+                self._tidy()
+            except BaseException:  # interrupted here of all places: once more
+                self._tidy()
+                raise
         finally:
             self._unlock()
+
+    def _tidy(self) -> None:
+        self._collect()
+        self._discard_new()
 
     def _discard_new(self) -> None:
         """Remove what was not committed, and the folder if nothing was there before."""
