@@ -203,6 +203,28 @@ def test_killed_at_any_moment(site: Site, tmp_path: Path, rounds: int, size: int
     check_cache(site)
 
 
+def test_a_killed_lock_leaves_the_old_lock(site: Site, tmp_path: Path) -> None:
+    first, _, other = images_of(tmp_path, 2_000_000)
+    chance = random.Random(SEED)
+    words = ["lock", str(site.project), "-q", "--upgrade", "weights"]
+    path = site.project / "modelpack.lock"
+    with builds(site, first) as forked:
+        length, now = 1.0, first
+        for number in range(40):
+            new = other if now is first else first
+            site.put({**new.files, "modelpack.lock": now.files["modelpack.lock"]})
+            if number > 2:
+                forked.stop(chance.uniform(0, length), words, signal=signal.SIGKILL)
+                assert path.read_bytes() in [i.files["modelpack.lock"] for i in (now, new)]
+            started = time.monotonic()
+            assert forked.run(*words) == 0, forked.said()
+            length = min(length, time.monotonic() - started)
+            assert path.read_bytes() == new.files["modelpack.lock"]
+            known = {"modelpack.toml", "modelpack.lock", "service", "weights", "dist"}
+            assert projects.strangers(site.project, known) == []
+            now = new
+
+
 def check_cache(site: Site) -> None:
     """What killed builds left in the cache is gone, or goes with `cache prune`."""
     assert list((site.cache / "scratch").iterdir()) == []
@@ -257,7 +279,7 @@ def test_told_to_end_at_any_moment(
 
 
 @contextmanager
-def mounted(folder: Path, unavailable: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+def mounted(folder: Path) -> Iterator[Callable[[str], None]]:
     """Mount a file system in memory at `folder`; yield what gives it other options."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small file system")
@@ -284,11 +306,9 @@ def used_pages(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_full_disk_at_any_write_leaves_the_old_image(
-    site: Site, tmp_path: Path, unavailable: Callable[[str], None]
-) -> None:
+def test_a_full_disk_at_any_write_leaves_the_old_image(site: Site, tmp_path: Path) -> None:
     old, new, _ = images_of(tmp_path, 30_000)
-    with builds(site, old) as forked, mounted(site.output, unavailable) as limit:
+    with builds(site, old) as forked, mounted(site.output) as limit:
         assert forked.run(*site.arguments) == 0, forked.said()
         before, failures = used_pages(site.output), 0
         site.put(new.files)
@@ -308,11 +328,9 @@ def test_a_full_disk_at_any_write_leaves_the_old_image(
 
 
 @pytest.mark.slow
-def test_no_more_files_on_the_disk_leaves_the_old_image(
-    site: Site, tmp_path: Path, unavailable: Callable[[str], None]
-) -> None:
+def test_no_more_files_on_the_disk_leaves_the_old_image(site: Site, tmp_path: Path) -> None:
     old, new, _ = images_of(tmp_path, 30_000)
-    with builds(site, old) as forked, mounted(site.output, unavailable) as limit:
+    with builds(site, old) as forked, mounted(site.output) as limit:
         assert forked.run(*site.arguments) == 0, forked.said()
         status = os.statvfs(site.output)
         used, failures = status.f_files - status.f_ffree, 0
@@ -330,12 +348,10 @@ def test_no_more_files_on_the_disk_leaves_the_old_image(
 
 
 @pytest.mark.slow
-def test_a_full_disk_under_the_cache_is_told(
-    site: Site, tmp_path: Path, unavailable: Callable[[str], None]
-) -> None:
+def test_a_full_disk_under_the_cache_is_told(site: Site, tmp_path: Path) -> None:
     (image, *_) = images_of(tmp_path, 30_000)
     failures = 0
-    with mounted(site.cache, unavailable) as limit, builds(site, image) as forked:
+    with mounted(site.cache) as limit, builds(site, image) as forked:
         for pages in range(60):
             site.forget()
             limit(f"size={(used_pages(site.cache) + pages) * PAGE}")
