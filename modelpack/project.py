@@ -79,7 +79,7 @@ def _content(path: Path, *, limit: int) -> bytes | None:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", at=str(path)) from error
     with open_regular(path) as file:
-        return file.read(limit + 1)
+        return file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)
 
 
 def write(path: Path, data: bytes) -> None:

@@ -198,7 +198,7 @@ def _read_regular(
         if status.st_size > room:
             raise _Unfit("the file is too large for code", at=path, rule="code.size",
                          hint="weights belong to `[weights]`")  # fmt: skip
-        content = file.read(room + 1)
+        content = file.read(status.st_size)
     return CodeFile(
         path=path, size=len(content), sha256=hashlib.sha256(content).hexdigest(),
         executable=bool(status.st_mode & stat.S_IXUSR),

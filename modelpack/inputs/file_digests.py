@@ -115,7 +115,8 @@ class FileDigests:
     def _load(self, name: str) -> dict[str, Any] | None:
         try:
             with open(self._root / name, "rb") as stream:
-                value = json.loads(stream.read(_SIZE_LIMIT))
+                size = os.fstat(stream.fileno()).st_size
+                value = json.loads(stream.read(min(size, _SIZE_LIMIT)))
         except (OSError, ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
