@@ -503,17 +503,19 @@ def test_an_image_is_inspected_by_every_name(desk: Desk, monkeypatch: pytest.Mon
     assert (done.status, "there are `1.0.0`" in done.err) == (2, True)
 
 
-def test_the_cache_is_shown_and_pruned(desk: Desk) -> None:
-    desk.built()
-    shown = desk.type("cache", "info", "--json").document
-    assert sum(folder["files"] for folder in shown["folders"]) > 0
-    assert str(desk.cache) in desk.type("cache", "info").out
-    # In a process of its own: this one has built, and holds the cache until it ends.
-    dry = run("cache", "prune", "--max-size", "1B", "--dry-run", "--json", cache=desk.cache)
-    assert (dry.document["removed"], dry.document["dry_run"]) == (0, True)
-    assert run("cache", "prune", "--max-size", "1B", cache=desk.cache).status == 0
-    assert desk.type("cache", "prune", "--older-than", "x").status == 2
-    desk.built()
+def test_the_cache_is_shown_and_pruned(tmp_path: Path) -> None:
+    # In processes of their own: one that has built holds the cache until it ends.
+    cache = tmp_path / "cache"
+    folder = projects.make_project(tmp_path / "project", cache)
+    digest = projects.digest_of(folder, cache)
+    shown = run("cache", "info", "--json", cache=cache).document
+    assert sum(item["files"] for item in shown["folders"]) > 0
+    assert str(cache) in run("cache", "info", cache=cache).out
+    dry = run("cache", "prune", "--max-size", "1B", "--dry-run", "--json", cache=cache).document
+    assert (dry["removed"], dry["dry_run"]) == (0, True)
+    assert run("cache", "prune", "--max-size", "1B", cache=cache).status == 0
+    assert run("cache", "prune", "--older-than", "x", cache=cache).status == 2
+    assert projects.digest_of(folder, cache) == digest
 
 
 def test_the_machine_is_looked_at(desk: Desk) -> None:
