@@ -4,6 +4,7 @@ An input that ends in anything but a value or a ModelpackError is a defect; keep
 """
 
 import sys
+import unicodedata
 
 from modelpack import quantity, reference
 from modelpack.cli import render
@@ -29,9 +30,14 @@ def _tried(parse, given):
             raise AssertionError("an error without a finding") from error
         for finding in error.findings:
             lines = render.finding(finding).split("\n")
-            if not all(line.isprintable() for line in lines):
+            if not all(_harmless(char) for line in lines for char in line):
                 raise AssertionError(f"{lines!r} is not safe to print") from error
     return None
+
+
+def _harmless(char):
+    """Tell whether a character is to be shown as it is; a space of any width is."""
+    return char.isprintable() or unicodedata.category(char) == "Zs"
 
 
 def main() -> None:
