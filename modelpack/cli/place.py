@@ -20,7 +20,7 @@ def project_options(function: Callable[..., None]) -> Callable[..., None]:
         help="Use this file, not DIR/modelpack.toml; its lock is F with the suffix .lock.",
     )(function)  # fmt: skip
     return click.argument(
-        "folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path)
+        "folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path, readable=False)
     )(function)
 
 
