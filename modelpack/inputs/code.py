@@ -140,7 +140,7 @@ def _walk(
 
 
 def _is_left_out(place: Path, path: str, code: Code, leave_out: frozenset[Path]) -> bool:
-    if (place / "pyvenv.cfg").is_file():
+    if os.path.isfile(place / "pyvenv.cfg"):  # False where the folder cannot be entered
         return True
     return not code.include and (path in NEVER_BY_DEFAULT or place.resolve() in leave_out)
 
