@@ -110,7 +110,7 @@ def labels(spec: Spec, lock: Lock, source: Source, platform: PlatformLock) -> di
         f"{NAMESPACE}training.source": spec.training.source,
         f"{NAMESPACE}training.data": canonical_json.dumps(data).decode() if data else "",
         f"{NAMESPACE}source.digest": source.digest,
-        f"{NAMESPACE}source.dirty": str(source.dirty).lower() if source.revision else "",
+        f"{NAMESPACE}source.dirty": "" if source.dirty is None else str(source.dirty).lower(),
         f"{NAMESPACE}lock.digest": lock_encoding.digest(lock),
         f"{NAMESPACE}format": str(lock.format),
     }

@@ -25,8 +25,8 @@ class Source:
     files: tuple[CodeFile, ...]
     revision: str
     "the commit, or empty: the code lies in no repository"
-    dirty: bool
-    "whether a packed file is not as the revision has it"
+    dirty: bool | None
+    "whether a packed file is not as the revision has it; None: nobody looked"
     created: int
     "seconds since 1970: of the commit, else the lock's epoch"
     digest: Digest

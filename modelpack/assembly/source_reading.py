@@ -40,8 +40,9 @@ def read_source(
     """Read the code below `root`, refuse what must not be in it, and find its commit.
 
     `committed` are further files (spec and lock) that make a build dirty when they differ from
-    the commit. `revision` replaces git's; `source_date_epoch` replaces the commit's time, and the
-    lock's `epoch` stands in for it where there is no commit. Raises Refused with all findings.
+    the commit. `revision` replaces git's, and nothing is compared with it; `source_date_epoch`
+    replaces the commit's time, and the lock's `epoch` stands in for it where there is no commit.
+    Raises Refused with all findings.
     """
     if revision is not None and not _REVISION.fullmatch(revision):
         raise InputError("not a revision: one word of printable characters", at="--revision",
@@ -70,7 +71,8 @@ def read_source(
     return CodeAndSource(
         code=code,
         source=Source(
-            files=code.files, revision=named or "", dirty=bool(changed), created=created,
+            files=code.files, revision=named or "", dirty=bool(changed) if commit else None,
+            created=created,
             digest=code.digest,
         ),
         findings=findings,

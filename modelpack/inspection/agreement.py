@@ -140,6 +140,7 @@ def _source_labels(description: Description) -> dict[str, str]:
     found = {f"{NAMESPACE}source.digest": str(source.digest)}
     if source.revision:
         found["org.opencontainers.image.revision"] = source.revision
+    if source.dirty is not None:
         found[f"{NAMESPACE}source.dirty"] = str(source.dirty).lower()
     return found
 

@@ -127,7 +127,7 @@ def _data(label: str) -> Iterator[DataClaim]:
 def _source(labels: Mapping[str, str], told: Description) -> SourceClaim:
     source = told.source
     dirty = {"true": True, "false": False}.get(labels.get(f"{NAMESPACE}source.dirty", ""))
-    if dirty is None and source and source.revision:
+    if dirty is None and source:
         dirty = source.dirty
     return SourceClaim(
         revision=labels.get(f"{_OCI}revision", source.revision if source else ""),

@@ -88,7 +88,7 @@ def _source(data: bytes) -> Source:
     return Source(
         files=tuple(_code_file(item) for item in _member(value, "files", list)),
         revision=_member(value, "revision", str),
-        dirty=_member(value, "dirty", bool),
+        dirty=None if value.get("dirty") is None else _member(value, "dirty", bool),
         created=created,
         digest=_digest(_member(value, "digest", str)),
     )

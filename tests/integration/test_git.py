@@ -105,7 +105,7 @@ def test_an_uncommitted_spec_is_dirty(repository, machine):
 
 def test_a_given_revision_replaces_gits_and_the_lock_gives_the_time(repository, machine):
     found = source(repository, machine, revision="v1")
-    assert (found.revision, found.created, found.dirty) == ("v1", 5, False)
+    assert (found.revision, found.created, found.dirty) == ("v1", 5, None)
     assert source(repository, machine, revision="none").revision == ""
 
 
@@ -118,7 +118,7 @@ def test_without_a_repository_there_is_no_revision(tmp_path, machine, require_to
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "app.py").write_text("x = 1\n")
     found = source(tmp_path, machine)
-    assert (found.revision, found.created, found.dirty) == ("", 5, False)
+    assert (found.revision, found.created, found.dirty) == ("", 5, None)
 
 
 def test_a_repository_without_a_commit_is_none(tmp_path, require_tool):

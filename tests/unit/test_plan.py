@@ -80,7 +80,7 @@ def test_labels_trace_model_weights_source_and_lock():
 
 
 def test_without_a_repository_there_is_no_revision_and_no_dirty_flag():
-    labels = make(source=values.source(revision="")).config["Labels"]
+    labels = make(source=values.source(revision="", dirty=None)).config["Labels"]
     assert not [key for key in labels if "revision" in key or "dirty" in key]
 
 
