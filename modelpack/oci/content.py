@@ -22,6 +22,8 @@ _BLOCKS = 3
 "blocks of a pump in flight: one being read and two on their way through the sinks"
 _READ = 256 << 10
 "bytes read at once: what was read is still in the processor's cache when it is hashed"
+_CACHED = 256 << 10
+"bytes of a block that only one sink takes: it stays in the processor's cache"
 _INLINE = 1 << 20
 "contents up to this size are not worth a thread"
 
@@ -39,7 +41,8 @@ def pump(pieces: Sequence[Content], sinks: Sequence[Sink], advance: Advance) -> 
     """
     size = total(pieces)
     depth = 1 if size <= _INLINE or len(sinks) == 1 else _BLOCKS
-    length = min(BLOCK, -(-max(size, 1) // mmap.PAGESIZE) * mmap.PAGESIZE)
+    most = _CACHED if len(sinks) == 1 else BLOCK
+    length = min(most, -(-max(size, 1) // mmap.PAGESIZE) * mmap.PAGESIZE)
     # Anonymous maps are aligned to pages, as direct writing demands.
     buffers = [mmap.mmap(-1, length) for _ in range(depth)]
     reader = _Reader(pieces)
