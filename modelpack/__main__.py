@@ -56,6 +56,8 @@ def _run(argv: list[str]) -> int:  # noqa: PLR0911  one for each way to end
         _forget_stdout()
         return NO_READER
     except Exception as error:  # noqa: BLE001  the last stop: no traceback reaches the user
+        if (status := _signalled(error)) is not None:
+            return status
         from modelpack.cli import failure  # noqa: PLC0415  only when something failed
 
         words = [*argv, "--"][: [*argv, "--"].index("--")]
@@ -63,6 +65,18 @@ def _run(argv: list[str]) -> int:  # noqa: PLR0911  one for each way to end
             error, as_json="--json" in words, verbose="-v" in words or "--verbose" in words
         )
     return 0
+
+
+def _signalled(error: BaseException) -> int | None:
+    """Return the status of the signal during whose unwinding `error` came up; None without one."""
+    context = error.__context__
+    while context is not None:
+        if isinstance(context, Terminated):
+            return TOLD_TO_END
+        if isinstance(context, KeyboardInterrupt):
+            return INTERRUPTED
+        context = context.__context__
+    return None
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -98,8 +98,10 @@ class Layout:
             self._remove_empty()
 
     def _unlock(self) -> None:
-        os.close(self._lock)
-        self._lock = -1
+        # Forgotten before it is closed: a signal in between must not make anybody close it twice.
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
 
     def _check_ours(self) -> None:
         """Refuse to write into a folder that holds something else than a layout."""

@@ -79,6 +79,9 @@ class WheelArchive(WheelSource):
         if absent:
             raise Refused(f"RECORD names {quoted(absent[0])}, which is missing", at=self._at)
         for path, info in self._infos.items():
+            if path == self.data_dir:
+                # installer 1.1 walks up from such a file for ever, looking for the folder above.
+                raise Refused(f"{quoted(path)} is a file and not a folder", at=self._at)
             if path == record or path in signatures or "__pycache__" in path.split("/")[:-1]:
                 continue
             mode = info.external_attr >> 16
