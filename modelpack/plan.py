@@ -82,7 +82,7 @@ class Plan:
 def make(spec: Spec, lock: Lock, source: Source, platform: PlatformLock) -> Plan:
     """Return what to build for one locked platform."""
     steps = (
-        base_step(spec, lock, platform),
+        *base_steps(spec, lock, platform),
         *dependency_steps(spec, lock, platform),
         *(step for weights in lock.weights for step in weights_steps(weights)),
         code_step(spec, lock, source),
@@ -96,20 +96,27 @@ def make(spec: Spec, lock: Lock, source: Source, platform: PlatformLock) -> Plan
     )
 
 
-def base_step(spec: Spec, lock: Lock, platform: PlatformLock) -> Step:
-    """Return the recipe of the base layer."""
+def base_steps(spec: Spec, lock: Lock, platform: PlatformLock) -> tuple[Step, ...]:
+    """Return the recipe of an assembled base's one layer, or one for each layer of a base image."""
     base = platform.base
-    inputs: dict[str, Any] = {
-        "format": lock.format,
-        "compressor": canonical_json.plain(lock.compressor),
-        "bytecode": platform.bytecode,
-    }
     if isinstance(base, AssembledBase):
-        inputs["platform"] = str(platform.platform)
-        inputs["user"] = spec.runtime.user
-        inputs["packages"] = [[p.name, p.version, p.sha256] for p in base.packages]
-        return Step(kind="base", name=base.distribution, inputs=inputs)
-    return Step(kind="base", name=base.reference, inputs={"image": base.digest})
+        inputs = {
+            "format": lock.format,
+            "compressor": canonical_json.plain(lock.compressor),
+            "bytecode": platform.bytecode,
+            "platform": str(platform.platform),
+            "user": spec.runtime.user,
+            "packages": [[p.name, p.version, p.sha256] for p in base.packages],
+        }
+        return (Step(kind="base", name=base.distribution, inputs=inputs),)
+    count = len(base.layers)
+    return tuple(
+        Step(
+            kind="base", name=f"{base.reference} {number}/{count}", known=layer.digest,
+            inputs={"image": base.digest, "layer": layer.digest},
+        )
+        for number, layer in enumerate(base.layers, start=1)
+    )  # fmt: skip
 
 
 def dependency_steps(spec: Spec, lock: Lock, platform: PlatformLock) -> tuple[Step, ...]:

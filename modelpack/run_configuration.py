@@ -22,6 +22,7 @@ _SECOND = 1_000_000_000
 _READ_RATE = 150_000_000
 "bytes a second that a cold disk surely gives: the guard reads all weights before the service"
 _START_FLOOR = 20
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def configuration(
@@ -31,7 +32,7 @@ def configuration(
     python = [platform.interpreter.path, "-I", "-S"]
     value: dict[str, Any] = {
         "User": f"{spec.runtime.user}:{GROUP}",
-        "Env": [f"{key}={item}" for key, item in _environment(spec, source).items()],
+        "Env": [f"{key}={item}" for key, item in _environment(spec, source, platform).items()],
         "Entrypoint": [*python, GUARD],
         "Cmd": list(spec.code.command),
         "WorkingDir": spec.code.workdir,
@@ -62,14 +63,22 @@ def start_period(lock: Lock) -> int:
     return _START_FLOOR + -(-2 * size // _READ_RATE)
 
 
-def _environment(spec: Spec, source: Source) -> dict[str, str]:
-    """Return the variables: PATH first, the others sorted; the author's own win."""
+def _environment(spec: Spec, source: Source, platform: PlatformLock) -> dict[str, str]:
+    """Return the variables: PATH first, the others sorted.
+
+    Ours win over the base's, the author's over all.
+    """
+    base = platform.base
+    inherited = dict(
+        item.split("=", 1) for item in (base.environment if isinstance(base, ImageBase) else ())
+    )
     own = {
         "HOME": "/home/app",
         "LANG": "C.UTF-8",
         "MODELPACK_MODEL_NAME": spec.model.name,
         "MODELPACK_MODEL_VERSION": spec.model.version,
         "MODELPACK_WEIGHTS": spec.weights[0].destination,
+        "PATH": f"/opt/venv/bin:{inherited.get('PATH', _PATH)}",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
@@ -81,9 +90,8 @@ def _environment(spec: Spec, source: Source) -> dict[str, str]:
         own["PORT"] = str(spec.runtime.port)
     if spec.runtime.device == "cuda":
         own["NVIDIA_DRIVER_CAPABILITIES"] = "compute,utility"
-    path = "/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    merged = {**own, **spec.runtime.environment}
-    return {"PATH": merged.pop("PATH", path), **dict(sorted(merged.items()))}
+    merged = {**inherited, **own, **spec.runtime.environment}
+    return {"PATH": merged.pop("PATH"), **dict(sorted(merged.items()))}
 
 
 def labels(spec: Spec, lock: Lock, source: Source, platform: PlatformLock) -> dict[str, str]:

@@ -160,16 +160,16 @@ def _proof(item: "Made", built: "pipeline.Built") -> str:
 
 def summary(this: "Project", built: "pipeline.Built", document: dict[str, Any]) -> str:
     """Return the layer table and what to do next, for people."""
-    from modelpack.cli import render  # noqa: PLC0415
+    from modelpack.cli import display  # noqa: PLC0415
 
     rows = [
-        [layer["step"], layer["name"], render.size(layer["size"]), layer["digest"][7:19],
+        [layer["step"], layer["name"], display.size(layer["size"]), layer["digest"][7:19],
          "reused" if layer["reused"] else ""]
         for layer in document["layers"]
     ]  # fmt: skip
-    table = render.table(rows, head=["layer", "content", "size", "digest", ""], right=[2])
+    table = display.table(rows, head=["layer", "content", "size", "digest", ""], right=[2])
     lock = f"wrote {this.lock_path.name}\n" if built.new_lock else ""
-    size = render.size(sum(layer["size"] for layer in document["layers"]))
+    size = display.size(sum(layer["size"] for layer in document["layers"]))
     return f"{table}\n{lock}{this.spec.model.name} {this.spec.model.version}: {size} in " + (
         ", ".join(document["outputs"])
     )

@@ -32,7 +32,7 @@ def command() -> None:
 @with_output
 def info(output: Output) -> None:
     """Show what the cache holds."""
-    from modelpack.cli import environment, render  # noqa: PLC0415
+    from modelpack.cli import display, environment  # noqa: PLC0415
     from modelpack.inputs import cache  # noqa: PLC0415
 
     root, now = environment.cache_folder(), environment.now()
@@ -41,15 +41,15 @@ def info(output: Output) -> None:
         (
             item.folder,
             str(item.files),
-            render.size(item.size),
-            render.duration(max(0, now - item.oldest)) if item.oldest else "-",
+            display.size(item.size),
+            display.duration(max(0, now - item.oldest)) if item.oldest else "-",
             cache.FOLDERS[item.folder],
         )
         for item in found
     ]
     total = sum(item.size for item in found)
-    rows.append(("total", str(sum(i.files for i in found)), render.size(total), "", str(root)))
-    table = render.table(rows, head=("folder", "files", "size", "unused", "what"), right=(1, 2, 3))
+    rows.append(("total", str(sum(i.files for i in found)), display.size(total), "", str(root)))
+    table = display.table(rows, head=("folder", "files", "size", "unused", "what"), right=(1, 2, 3))
     folders = [
         {"folder": i.folder, "files": i.files, "size": i.size, "oldest": i.oldest} for i in found
     ]
@@ -78,7 +78,7 @@ def prune(output: Output, older_than: int | None, max_size: int | None, dry_run:
     What was used within the last hour stays, and while a build runs nothing is touched.
     """
     from modelpack import quantity  # noqa: PLC0415
-    from modelpack.cli import environment, render  # noqa: PLC0415
+    from modelpack.cli import display, environment  # noqa: PLC0415
     from modelpack.inputs import cache  # noqa: PLC0415
 
     if older_than is None and max_size is None:
@@ -93,7 +93,7 @@ def prune(output: Output, older_than: int | None, max_size: int | None, dry_run:
     size = sum(item.size for item in gone)
     verb = "would remove" if dry_run else "removed"
     output.result(
-        text=f"{verb} {len(gone)} files, {render.size(size)}",
+        text=f"{verb} {len(gone)} files, {display.size(size)}",
         document={
             "removed": 0 if dry_run else len(gone),
             "size": size,

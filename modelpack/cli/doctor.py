@@ -19,17 +19,17 @@ def command(output: Output, online: bool) -> None:
 
     Ends with 1 when something is missing that a command cannot do without.
     """
-    from modelpack.cli import environment, render  # noqa: PLC0415
+    from modelpack.cli import display, environment  # noqa: PLC0415
     from modelpack.inputs import capabilities  # noqa: PLC0415
 
     found = capabilities.probe(environment.machine(), Path(), online=online)
     rows = [(_MARKS[c.state], c.name, c.found, c.needed_for) for c in found]
-    table = render.table(rows, head=("", "what", "found", "needed for"))
+    table = display.table(rows, head=("", "what", "found", "needed for"))
     hints = [f"  hint: {c.name}: {c.hint}" for c in found if c.hint]
     missing = [c.name for c in found if c.state == "missing"]
     output.result(
         text="\n".join((table, *hints)),
-        document={"capabilities": [render.plain(c) for c in found], "missing": missing},
+        document={"capabilities": [display.plain(c) for c in found], "missing": missing},
     )
     if missing:
         click.get_current_context().exit(_NO)

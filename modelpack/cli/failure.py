@@ -2,7 +2,7 @@
 
 import click
 
-from modelpack.cli import render
+from modelpack.cli import display
 from modelpack.cli.output import SCHEMA
 from modelpack.errors import Finding, InputError, ModelpackError, Unavailable
 
@@ -19,13 +19,13 @@ def report(error: BaseException, *, as_json: bool, verbose: bool) -> int:
         import traceback  # noqa: PLC0415
 
         text = "".join(traceback.format_exception(error))
-        click.echo(render.escape_lines(text), err=True, nl=False)
+        click.echo(display.escape_lines(text), err=True, nl=False)
     if as_json:
-        document = {"exit_code": status, "findings": [render.plain(f) for f in findings]}
-        click.echo(render.to_json({"schema": SCHEMA, "error": document}))
+        document = {"exit_code": status, "findings": [display.plain(f) for f in findings]}
+        click.echo(display.to_json({"schema": SCHEMA, "error": document}))
     else:
         for finding in findings:
-            click.echo(render.finding(finding), err=True)
+            click.echo(display.finding(finding), err=True)
     return status
 
 

@@ -46,14 +46,14 @@ def command(*, output: Output, image: str, platform: str, raw: str | None) -> No
     if raw:
         _print_raw(documents, raw)
         return
-    from modelpack.cli import render  # noqa: PLC0415
+    from modelpack.cli import display  # noqa: PLC0415
     from modelpack.cli.inspect_report import report  # noqa: PLC0415
     from modelpack.inspection.describing import describe  # noqa: PLC0415
 
     inspection = describe(documents)
     output.result(
         text="" if output.as_json else report(inspection, verbose=output.verbose),
-        document=render.plain(inspection),
+        document=display.plain(inspection),
     )
 
 
@@ -120,11 +120,11 @@ def _built(project: "Project") -> Path:
 
 def _print_raw(documents: "Documents", kind: str) -> None:
     """Print exact bytes; on a terminal with what could steer it made visible."""
-    from modelpack.cli import render  # noqa: PLC0415
+    from modelpack.cli import display  # noqa: PLC0415
 
     data = _raw(documents, kind)
     if sys.stdout.isatty():
-        click.echo(render.escape_lines(data.decode(errors="surrogateescape")))
+        click.echo(display.escape_lines(data.decode(errors="surrogateescape")))
     else:
         click.echo(data, nl=False)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from modelpack import digest as digests
-from modelpack.cli import render
+from modelpack.cli import display
 from modelpack.inspection.value import Inspection, WeightFileClaim, WeightSetClaim
 
 NOTICE = "claims, not verified"
@@ -36,11 +36,11 @@ def report(inspection: Inspection, *, verbose: bool) -> str:
 
 def _block(rows: Iterator[tuple[str, str]]) -> str:
     """Return `name  value` lines, never cut: digests are there to be copied."""
-    return render.table([row for row in rows if row[1]], width=0)
+    return display.table([row for row in rows if row[1]], width=0)
 
 
 def _sentences(title: str, sentences: Sequence[str]) -> str:
-    lines = [f"  - {render.escape(sentence)}" for sentence in sentences]
+    lines = [f"  - {display.escape(sentence)}" for sentence in sentences]
     return "\n".join([title, *lines]) if lines else ""
 
 
@@ -49,7 +49,7 @@ def _identity(inspection: Inspection) -> Iterator[tuple[str, str]]:
     yield "image", inspection.digest
     yield "index", inspection.index
     yield "platform", inspection.platform
-    yield "size", f"{render.size(inspection.size)} in {_count(len(inspection.layers), 'layer')}"
+    yield "size", f"{display.size(inspection.size)} in {_count(len(inspection.layers), 'layer')}"
     yield "created", claims.created
     yield "model", f"{model.name} {model.version}".strip()
     yield "about", model.description
@@ -108,7 +108,7 @@ def _platforms(inspection: Inspection) -> str:
         ("*" if image.digest == inspection.digest else "", image.platform, image.digest)
         for image in inspection.platforms
     ]
-    return f"PLATFORMS (* is shown)\n{render.table(rows, width=0)}" if rows else ""
+    return f"PLATFORMS (* is shown)\n{display.table(rows, width=0)}" if rows else ""
 
 
 def _layers(inspection: Inspection) -> str:
@@ -116,14 +116,14 @@ def _layers(inspection: Inspection) -> str:
         (
             str(layer.index + 1),
             layer.kind,
-            render.size(layer.size),
+            display.size(layer.size),
             _short(layer.digest),
             layer.content[:_CONTENT],
         )
         for layer in inspection.layers
     ]
     head = ("#", "KIND", "SIZE", "DIGEST", "CONTENT")
-    return f"LAYERS\n{render.table(rows, head=head, right=(0, 2))}" if rows else ""
+    return f"LAYERS\n{display.table(rows, head=head, right=(0, 2))}" if rows else ""
 
 
 def _weights(inspection: Inspection) -> str:
@@ -135,9 +135,9 @@ def _weight_set(item: WeightSetClaim, files: Sequence[WeightFileClaim]) -> str:
     rows = [
         (
             file.path.removeprefix(folder),
-            render.size(file.size),
+            display.size(file.size),
             "" if file.tensors is None else str(file.tensors),
-            "" if file.parameters is None else render.number(file.parameters),
+            "" if file.parameters is None else display.number(file.parameters),
             file.sha256[:12],
             _dtypes(file.dtypes),
         )
@@ -146,23 +146,23 @@ def _weight_set(item: WeightSetClaim, files: Sequence[WeightFileClaim]) -> str:
     ]
     total = (
         _count(item.files, "file"),
-        render.size(item.size),
+        display.size(item.size),
         str(item.tensors),
-        render.number(item.parameters),
+        display.number(item.parameters),
         "",
         _dtypes(item.dtypes),
     )
     head = ("FILE", "SIZE", "TENSORS", "PARAMS", "SHA256", "DTYPES")
     mounted = ", in an image of its own that is mounted there" if item.mode == "mount" else ""
-    title = render.escape(f"WEIGHTS {item.name} at {folder}{mounted}")
-    return f"{title}\n{render.table([*rows, total], head=head, right=(1, 2, 3))}"
+    title = display.escape(f"WEIGHTS {item.name} at {folder}{mounted}")
+    return f"{title}\n{display.table([*rows, total], head=head, right=(1, 2, 3))}"
 
 
 def _dtypes(dtypes: Mapping[str, int]) -> str:
     """Return one dtype by name, several with their numbers of parameters."""
     if len(dtypes) == 1:
         return next(iter(dtypes))
-    return ", ".join(f"{dtype} {render.number(count)}" for dtype, count in dtypes.items())
+    return ", ".join(f"{dtype} {display.number(count)}" for dtype, count in dtypes.items())
 
 
 def _packages(inspection: Inspection, *, verbose: bool) -> str:
@@ -177,7 +177,7 @@ def _packages(inspection: Inspection, *, verbose: bool) -> str:
         if len(chosen) > len(shown):
             rows.append((f"and {len(chosen) - len(shown)} more (-v shows them)", ""))
         if rows:
-            sections.append(f"{title} ({len(chosen)})\n{render.table(rows)}")
+            sections.append(f"{title} ({len(chosen)})\n{display.table(rows)}")
     return "\n\n".join(sections)
 
 
@@ -191,7 +191,7 @@ def _labels(inspection: Inspection, *, verbose: bool) -> str:
     shown = rows if verbose else rows[:_LABELS_SHOWN]
     if len(rows) > len(shown):
         shown = [*shown, (f"and {len(rows) - len(shown)} more (-v shows them)", "")]
-    return f"LABELS\n{render.table(shown)}"
+    return f"LABELS\n{display.table(shown)}"
 
 
 def _short(digest: str) -> str:

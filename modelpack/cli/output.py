@@ -24,19 +24,19 @@ class Output:
 
     def say(self, message: str) -> None:
         """Tell the person who waits, on stderr; silent with `-q`."""
-        from modelpack.cli.render import escape  # noqa: PLC0415  not for `--help`
+        from modelpack.cli.display import escape  # noqa: PLC0415  not for `--help`
 
         if not self.quiet:
             click.echo(escape(message), err=True)
 
     def result(self, *, text: str, document: Mapping[str, Any]) -> None:
         """Print the command's one result on stdout: `text`, or with `--json` the `document`."""
-        from modelpack.cli import render  # noqa: PLC0415
+        from modelpack.cli import display  # noqa: PLC0415
 
         if self.as_json:
-            click.echo(render.to_json({"schema": SCHEMA, **document}))
+            click.echo(display.to_json({"schema": SCHEMA, **document}))
         else:
-            click.echo(render.escape_lines(text))
+            click.echo(display.escape_lines(text))
 
     def progress(self) -> "Progress":
         """Return what shows long work on stderr; silent with `-q`, without bars off a terminal."""

@@ -38,15 +38,15 @@ def open_machine(output: Output, *, offline: bool = False) -> Machine:
 
 def warn(output: Output, findings: tuple[Finding, ...]) -> None:
     """Tell warnings on stderr."""
-    from modelpack.cli import render  # noqa: PLC0415
+    from modelpack.cli import display  # noqa: PLC0415
 
     for finding in findings:
         if not output.quiet:
-            click.echo(render.finding(finding), err=True)
+            click.echo(display.finding(finding), err=True)
 
 
 def as_document(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
     """Return findings as JSON."""
-    from modelpack.cli import render  # noqa: PLC0415
+    from modelpack.cli import display  # noqa: PLC0415
 
-    return [render.plain(finding) for finding in findings]
+    return [display.plain(finding) for finding in findings]

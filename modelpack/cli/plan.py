@@ -24,7 +24,7 @@ def command(
     """
     from modelpack import pipeline  # noqa: PLC0415
     from modelpack.assembly.explanation import explain  # noqa: PLC0415
-    from modelpack.cli import environment, render  # noqa: PLC0415
+    from modelpack.cli import display, environment  # noqa: PLC0415
 
     this = open_project(folder, file)
     machine = open_machine(output)
@@ -37,7 +37,7 @@ def command(
         rows = [[s.step.kind, s.step.name, s.step.digest[7:19], s.state, s.why] for s in steps]
         texts.append(
             f"{planned.platform}  plan {planned.digest}\n"
-            + render.table(rows, head=["step", "content", "key", "state", "why"])
+            + display.table(rows, head=["step", "content", "key", "state", "why"])
         )
         documents.append(
             {

@@ -14,7 +14,7 @@ def command(output: Output) -> None:  # noqa: ARG001  JSON either way
     `modelpack schema > modelpack.schema.json`, and `#:schema ./modelpack.schema.json` as first
     line of modelpack.toml.
     """
-    from modelpack.cli import render  # noqa: PLC0415
+    from modelpack.cli import display  # noqa: PLC0415
     from modelpack.spec import schema as spec_schema  # noqa: PLC0415
 
-    click.echo(render.to_json(spec_schema.document()))
+    click.echo(display.to_json(spec_schema.document()))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from modelpack.cli import render
+from modelpack.cli import display
 from modelpack.progress import SILENT, Advance, Progress
 
 PATIENCE = 1.0
@@ -54,7 +54,7 @@ class Terminal:
         """Write `message` on a line of its own."""
         with self._lock:
             self._erase()
-            self.stream.write(render.escape(message) + "\n")
+            self.stream.write(display.escape(message) + "\n")
             self.stream.flush()
 
     @contextmanager
@@ -78,8 +78,8 @@ class Terminal:
                 return
             self._last = now
             line = " · ".join(_line(t, now) for t in self._tasks if now - t.started >= PATIENCE)
-            room = render.terminal_width(self.stream) or 80
-            self.stream.write(_CLEAR + render.shortened(line, room - 1))
+            room = display.terminal_width(self.stream) or 80
+            self.stream.write(_CLEAR + display.shortened(line, room - 1))
             self.stream.flush()
             self._drawn = True
 
@@ -92,11 +92,11 @@ class Terminal:
 
 def _line(task: _Task, now: float) -> str:
     rate = task.done / max(now - task.started, 0.001)
-    label, speed = render.escape(task.label), f"{render.size(int(rate))}/s"
+    label, speed = display.escape(task.label), f"{display.size(int(rate))}/s"
     if task.total <= 0:
-        return f"{label} {render.size(task.done)} {speed}"
+        return f"{label} {display.size(task.done)} {speed}"
     share = min(task.done / task.total, 1.0)
     bar = ("█" * round(share * _BAR)).ljust(_BAR, "░")
-    left = f" {render.duration((task.total - task.done) / rate)} left" if 0 < share < 1 else ""
-    sizes = f"{render.size(task.done)} of {render.size(task.total)}"
+    left = f" {display.duration((task.total - task.done) / rate)} left" if 0 < share < 1 else ""
+    sizes = f"{display.size(task.done)} of {display.size(task.total)}"
     return f"{label} {bar} {share:4.0%} {sizes} {speed}{left}"

@@ -80,9 +80,13 @@ class ImageBase:
     """A base that is an image in a registry, pinned by digest."""
 
     reference: str
+    "as in `runtime.base`, with the host and repository written out"
     digest: Digest
+    "of the platform's manifest"
     config: Digest
     layers: tuple[BaseLayer, ...]
+    environment: tuple[str, ...] = ()
+    "`NAME=value`, sorted: what of the base's variables the image keeps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

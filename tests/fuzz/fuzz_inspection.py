@@ -9,7 +9,7 @@ import json
 import re
 
 from modelpack import canonical_json
-from modelpack.cli import render
+from modelpack.cli import display
 from modelpack.cli.inspect_report import report
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError
@@ -46,10 +46,10 @@ def TARGET(data: bytes) -> None:  # noqa: N802  the name that the runner looks f
     try:
         inspection = describe(reading.read(shelf, root.descriptor, platform=""))
     except InputError as error:
-        _check([render.finding(finding) for finding in error.findings])
+        _check([display.finding(finding) for finding in error.findings])
         return
     _check([report(inspection, verbose=True)])
-    json.loads(render.to_json(render.plain(inspection)))
+    json.loads(display.to_json(display.plain(inspection)))
 
 
 def _sealed(data: bytes) -> bytes:
@@ -65,5 +65,5 @@ def _sealed(data: bytes) -> bytes:
 
 def _check(texts: list[str]) -> None:
     for text in texts:
-        if text != render.escape_lines(text):
+        if text != display.escape_lines(text):
             raise AssertionError(f"unprintable: {text!a}")

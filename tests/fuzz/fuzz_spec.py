@@ -7,7 +7,7 @@ import sys
 import unicodedata
 
 from modelpack import quantity, reference
-from modelpack.cli import render
+from modelpack.cli import display
 from modelpack.errors import ModelpackError
 from modelpack.spec import decoding as spec_decoding
 
@@ -29,7 +29,7 @@ def _tried(parse, given):
         if not error.findings:
             raise AssertionError("an error without a finding") from error
         for finding in error.findings:
-            lines = render.finding(finding).split("\n")
+            lines = display.finding(finding).split("\n")
             if not all(_harmless(char) for line in lines for char in line):
                 raise AssertionError(f"{lines!r} is not safe to print") from error
     return None

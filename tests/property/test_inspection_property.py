@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelpack import canonical_json
-from modelpack.cli import render
+from modelpack.cli import display
 from modelpack.cli.inspect_report import report
 from modelpack.digest import of as digest_of
 from modelpack.inspection.describing import describe
@@ -73,7 +73,7 @@ def inspected(config: Any, files: dict[str, bytes]) -> tuple[str, dict[str, Any]
     root = canonical_json.dumps(manifest)
     shelf = Shelf(root, data, content)
     inspection = describe(read(shelf, blob_of(root, MANIFEST).descriptor))
-    document = json.loads(render.to_json(render.plain(inspection)))
+    document = json.loads(display.to_json(display.plain(inspection)))
     return report(inspection, verbose=True), document
 
 
@@ -81,7 +81,7 @@ def inspected(config: Any, files: dict[str, bytes]) -> tuple[str, dict[str, Any]
 def test_any_configuration_is_shown_safely(config: Any) -> None:
     text, document = inspected(config, FILES)
 
-    assert text == render.escape_lines(text)
+    assert text == display.escape_lines(text)
     changed_run = config.get("config") != CONFIGURATION["config"]
     doubted = document["findings"] or document["unknown"]
     assert doubted or not changed_run or says_nothing(config)
@@ -104,7 +104,7 @@ def test_any_document_of_the_meta_layer_is_shown_safely(name: str, data: st.Data
 
     text, document = inspected(CONFIGURATION, {**FILES, name: canonical_json.dumps(value)})
 
-    assert text == render.escape_lines(text)
+    assert text == display.escape_lines(text)
     if value != original:
         assert document["findings"] or document["unknown"]
 

@@ -17,7 +17,7 @@ import click
 import pytest
 
 from modelpack import __main__ as process
-from modelpack.cli import COMMANDS, environment, failure, group, output, render
+from modelpack.cli import COMMANDS, display, environment, failure, group, output
 from modelpack.cli.terminal import Terminal, progress_for
 from modelpack.errors import Finding, InputError, Refused, StaleLock, Unavailable
 from modelpack.progress import SILENT
@@ -182,7 +182,7 @@ def test_a_fault_of_ours_shows_its_traceback_only_with_v(capsys):
 
 
 def test_hostile_text_cannot_steer_the_terminal_or_pose_as_an_error():
-    text = render.finding(Finding(message="a\x1b[2J\nerror: all is lost", at="b\r\u202ec"))
+    text = display.finding(Finding(message="a\x1b[2J\nerror: all is lost", at="b\r\u202ec"))
     assert text == "error: b\\r\\u202ec: a\\x1b[2J\n    error: all is lost"
 
 
@@ -276,14 +276,14 @@ def test_a_json_result_begins_with_its_schema(capsys):
      (1_210_000_000, "1.21 GB"), (80 << 30, "85.9 GB")],
 )  # fmt: skip
 def test_sizes_read_well(count, text):
-    assert render.size(count) == text
+    assert display.size(count) == text
 
 
 @pytest.mark.parametrize(
     ("count", "text"), [(312, "312"), (22_713_216, "22.7M"), (7_241_732_096, "7.24B")]
 )
 def test_counts_read_well(count, text):
-    assert render.number(count) == text
+    assert display.number(count) == text
 
 
 @pytest.mark.parametrize(
@@ -292,23 +292,23 @@ def test_counts_read_well(count, text):
      (7500, "2 h 5 min"), (86_400, "1 d"), (90_000, "1 d 1 h")],
 )  # fmt: skip
 def test_durations_read_well(seconds, text):
-    assert render.duration(seconds) == text
+    assert display.duration(seconds) == text
 
 
 def test_tables_align_columns_and_wide_characters():
-    text = render.table([("a", "1"), ("你好", "22")], head=("name", "n"), right=(1,))
+    text = display.table([("a", "1"), ("你好", "22")], head=("name", "n"), right=(1,))
     assert text == "name   n\na      1\n你好  22"
 
 
 def test_tables_fit_the_terminal_and_are_whole_without_one():
     rows = [("x" * 30, "y")]
-    assert render.table(rows, width=10) == "x" * 9 + "…"
-    assert render.table(rows, width=0) == "x" * 30 + "  y"
+    assert display.table(rows, width=10) == "x" * 9 + "…"
+    assert display.table(rows, width=0) == "x" * 30 + "  y"
 
 
 def test_cells_cannot_break_out_of_the_table():
-    assert "\n" not in render.table([("a\nb", "c\x1b[0m")])
-    assert render.table([]) == ""
+    assert "\n" not in display.table([("a\nb", "c\x1b[0m")])
+    assert display.table([]) == ""
 
 
 @dataclass
