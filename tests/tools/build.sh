@@ -13,8 +13,12 @@ fi
 tool=${1:?usage: build.sh [--cached] TOOL}
 here=$(cd "$(dirname "$0")" && pwd)/$tool
 case $tool in
+    buildkitd) package=github.com/moby/buildkit/cmd/buildkitd ;;
+    buildx) package=github.com/docker/buildx/cmd/buildx ;;
     crane) package=github.com/google/go-containerregistry/cmd/crane ;;
     kit) package=github.com/kitops-ml/kitops ;;
+    olareg) package=github.com/olareg/olareg/cmd/olareg ;;
+    registry) package=github.com/distribution/distribution/v3/cmd/registry ;;
     *)
         echo "build.sh: no tool \`$tool\`" >&2
         exit 2
