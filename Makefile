@@ -36,6 +36,7 @@ golden: dev
 
 bench: dev
 	$(BIN)/python bench/pack.py
+	$(BIN)/python bench/build.py
 
 fuzz: dev
 	sh tests/fuzz/run.sh

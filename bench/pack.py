@@ -10,62 +10,16 @@ what was measured on what. A ratio is worth quoting, a second is not.
 """
 
 import argparse
-import hashlib
 import json
-import mmap
 import os
-import platform
 import shutil
-import struct
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-MIB = 1 << 20
-UNITS = {"KiB": 1 << 10, "MiB": MIB, "GiB": 1 << 30}
-SETTLE = 3
-"seconds: a file younger than two is not remembered by its times"
-PROJECT = """schema = 1
-
-[model]
-name = "bench"
-version = "1"
-
-[weights]
-path = "weights"
-
-[code]
-include = ["app/**/*.py"]
-command = ["python", "-m", "app"]
-"""
-DOCKERFILE = """FROM scratch
-COPY app /app
-{copies}
-"""
-
-
-@dataclass
-class Row:
-    """One measurement."""
-
-    name: str
-    seconds: float | None
-    megabytes: int | None = None
-    "resident at the peak, of the process that was started"
-    read: int | None = None
-    "bytes read by it, from the page cache as well"
-    note: str = ""
-    cpu: float | None = None
-    "seconds of processor time, which a busy machine does not stretch"
-    ratio: float | None = None
-    "to hashing in the same moment"
+from measuring import Row, describe, hash_all, limits, measured, stage, table
+from model import MIB, make_project, make_shards, settle, size_of, write_shard
 
 
 def main() -> int:
@@ -110,161 +64,6 @@ def parse_arguments() -> argparse.Namespace:
     if arguments.single:
         arguments.shards, arguments.size = 1, arguments.single
     return arguments
-
-
-def size_of(text: str) -> int:
-    """Return the bytes that `64MiB` means."""
-    number, unit = text[:-3], text[-3:]
-    if unit not in UNITS or not number.isdigit():
-        raise argparse.ArgumentTypeError(f"not a size like 64MiB or 1GiB: {text}")
-    return int(number) * UNITS[unit]
-
-
-# The model and the project
-
-
-def make_project(folder: Path) -> Path:
-    """Write a project with one code file and no dependencies."""
-    (folder / "weights").mkdir(parents=True)
-    (folder / "app").mkdir()
-    (folder / "app" / "__main__.py").write_text('print("hello")\n')
-    (folder / "modelpack.toml").write_text(PROJECT)
-    return folder
-
-
-def make_shards(folder: Path, count: int, size: int) -> list[Path]:
-    """Write safetensors shards of bf16-like numbers, with the index that names them."""
-    names = [f"model-{n + 1:05}-of-{count:05}.safetensors" for n in range(count)]
-    for number, name in enumerate(names):
-        write_shard(folder / name, size, number)
-    index = {
-        "metadata": {"total_size": count * size},
-        "weight_map": {f"layer{number}": name for number, name in enumerate(names)},
-    }
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    return [folder / name for name in names]
-
-
-def write_shard(path: Path, size: int, number: int) -> None:
-    """Write one tensor; the bytes repeat after 4 MiB, which no tool here makes use of."""
-    header = json.dumps(
-        {
-            f"layer{number}": {
-                "dtype": "BF16",
-                "shape": [size // 2],
-                "data_offsets": [0, size // 2 * 2],
-            }
-        }
-    ).encode()
-    header += b" " * (-len(header) % 8)
-    # Small blocks: a process that is started inherits this one's peak memory.
-    block = bytearray(os.urandom(4 * MIB))
-    # bf16 numbers near zero share sign and exponent: every second byte has few values.
-    block[1::2] = bytes(0x3C | (byte & 0x83) for byte in block[1:512:2]) * (len(block) // 512)
-    with path.open("wb") as stream:
-        stream.write(struct.pack("<Q", len(header)) + header)
-        left = size // 2 * 2
-        while left:
-            block[:8] = struct.pack("<II", number, left % (1 << 32))
-            left -= stream.write(block[:left])
-
-
-def settle() -> None:
-    """Let the disk catch up and files grow old enough to be remembered."""
-    os.sync()
-    time.sleep(SETTLE)
-
-
-@contextmanager
-def stage(message: str) -> Iterator[None]:
-    """Tell what takes long and is not measured."""
-    print(f"… {message}", file=sys.stderr, flush=True)
-    yield
-
-
-# What the machine can do at best
-
-
-def limits(shards: Sequence[Path], root: Path) -> list[Row]:
-    """Measure hashing and writing with all cores, the best of three."""
-    total = sum(path.stat().st_size for path in shards)
-    with stage("the limits of the machine"):
-        hashing, cpu = min(hash_all(shards) for _ in range(3))
-        target = root / "written"
-        target.mkdir()
-        writing = min(
-            timed(
-                lambda: in_threads(
-                    write_zeros, [(target / path.name, 0, path.stat().st_size) for path in shards]
-                )
-            )
-            for _ in range(2)
-        )
-        shutil.rmtree(target)
-    return [
-        Row("sha256 once, all cores", hashing, cpu=cpu, note=rate(total, hashing)),
-        Row("writing as much, buffered", writing, note=rate(total, writing)),
-    ]
-
-
-def pieces(shards: Sequence[Path]) -> list[tuple[Path, int, int]]:
-    """Return whole files where they keep all cores busy, else chunks of 64 MiB."""
-    if len(shards) >= cores():
-        return [(path, 0, path.stat().st_size) for path in shards]
-    chunk = 64 * MIB
-    return [
-        (path, start, min(chunk, path.stat().st_size - start))
-        for path in shards
-        for start in range(0, path.stat().st_size, chunk)
-    ]
-
-
-def in_threads(
-    work: Callable[[tuple[Path, int, int]], None], items: Sequence[tuple[Path, int, int]]
-) -> None:
-    """Do `work` on all items with as many threads as there are cores."""
-    with ThreadPoolExecutor(max_workers=cores()) as pool:
-        list(pool.map(work, items))
-
-
-def hash_range(item: tuple[Path, int, int]) -> None:
-    """Hash a range of a file."""
-    path, start, size = item
-    running, buffer = hashlib.sha256(), memoryview(mmap.mmap(-1, MIB))
-    file = os.open(path, os.O_RDONLY)
-    while size:
-        count = os.preadv(file, [buffer[:size]], start)
-        running.update(buffer[:count])
-        start, size = start + count, size - count
-    os.close(file)
-
-
-def write_zeros(item: tuple[Path, int, int]) -> None:
-    """Write a file of this size."""
-    path, _, size = item
-    block = bytes(MIB)
-    with path.open("wb", buffering=0) as stream:
-        while size:
-            size -= stream.write(block[:size]) or 0
-
-
-def timed(work: Callable[[], None]) -> float:
-    """Return the seconds that `work` takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def hash_all(shards: Sequence[Path]) -> tuple[float, float]:
-    """Hash all shards once with all cores; return seconds, and seconds of processor time."""
-    began = time.process_time()
-    seconds = timed(lambda: in_threads(hash_range, pieces(shards)))
-    return seconds, time.process_time() - began
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # Ours
@@ -337,7 +136,7 @@ def modelpack(project: Path, environment: dict[str, str], *command: str) -> Row:
 
 def peers(project: Path, shards: Sequence[Path], root: Path) -> list[Row]:
     """Measure the same work by tools that are installed."""
-    return [*kit(project, shards, root), *docker(project, shards), *crane(project, shards, root)]
+    return [*kit(project, shards, root), *crane(project, shards, root)]
 
 
 def kit(project: Path, shards: Sequence[Path], root: Path) -> list[Row]:
@@ -368,31 +167,6 @@ def kit(project: Path, shards: Sequence[Path], root: Path) -> list[Row]:
     return rows
 
 
-def docker(project: Path, shards: Sequence[Path]) -> list[Row]:
-    """Docker with a COPY for every shard."""
-    if (
-        not shutil.which("docker")
-        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
-    ):
-        return [Row("docker build", None, note="no engine")]
-    copies = "\n".join(f"COPY weights/{path.name} /models/{path.name}" for path in shards)
-    (project / "Dockerfile").write_text(DOCKERFILE.format(copies=copies))
-    rows = []
-    for name in ("docker build, first", "docker build, nothing changed"):
-        with stage(name):
-            rows.append(
-                measured(
-                    ["docker", "build", "-q", "-t", "modelpack-bench:1", "."],
-                    cwd=project,
-                    environment={**os.environ, "DOCKER_BUILDKIT": "1"},
-                    name=name,
-                )
-            )
-    subprocess.run(["docker", "rmi", "-f", "modelpack-bench:1"], capture_output=True, check=False)
-    (project / "Dockerfile").unlink()
-    return rows
-
-
 def crane(project: Path, shards: Sequence[Path], root: Path) -> list[Row]:
     """Crane appends tars: tar and crane together do what a build does."""
     if not shutil.which("crane"):
@@ -418,97 +192,6 @@ def crane(project: Path, shards: Sequence[Path], root: Path) -> list[Row]:
         )
     shutil.rmtree(folder)
     return [row]
-
-
-# Measuring and telling
-
-
-def measured(
-    command: Sequence[str], *, cwd: Path, environment: dict[str, str], name: str = ""
-) -> Row:
-    """Run `command` and return what it took; without seconds when it failed."""
-    with tempfile.TemporaryFile() as output:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-        read = None
-        if hasattr(os, "waitid"):
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-            read = bytes_read(process.pid)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        last = output.read().decode(errors="replace").strip().splitlines()[-1:]
-    if process.returncode:
-        return Row(name, None, note=f"exit {process.returncode}: {''.join(last)[:100]}")
-    unit = 1 if sys.platform == "darwin" else 1 << 10
-    return Row(
-        name,
-        seconds,
-        megabytes=usage.ru_maxrss * unit // 1_000_000,
-        read=read,
-        cpu=usage.ru_utime + usage.ru_stime,
-    )
-
-
-def bytes_read(pid: int) -> int | None:
-    """Return what an ended process read, where Linux tells."""
-    try:
-        text = Path(f"/proc/{pid}/io").read_text()
-    except OSError:
-        return None
-    return int(text.split("rchar: ")[1].split()[0])
-
-
-def describe(root: Path, arguments: argparse.Namespace) -> str:
-    """Return what is measured on what."""
-    mounts = []
-    if Path("/proc/mounts").exists():
-        for line in Path("/proc/mounts").read_text().splitlines():
-            _, place, kind, *_ = line.split()
-            if root.is_relative_to(place):
-                mounts.append((len(place), kind))
-    file_system = max(mounts, default=(0, "unknown"))[1]
-    return (
-        f"{arguments.shards} x {arguments.size / (1 << 30):g} GiB, {cores()} cores "
-        f"({platform.machine()}), {file_system}, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}, modelpack-build {version('modelpack-build')}, "
-        f"load {os.getloadavg()[0]:.1f} at the start"
-    )
-
-
-def rate(size: int, seconds: float) -> str:
-    """Return a rate for people."""
-    return f"{size / seconds / 1e9:.2f} GB/s"
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Return the rows for people; ratios are to hashing once with all cores."""
-    best = next(row.seconds for row in rows if row.seconds)
-    lines = [f"{'':52} seconds  ratio  CPU s  MB peak  MB read"]
-    for row in rows:
-        ratio = row.ratio or (row.seconds / best if row.seconds else None)
-        cells = (
-            cell(row.seconds, 7, 2),
-            cell(ratio, 6, 2),
-            cell(row.cpu, 6, 2),
-            cell(row.megabytes, 8, 0),
-            cell(row.read and row.read / 1e6, 8, 0),
-        )
-        lines.append(f"{row.name:52} {' '.join(cells)}  {row.note}".rstrip())
-    return "\n".join(lines)
-
-
-def cell(value: float | None, width: int, digits: int) -> str:
-    """Return a number set to the right, or a dash."""
-    return f"{'-':>{width}}" if value is None else f"{value:{width}.{digits}f}"
 
 
 if __name__ == "__main__":
