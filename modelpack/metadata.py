@@ -4,7 +4,7 @@
 from them. `weights.json` is what the guard checks; `guard.py` and `probe.py` stand beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelpack import canonical_json
@@ -18,13 +18,42 @@ from modelpack.spec import Spec
 PLACE = "/usr/share/modelpack"
 GUARD = f"{PLACE}/guard.py"
 PROBE = f"{PLACE}/probe.py"
+NAMEPLATE = ".modelpack.json"
+"in the folder of mounted weights: which ones they claim to be"
 
 
 def weights_digest(lock: Lock) -> Digest:
     """Return the one digest that names all weights of an image."""
-    if len(lock.weights) == 1:
-        return lock.weights[0].digest
-    return digest_of(canonical_json.dumps([[w.name, w.digest] for w in lock.weights]))
+    return digest_over(lock.weights)
+
+
+def digest_over(weights: Sequence[WeightsLock]) -> Digest:
+    """Return the one digest that names these weights together."""
+    if len(weights) == 1:
+        return weights[0].digest
+    return digest_of(canonical_json.dumps([[w.name, w.digest] for w in weights]))
+
+
+def mounted(spec: Spec, lock: Lock) -> tuple[WeightsLock, ...]:
+    """Return the weights that stand in an image of their own and are mounted at start."""
+    names = {weights.name for weights in spec.weights if weights.mode == "mount"}
+    return tuple(weights for weights in lock.weights if weights.name in names)
+
+
+def nameplate(spec: Spec, weights: WeightsLock) -> bytes:
+    """Return the file beside mounted weights that says which ones they are: a claim, no proof.
+
+    It depends on the weights and on the model's name and version only.
+    """
+    return canonical_json.pretty(
+        {
+            "schema": 1,
+            "name": weights.name,
+            "model": {"name": spec.model.name, "version": spec.model.version},
+            "digest": weights.digest,
+            "files": [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in weights.files],
+        }
+    )
 
 
 def documents(spec: Spec, lock: Lock, source: Source) -> Mapping[str, bytes]:

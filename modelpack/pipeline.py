@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from modelpack import plan, project
 from modelpack.assembly.assemble import Inputs, Made, image
+from modelpack.assembly.image_names import expect_room
 from modelpack.assembly.outputs import Output, write_outputs
 from modelpack.assembly.source_reading import CodeAndSource, read_source
 from modelpack.assembly.weights_at_hand import AtHand, differences, weights_at_hand
 from modelpack.builders.embedded import Embedded
 from modelpack.digest import Digest
 from modelpack.errors import Finding, InputError, ModelpackError, Refused, StaleLock, joined
+from modelpack.inputs import weights_image
 from modelpack.inputs.machine import Machine
 from modelpack.lock import Lock, Part, PlatformLock, staleness
 from modelpack.lock import encoding as lock_encoding
@@ -32,6 +34,9 @@ class Built:
     digest: Digest
     "of the image, or of the index of several"
     images: tuple[tuple[Plan, Image, tuple[Made, ...]], ...]
+    "those that serve, one for each platform"
+    weights: tuple[Plan, Image, tuple[Made, ...]] | None
+    "the image of the mounted weights; None where all are baked"
     lock: Lock
     source: CodeAndSource
     at_hand: AtHand
@@ -120,11 +125,12 @@ def judge_lock(this: Project, *, machine: Machine) -> None:
 def make_plans(
     this: Project, lock: Lock, read: CodeAndSource
 ) -> tuple[tuple[PlatformLock, Plan], ...]:
-    """Return the plan of each locked platform."""
+    """Return the plan of each locked platform; `plan.make_weights` has that of mounted weights."""
+    weights = weights_image.digest(this.spec, lock)
     return tuple(
-        (platform, plan.make(this.spec, lock, read.source, platform))
+        (platform, plan.make(this.spec, lock, read.source, platform, weights_image=weights))
         for platform in lock.platforms
-    )  # fmt: skip
+    )
 
 
 def read_code(this: Project, *, machine: Machine, epoch: int, options: Options) -> CodeAndSource:
@@ -140,6 +146,10 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
 
     Raises with everything that is wrong at once, and leaves the outputs as they were.
     """
+    if any(weights.mode == "mount" for weights in this.spec.weights):
+        for output in outputs:
+            expect_room(output.tags, at=str(output.target))
+            expect_room(output.names, at=str(output.target))
     new_lock = this.lock is None and not options.locked
     findings: tuple[Finding, ...] = check(this, machine=machine) if new_lock else ()
     with ExitStack() as stack:
@@ -174,14 +184,19 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             ) as builder:  # fmt: skip
                 made_image, made = image(planned, inputs, builder=builder, layers=layers)
             images.append((planned, made_image, made))
+        separate = plan.make_weights(this.spec, lock)
+        weights = (separate, *image(separate, inputs, builder=None, layers=layers)) if (
+            separate
+        ) else None  # fmt: skip
         # 6. Out: blobs first, then names, in one step for each output.
         whole: Image | Index = images[0][1]
         if len(images) > 1:
             whole = Index(images=tuple(item for _, item, _ in images))
-        write_outputs(outputs, layouts, whole, machine=machine)
+        write_outputs(outputs, layouts, whole, weights[1] if weights else None, machine=machine)
         at_hand.remember(machine.digests)
     return Built(
-        digest=whole.digest, images=tuple(images), lock=lock, source=read, at_hand=at_hand,
+        digest=whole.digest, images=tuple(images), weights=weights, lock=lock, source=read,
+        at_hand=at_hand,
         findings=tuple(dict.fromkeys((*findings, *read.findings))), new_lock=new_lock,
     )  # fmt: skip
 

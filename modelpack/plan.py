@@ -20,14 +20,14 @@ from modelpack.lock import (
     WeightsLock,
 )
 from modelpack.lock import encoding as lock_encoding
-from modelpack.metadata import PLACE, weights_digest
+from modelpack.metadata import NAMEPLATE, PLACE, mounted, nameplate, weights_digest
 from modelpack.platform import Platform
-from modelpack.run_configuration import PLAN_LABEL, configuration
+from modelpack.run_configuration import PLAN_LABEL, configuration, weights_labels
 from modelpack.source import Source
 from modelpack.spec import Spec
 
 VENV = "/opt/venv"
-StepKind = Literal["base", "dependencies", "weights", "code", "meta"]
+StepKind = Literal["base", "dependencies", "weights", "code", "meta", "nameplate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,20 +79,54 @@ class Plan:
         return {**self.run, "Labels": dict(sorted(labels.items()))}
 
 
-def make(spec: Spec, lock: Lock, source: Source, platform: PlatformLock) -> Plan:
-    """Return what to build for one locked platform."""
+def make(
+    spec: Spec,
+    lock: Lock,
+    source: Source,
+    platform: PlatformLock,
+    *,
+    weights_image: Digest | None = None,
+) -> Plan:
+    """Return what to build for one locked platform.
+
+    `weights_image` is the digest of the image that `make_weights` describes: it stands in a label.
+    """
+    separate = mounted(spec, lock)
+    if bool(separate) != (weights_image is not None):
+        raise ValueError("the digest of the weights image belongs to mounted weights")
+    baked = [weights for weights in lock.weights if weights not in separate]
     steps = (
         *base_steps(spec, lock, platform),
         *dependency_steps(spec, lock, platform),
-        *(step for weights in lock.weights for step in weights_steps(weights)),
+        *(step for weights in baked for step in weights_steps(weights)),
         code_step(spec, lock, source),
         meta_step(spec, lock, source),
     )
     return Plan(
         platform=platform.platform,
         steps=steps,
-        run=configuration(spec, lock, source, platform),
+        run=configuration(spec, lock, source, platform, weights_image),
         created=source.created,
+    )
+
+
+def make_weights(spec: Spec, lock: Lock) -> Plan | None:
+    """Return what to build as the image of all mounted weights; None where all are baked.
+
+    One image for all platforms: its configuration names the first one. It starts nothing, and
+    knows nothing of code, dependencies, base and time.
+    """
+    weights = mounted(spec, lock)
+    if not weights:
+        return None
+    return Plan(
+        platform=lock.platforms[0].platform,
+        steps=(
+            *(step for item in weights for step in weights_steps(item)),
+            nameplate_step(spec, lock),
+        ),
+        run={"Labels": weights_labels(spec, lock)},
+        created=0,
     )
 
 
@@ -201,4 +235,15 @@ def meta_step(spec: Spec, lock: Lock, source: Source) -> Step:
             "runtime": canonical_json.plain(lock.runtime),
             "weights": weights_digest(lock),
         },
+    )
+
+
+def nameplate_step(spec: Spec, lock: Lock) -> Step:
+    """Return the recipe of the last layer of the weights image: which weights it claims to hold."""
+    places = [
+        [f"{weights.destination}/{NAMEPLATE}", digest_of(nameplate(spec, weights))]
+        for weights in mounted(spec, lock)
+    ]
+    return Step(
+        kind="nameplate", name=NAMEPLATE, inputs={"format": lock.format, "nameplates": places}
     )

@@ -3,19 +3,25 @@
 Source: OCI image-spec, config.md and annotations.md; `Healthcheck` is Docker's extension.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelpack import canonical_json
 from modelpack.canonical_json import rfc3339
-from modelpack.lock import ImageBase, Lock, PlatformLock
+from modelpack.digest import Digest
+from modelpack.lock import ImageBase, Lock, PlatformLock, WeightsLock
 from modelpack.lock import encoding as lock_encoding
-from modelpack.metadata import GUARD, PROBE, weights_digest
+from modelpack.metadata import GUARD, PROBE, digest_over, mounted, weights_digest
 from modelpack.source import Source
 from modelpack.spec import Spec
 
 NAMESPACE = "dev.modelpack."
 PLAN_LABEL = f"{NAMESPACE}plan.digest"
+WEIGHTS_IMAGE_LABEL = f"{NAMESPACE}weights.image"
+"digest of the image that holds the mounted weights"
+ROLE_LABEL = f"{NAMESPACE}role"
+WEIGHTS_ROLE = "weights"
+"what a weights image has as its role; an image that serves has none"
 GROUP = 0
 "files belong to group 0, so that a platform may choose any user with it (OpenShift's way)"
 _SECOND = 1_000_000_000
@@ -26,7 +32,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def configuration(
-    spec: Spec, lock: Lock, source: Source, platform: PlatformLock
+    spec: Spec, lock: Lock, source: Source, platform: PlatformLock, weights_image: Digest | None
 ) -> Mapping[str, Any]:
     """Return the run configuration, its labels sorted, without the plan's own label."""
     python = [platform.interpreter.path, "-I", "-S"]
@@ -36,7 +42,7 @@ def configuration(
         "Entrypoint": [*python, GUARD],
         "Cmd": list(spec.code.command),
         "WorkingDir": spec.code.workdir,
-        "Labels": labels(spec, lock, source, platform),
+        "Labels": labels(spec, lock, source, platform, weights_image),
         "StopSignal": "SIGTERM",
     }
     if spec.runtime.port:
@@ -94,29 +100,17 @@ def _environment(spec: Spec, source: Source, platform: PlatformLock) -> dict[str
     return {"PATH": merged.pop("PATH"), **dict(sorted(merged.items()))}
 
 
-def labels(spec: Spec, lock: Lock, source: Source, platform: PlatformLock) -> dict[str, str]:
+def labels(
+    spec: Spec, lock: Lock, source: Source, platform: PlatformLock, weights_image: Digest | None
+) -> dict[str, str]:
     """Return all labels but the plan's; empty values are left out, the author's come in too."""
-    model, base = spec.model, platform.base
-    unsafe = [item for weights in lock.weights for item in weights.unsafe]
-    data = [canonical_json.plain(item) for item in spec.training.data]
+    base = platform.base
     known = {
-        "org.opencontainers.image.title": model.name,
-        "org.opencontainers.image.version": model.version,
-        "org.opencontainers.image.description": model.description,
-        "org.opencontainers.image.licenses": model.license,
+        **_model_labels(spec, lock.weights),
         "org.opencontainers.image.created": rfc3339(source.created),
         "org.opencontainers.image.revision": source.revision,
-        f"{NAMESPACE}model.name": model.name,
-        f"{NAMESPACE}model.version": model.version,
-        f"{NAMESPACE}model.task": model.task,
-        f"{NAMESPACE}model.architecture": model.architecture,
-        f"{NAMESPACE}model.framework": model.framework,
-        f"{NAMESPACE}model.base": model.base,
         f"{NAMESPACE}weights.digest": weights_digest(lock),
-        f"{NAMESPACE}weights.unsafe": "; ".join(unsafe),
-        f"{NAMESPACE}training.run": spec.training.run,
-        f"{NAMESPACE}training.source": spec.training.source,
-        f"{NAMESPACE}training.data": canonical_json.dumps(data).decode() if data else "",
+        WEIGHTS_IMAGE_LABEL: weights_image or "",
         f"{NAMESPACE}source.digest": source.digest,
         f"{NAMESPACE}source.dirty": "" if source.dirty is None else str(source.dirty).lower(),
         f"{NAMESPACE}lock.digest": lock_encoding.digest(lock),
@@ -127,3 +121,41 @@ def labels(spec: Spec, lock: Lock, source: Source, platform: PlatformLock) -> di
         known["org.opencontainers.image.base.digest"] = base.digest
     merged = {**{k: v for k, v in known.items() if v}, **spec.image.labels}
     return dict(sorted(merged.items()))
+
+
+def weights_labels(spec: Spec, lock: Lock) -> dict[str, str]:
+    """Return the labels of the weights image, which know no code, base or dependencies.
+
+    The author's own are left out: they are about the image that serves.
+    """
+    weights = mounted(spec, lock)
+    known = {
+        **_model_labels(spec, weights),
+        ROLE_LABEL: WEIGHTS_ROLE,
+        f"{NAMESPACE}weights.digest": digest_over(weights),
+        f"{NAMESPACE}format": str(lock.format),
+    }
+    return dict(sorted((key, value) for key, value in known.items() if value))
+
+
+def _model_labels(spec: Spec, weights: Sequence[WeightsLock]) -> dict[str, str]:
+    """Return what the author claims of the model; a value may be empty."""
+    model = spec.model
+    unsafe = [item for one in weights for item in one.unsafe]
+    data = [canonical_json.plain(item) for item in spec.training.data]
+    return {
+        "org.opencontainers.image.title": model.name,
+        "org.opencontainers.image.version": model.version,
+        "org.opencontainers.image.description": model.description,
+        "org.opencontainers.image.licenses": model.license,
+        f"{NAMESPACE}model.name": model.name,
+        f"{NAMESPACE}model.version": model.version,
+        f"{NAMESPACE}model.task": model.task,
+        f"{NAMESPACE}model.architecture": model.architecture,
+        f"{NAMESPACE}model.framework": model.framework,
+        f"{NAMESPACE}model.base": model.base,
+        f"{NAMESPACE}weights.unsafe": "; ".join(unsafe),
+        f"{NAMESPACE}training.run": spec.training.run,
+        f"{NAMESPACE}training.source": spec.training.source,
+        f"{NAMESPACE}training.data": canonical_json.dumps(data).decode() if data else "",
+    }

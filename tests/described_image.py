@@ -8,6 +8,7 @@ from modelpack import canonical_json, metadata, plan
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError
+from modelpack.inputs import weights_image
 from modelpack.inputs.weights import weights_digest
 from modelpack.lock import OWN_LAYER, Lock, RuntimeLock, WeightFile
 from modelpack.oci.image import Image
@@ -46,7 +47,10 @@ class Described:
     @property
     def plan(self) -> Plan:
         """The plan of the lock's first platform."""
-        return plan.make(self.spec, self.lock, self.source, self.lock.platforms[0])
+        return plan.make(
+            self.spec, self.lock, self.source, self.lock.platforms[0],
+            weights_image=weights_image.digest(self.spec, self.lock),
+        )  # fmt: skip
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -57,6 +61,7 @@ class Described:
     def image(self, *, files: Mapping[str, bytes] | None = None) -> Image:
         """Return the image; `files` replaces those of the meta layer."""
         made = self.plan
+        mounted = metadata.mounted(self.spec, self.lock)
         return Image(
             platform=made.platform,
             created=made.created,
@@ -64,7 +69,7 @@ class Described:
             layers=(
                 said(layer(("etc/os-release", b"Debian")), "base"),
                 said(layer(("opt/venv/pyvenv.cfg", b"")), "dependencies"),
-                *self.weights,
+                *(() if mounted else self.weights),
                 said(layer(("app/service/__main__.py", b"1\n\n")), "code"),
                 meta(self.files if files is None else files),
             ),

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from modelpack.inputs import runtime_files
-from modelpack.inputs import weights as weight_inputs
+from modelpack.inputs import runtime_files, weights_image
 from modelpack.inputs.code import ReadCode
 from modelpack.inputs.file_digests import FileDigests
 from modelpack.lock import Lock
@@ -16,7 +15,7 @@ from modelpack.oci.layer import TAR, Layer, blob_of
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.tar import pieces
 from modelpack.oci.tree import Tree
-from modelpack.plan import Plan, Step, is_own_layer
+from modelpack.plan import Plan, Step
 from modelpack.source import Source
 from modelpack.spec import Spec
 
@@ -54,10 +53,13 @@ class Inputs:
     threads: int
 
 
-def image(plan: Plan, inputs: Inputs, *, builder: Builder, layers: LayerCache) -> tuple[
-    Image, tuple[Made, ...]
-]:  # fmt: skip
-    """Return the image of `plan` and how each of its layers came to be."""
+def image(
+    plan: Plan, inputs: Inputs, *, builder: Builder | None, layers: LayerCache
+) -> tuple[Image, tuple[Made, ...]]:
+    """Return the image of `plan` and how each of its layers came to be.
+
+    The weights image needs no `builder`.
+    """
     made = tuple(_make(step, inputs, builder, layers) for step in plan.steps)
     return (
         Image(
@@ -70,35 +72,27 @@ def image(plan: Plan, inputs: Inputs, *, builder: Builder, layers: LayerCache) -
     )
 
 
-def _make(step: Step, inputs: Inputs, builder: Builder, layers: LayerCache) -> Made:
+def _make(step: Step, inputs: Inputs, builder: Builder | None, layers: LayerCache) -> Made:
     match step.kind:
         case "weights":
-            return Made(step=step, layer=_weights_layer(step, inputs), reused=False)
+            layer = weights_image.weights_layer(
+                step, inputs.lock, inputs.weights, digests=inputs.digests
+            )
+        case "nameplate":
+            layer = weights_image.nameplate_layer(inputs.spec, inputs.lock)
         case "meta":
-            return Made(step=step, layer=_meta_layer(inputs), reused=False)
+            layer = _meta_layer(inputs)
         case "base" | "dependencies" | "code":
             known = layers.find(step.digest)
             if known is not None:
                 return Made(step=step, layer=known, reused=True)
-            layer = _code_layer(step, inputs, layers) if step.kind == "code" else (
-                builder.layer(step)
-            )  # fmt: skip
-            return Made(step=step, layer=layer, reused=False)
-
-
-def _weights_layer(step: Step, inputs: Inputs) -> Layer:
-    wanted = [path for path, _, _ in step.inputs["files"]]
-    weights = next(
-        item for item in inputs.lock.weights if item.destination == step.inputs["destination"]
-    )
-    files = {file.path: file for file in weights.files}
-    sources = inputs.weights[weights.name]
-    if is_own_layer(files[wanted[0]]):
-        return weight_inputs.layer_of(weights.destination, files[wanted[0]], sources.get(wanted[0]))
-    return weight_inputs.bundle_layer(
-        weights.destination, [files[path] for path in wanted], sources,
-        digests=inputs.digests, known=step.known,
-    )  # fmt: skip
+            if step.kind == "code":
+                layer = _code_layer(step, inputs, layers)
+            elif builder is not None:
+                layer = builder.layer(step)
+            else:
+                raise ValueError("this plan needs a builder")
+    return Made(step=step, layer=layer, reused=False)
 
 
 def _code_layer(step: Step, inputs: Inputs, layers: LayerCache) -> Layer:

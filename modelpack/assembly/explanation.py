@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from modelpack.errors import ModelpackError
 from modelpack.inputs.machine import Machine
+from modelpack.oci import references
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.layout import Layout
 from modelpack.plan import Plan, Step
@@ -35,12 +36,11 @@ def explain(plan: Plan, layout: Path, machine: Machine) -> tuple[Explained, ...]
 
 
 def _present(store: Layout) -> frozenset[str]:
-    """Return the digests of the layers that the layout's images have."""
+    """Return the digests of all that the layout's images hold."""
     try:
-        images = [store.image(descriptor.digest) for descriptor in store.manifests()]
+        return frozenset(references.closure(store.manifests(), store.image))
     except ModelpackError:
         return frozenset()
-    return frozenset(layer.digest for image in images for layer in image.layers)
 
 
 def _last_build(path: Path) -> Mapping[str, list[dict[str, Any]]]:
@@ -59,7 +59,7 @@ def _explain(
     present: frozenset[str],
     before: Mapping[str, list[dict[str, Any]]],
 ) -> Explained:
-    if step.kind == "meta":
+    if step.kind in ("meta", "nameplate"):
         return Explained(step=step, state="make", why="always: it is small and describes the rest")
     known = layers.find(step.digest) if step.known is None else None
     digest = step.known or (known.blob.digest if known else None)

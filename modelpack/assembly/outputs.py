@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelpack import reference
+from modelpack.assembly.image_names import of_weights
 from modelpack.errors import InputError
 from modelpack.inputs.machine import Machine
 from modelpack.oci import archive
@@ -101,11 +102,16 @@ def write_outputs(
     outputs: Sequence[Output],
     layouts: Sequence[Layout | None],
     whole: Image | Index,
+    weights: Image | None = None,
     *,
     machine: Machine,
 ) -> None:
-    """Write the image into every output: all content first, then the names of each."""
-    below = tuple(blobs(whole))
+    """Write the image, and that of its `weights`, into every output.
+
+    All content first, then the names of each.
+    """
+    content = (*blobs(whole), *(weights.blobs if weights else ()))
+    below = tuple({blob.digest: blob for blob in content}.values())
     size = sum(blob.size for blob in below)
     for output, layout in zip(outputs, layouts, strict=True):
         with machine.progress.task(f"writing {output.target}", size) as advance:
@@ -114,8 +120,16 @@ def write_outputs(
             elif isinstance(output.target, reference.Archive):
                 archive.write(
                     Path(output.target.path), whole.manifest_blob, below,
-                    kind=output.target.kind, names=output.names, advance=advance,
+                    kind=output.target.kind, names=output.names,
+                    others=_weights_root(weights, output.names), advance=advance,
                 )  # fmt: skip
     for output, layout in zip(outputs, layouts, strict=True):
         if layout is not None:
-            layout.commit([Root(manifest=whole.manifest_blob, tags=output.tags)])
+            root = Root(manifest=whole.manifest_blob, tags=output.tags)
+            layout.commit([root, *_weights_root(weights, output.tags)])
+
+
+def _weights_root(weights: Image | None, names: Sequence[str]) -> tuple[Root, ...]:
+    if weights is None:
+        return ()
+    return (Root(manifest=weights.manifest_blob, tags=of_weights(names)),)

@@ -11,6 +11,7 @@ from modelpack.cli.place import as_document, open_machine, open_project, project
 if TYPE_CHECKING:
     from modelpack import pipeline
     from modelpack.assembly.assemble import Made
+    from modelpack.oci.image import Image
     from modelpack.project import Project
 
 
@@ -96,13 +97,17 @@ def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
     from modelpack.lock import encoding as lock_encoding  # noqa: PLC0415
     from modelpack.metadata import weights_digest  # noqa: PLC0415
 
-    _, _, made = built.images[0]
+    images: list[tuple[str, str | None, Image, tuple[Made, ...]]] = [
+        ("serve", str(plan.platform), image, made) for plan, image, made in built.images
+    ]
+    if built.weights:
+        images.append(("weights", None, *built.weights[1:]))
     return {
         "digest": built.digest,
         "images": [
-            {"role": "serve", "platform": str(plan.platform), "digest": image.digest,
+            {"role": role, "platform": platform, "digest": image.digest,
              "config": image.config_blob.digest}
-            for plan, image, _ in built.images
+            for role, platform, image, _ in images
         ],
         "layout": next((t.removeprefix("oci:") for t in targets if t.startswith("oci:")), None),
         "outputs": targets,
@@ -111,7 +116,11 @@ def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
         "weights": weights_digest(built.lock),
         "revision": built.source.source.revision,
         "dirty": built.source.source.dirty,
-        "layers": [_layer(item, built) for item in made],
+        "layers": [
+            {"role": role, "platform": platform, **_layer(item, built)}
+            for role, platform, _, made in images
+            for item in made
+        ],
         "findings": as_document(built.findings),
     }  # fmt: skip
 
@@ -144,6 +153,8 @@ def _paths(item: "Made") -> list[str]:
             return [item.step.inputs["venv"]]
         case "meta":
             return [item.step.name]
+        case "nameplate":
+            return [path for path, _ in item.step.inputs["nameplates"]]
         case _:
             return ["/"]
 
@@ -162,14 +173,17 @@ def summary(this: "Project", built: "pipeline.Built", document: dict[str, Any]) 
     """Return the layer table and what to do next, for people."""
     from modelpack.cli import display  # noqa: PLC0415
 
+    several = len(document["images"]) > 1
     rows = [
-        [layer["step"], layer["name"], display.size(layer["size"]), layer["digest"][7:19],
-         "reused" if layer["reused"] else ""]
+        [*([layer["platform"] or layer["role"]] if several else []), layer["step"], layer["name"],
+         display.size(layer["size"]), layer["digest"][7:19], "reused" if layer["reused"] else ""]
         for layer in document["layers"]
     ]  # fmt: skip
-    table = display.table(rows, head=["layer", "content", "size", "digest", ""], right=[2])
+    head = [*(["image"] if several else []), "layer", "content", "size", "digest", ""]
+    table = display.table(rows, head=head, right=[head.index("size")])
     lock = f"wrote {this.lock_path.name}\n" if built.new_lock else ""
-    size = display.size(sum(layer["size"] for layer in document["layers"]))
+    distinct = {layer["digest"]: layer["size"] for layer in document["layers"]}
+    size = display.size(sum(distinct.values()))
     return f"{table}\n{lock}{this.spec.model.name} {this.spec.model.version}: {size} in " + (
         ", ".join(document["outputs"])
     )

@@ -22,7 +22,7 @@ def command(
     States: reuse, the layer is in dist/image; write, it is kept from an earlier build; make, it
     is made anew. Needs modelpack.lock; reads the code, never the weights, and writes nothing.
     """
-    from modelpack import pipeline  # noqa: PLC0415
+    from modelpack import pipeline, plan  # noqa: PLC0415
     from modelpack.assembly.explanation import explain  # noqa: PLC0415
     from modelpack.cli import display, environment  # noqa: PLC0415
 
@@ -31,17 +31,22 @@ def command(
     lock = pipeline.require_fresh(this)
     options = pipeline.Options(revision=revision, epoch=environment.source_date_epoch())
     read = pipeline.read_code(this, machine=machine, epoch=lock.epoch, options=options)
+    plans = [planned for _, planned in pipeline.make_plans(this, lock, read)]
+    separate = plan.make_weights(this.spec, lock)
     documents, texts = [], []
-    for _, planned in pipeline.make_plans(this, lock, read):
+    for planned in (*plans, *((separate,) if separate else ())):
         steps = explain(planned, this.layout, machine)
         rows = [[s.step.kind, s.step.name, s.step.digest[7:19], s.state, s.why] for s in steps]
+        title = "mounted weights" if planned is separate else str(planned.platform)
         texts.append(
-            f"{planned.platform}  plan {planned.digest}\n"
+            f"{title}  plan {planned.digest}\n"
             + display.table(rows, head=["step", "content", "key", "state", "why"])
         )
         documents.append(
             {
-                "platform": str(planned.platform), "digest": planned.digest,
+                "role": "weights" if planned is separate else "serve",
+                "platform": None if planned is separate else str(planned.platform),
+                "digest": planned.digest,
                 "steps": [
                     {"kind": s.step.kind, "name": s.step.name, "digest": s.step.digest,
                      "state": s.state, "why": s.why}

@@ -13,6 +13,7 @@ from modelpack.errors import Finding, InputError, Unavailable
 from modelpack.inputs.file_digests import FileDigest, FileDigests
 from modelpack.inputs.patterns import select
 from modelpack.lock import CHUNK, FORMAT, OWN_LAYER, WeightFile
+from modelpack.metadata import NAMEPLATE
 from modelpack.oci import parallel
 from modelpack.oci.content import changed, identity, pump, total
 from modelpack.oci.hashing import RangeSha256, RangesSha256, Sha256, Sink
@@ -56,6 +57,8 @@ def find(root: Path, weights: spec.Weights) -> Files:
     files: list[SourceFile] = []
     findings = list(selection.findings)
     for path in selection.paths:
+        if path == NAMEPLATE:  # of a weights image that was copied out: it is no weight
+            continue
         try:
             source = Path(os.path.realpath(folder / path, strict=True))
             files.append(SourceFile(path=path, source=source, status=os.lstat(source)))
@@ -176,7 +179,7 @@ def bundle_layer(
     files: Sequence[WeightFile],
     sources: Mapping[str, Path],
     *,
-    digests: FileDigests,
+    digests: FileDigests | None = None,
     known: Digest | None = None,
 ) -> Layer:
     """Return the layer of all small `files`; `sources` by WeightFile.path.
@@ -200,13 +203,14 @@ def bundle_layer(
             ]
         )
     )
-    digest = known or digests.derived(key)
+    digest = known or (digests.derived(key) if digests else None)
     here = all(file.path in sources for file in files)
     if digest is None and not here:
         raise Unavailable("weight files are missing, and nobody knows their layer", at=destination)
     if digest is None:
         digest = _hash_bundle(parts, files, sources)
-        digests.record_derived(key, digest)
+        if digests:
+            digests.record_derived(key, digest)
     return Layer(
         blob=Blob(
             descriptor=Descriptor(media_type=TAR, digest=digest, size=total(parts)),

@@ -1,16 +1,18 @@
 """Whether what an image says in different places agrees; sentences about what does not add up."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from modelpack import canonical_json, metadata, plan
 from modelpack.digest import of as digest_of
+from modelpack.errors import ModelpackError
+from modelpack.inputs import weights_image
 from modelpack.inputs.quoting import quoted
 from modelpack.inputs.weights import weights_digest
 from modelpack.inspection.configuration import Configuration, is_for
 from modelpack.inspection.description import Description
 from modelpack.inspection.documents import Documents
-from modelpack.lock import ImageBase, Lock, PlatformLock
+from modelpack.lock import ImageBase, Lock, PlatformLock, WeightsLock
 from modelpack.lock import encoding as lock_encoding
 from modelpack.oci.layer import TAR
 from modelpack.run_configuration import NAMESPACE
@@ -150,7 +152,11 @@ def _plan(description: Description, platform: PlatformLock | None) -> plan.Plan 
     spec, lock, source = description.spec, description.lock, description.source
     if spec is None or lock is None or source is None or platform is None:
         return None
-    return plan.make(spec, lock, source, platform)
+    try:
+        weights = weights_image.digest(spec, lock)
+    except ModelpackError:  # sizes, paths or layers that no weights image can have
+        return None
+    return plan.make(spec, lock, source, platform, weights_image=weights)
 
 
 def _digests(description: Description) -> Iterator[str]:
@@ -202,13 +208,16 @@ def _layers(
     if platform is None:
         stated = quoted(configuration.platform)
         yield f"lock.json holds nothing for the image's platform {stated}"
-    elif "mount" not in modes.values():
-        yield from _count(documents, lock, platform)
+    else:
+        baked = [item for item in lock.weights if modes.get(item.name) != "mount"]
+        yield from _count(documents, baked, platform)
 
 
-def _count(documents: Documents, lock: Lock, platform: PlatformLock) -> Iterator[str]:
+def _count(
+    documents: Documents, baked: Sequence[WeightsLock], platform: PlatformLock
+) -> Iterator[str]:
     base = len(platform.base.layers) if isinstance(platform.base, ImageBase) else 1
-    weights = sum(len(plan.weights_steps(item)) for item in lock.weights)
+    weights = sum(len(plan.weights_steps(item)) for item in baked)
     expected = base + bool(platform.wheels) + weights + 2
     found = len(documents.manifest.layers)
     if found != expected:

@@ -34,19 +34,22 @@ def write(
     *,
     kind: Kind,
     names: Sequence[str] = (),
+    others: Sequence[Root] = (),
     advance: Advance,
     progress: Progress = SILENT,
 ) -> None:
     """Write the image `manifest` (or index) with `blobs`, everything below it, to `path`.
 
-    `names` are full ones (`minilm:1.2.0`, `ghcr.io/acme/minilm:1.2.0`). The bytes depend on the
+    `names` are full ones (`minilm:1.2.0`, `ghcr.io/acme/minilm:1.2.0`), and so are the tags of
+    the `others`, further images whose blobs are among `blobs`. The bytes depend on the
     arguments only. What stood at `path` stays until the new file is whole. Raises InputError
     when a blob is not what its descriptor says, Unavailable when the disk fails.
     """
-    for name in names:
+    roots = [Root(manifest=manifest, tags=tuple(names)), *others]
+    for name in (name for root in roots for name in root.tags):
         if not _NAME.fullmatch(name):
             raise InputError(f"not a name with a tag: `{name}`", at=kind)
-    members = list(_members(manifest, blobs, kind, names))
+    members = list(_members(roots, blobs, kind))
     parts: list[Content] = []
     ranges: list[tuple[Blob, int]] = []
     position = 0
@@ -90,20 +93,19 @@ def _replace(
 
 
 def _members(
-    manifest: Blob, blobs: Sequence[Blob], kind: Kind, names: Sequence[str]
+    roots: Sequence[Root], blobs: Sequence[Blob], kind: Kind
 ) -> Iterator[tuple[Entry, Blob | None]]:
     """Yield what the archive holds, documents first: a reader of a stream knows what comes."""
-    everything = {blob.digest: blob for blob in (manifest, *blobs)}
-    index = _index(manifest, names)
+    everything = {blob.digest: blob for blob in (*(root.manifest for root in roots), *blobs)}
     yield Entry(path="oci-layout", content=references.MARKER), None
-    yield Entry(path="index.json", content=index), None
-    docker = _docker_manifest(manifest, everything, names)
-    if docker is not None:
-        yield Entry(path="manifest.json", content=docker), None
+    yield Entry(path="index.json", content=_index(roots)), None
+    images = [_docker_image(root, everything) for root in roots]
+    if None not in images:
+        yield Entry(path="manifest.json", content=canonical_json.dumps(images)), None
     elif kind == "docker-archive":
         raise InputError(
             "a `docker-archive` holds one platform",
-            at=manifest.digest,
+            at=roots[images.index(None)].manifest.digest,
             hint="use `oci-archive:` or name one platform",
         )
     yield directory("blobs"), None
@@ -114,34 +116,30 @@ def _members(
         yield Entry(path=f"blobs/sha256/{hex_of(digest)}", content=placeholder), blob
 
 
-def _index(manifest: Blob, names: Sequence[str]) -> bytes:
+def _index(roots: Sequence[Root]) -> bytes:
     entries: list[Descriptor] = []
-    for name in names or ("",):
-        tag = name.rpartition(":")[2]
-        root = Root(
-            manifest=manifest,
-            tags=(tag,) if tag else (),
-            annotations={IMAGE_NAME: name} if name else {},
-        )
-        entries.extend(references.entries_of(root))
+    for root in roots:
+        for name in root.tags or ("",):
+            tag = name.rpartition(":")[2]
+            named = Root(
+                manifest=root.manifest,
+                tags=(tag,) if tag else (),
+                annotations={IMAGE_NAME: name} if name else {},
+            )
+            entries.extend(references.entries_of(named))
     return references.index_of(entries)
 
 
-def _docker_manifest(
-    manifest: Blob, blobs: Mapping[Digest, Blob], names: Sequence[str]
-) -> bytes | None:
-    """Return the `manifest.json` of `docker save`; None for an index of several platforms."""
-    parsed = _single(manifest, blobs)
+def _docker_image(root: Root, blobs: Mapping[Digest, Blob]) -> dict[str, Any] | None:
+    """Return an entry of `docker save`'s `manifest.json`; None for several platforms."""
+    parsed = _single(root.manifest, blobs)
     if parsed is None or parsed.config is None:
         return None
-    value: list[dict[str, Any]] = [
-        {
-            "Config": _path(parsed.config),
-            "RepoTags": list(names) or None,
-            "Layers": [_path(layer) for layer in parsed.layers],
-        }
-    ]
-    return canonical_json.dumps(value)
+    return {
+        "Config": _path(parsed.config),
+        "RepoTags": list(root.tags) or None,
+        "Layers": [_path(layer) for layer in parsed.layers],
+    }
 
 
 def _single(manifest: Blob, blobs: Mapping[Digest, Blob]) -> Manifest | None:

@@ -99,11 +99,6 @@ def find(root: Path, weights: specs.Weights) -> tuple[SourceFile, ...]:
             "weights are taken from a folder by this version, not from a source",
             at=f"weights.{weights.name}.source", hint='fetch them and set `path = "…"`',
         )  # fmt: skip
-    if weights.mode == "mount":
-        raise InputError(
-            "mounted weights are not built by this version", at=f"weights.{weights.name}.mode",
-            hint='set `mode = "bake"`',
-        )  # fmt: skip
     if not (root / weights.path).is_dir():
         raise InputError(
             f"there is no folder `{weights.path}`", at=f"weights.{weights.name}.path",

@@ -2,16 +2,41 @@
 
 from dataclasses import replace
 
+import pytest
+
 from modelpack import plan
+from modelpack.inputs import weights_image
 from modelpack.lock import OWN_LAYER
-from modelpack.run_configuration import PLAN_LABEL, start_period
-from modelpack.spec import Image, Runtime, Scan
+from modelpack.metadata import NAMEPLATE
+from modelpack.run_configuration import PLAN_LABEL, WEIGHTS_IMAGE_LABEL, start_period
+from modelpack.spec import Code, Image, Model, Runtime, Scan, Weights
 from tests import values
 
 
 def make(spec=None, lock=None, source=None):
-    lock = lock or values.lock()
-    return plan.make(spec or values.spec(), lock, source or values.source(), lock.platforms[0])
+    spec, lock = spec or values.spec(), lock or values.lock()
+    return plan.make(
+        spec, lock, source or values.source(), lock.platforms[0],
+        weights_image=weights_image.digest(spec, lock),
+    )  # fmt: skip
+
+
+def mounting(*names, weights=("digits",)):
+    """A spec with these weights, of which those with `names` are mounted."""
+    return values.spec(
+        weights=tuple(
+            Weights(name=name, path=name, destination=f"/models/{name}",
+                    mode="mount" if name in names else "bake")
+            for name in weights
+        )
+    )  # fmt: skip
+
+
+def two_weights():
+    one = values.weights_lock()
+    other = replace(one, name="adapter", destination="/models/adapter", digest=values.digest("c"),
+                    bundle=values.digest("f"))  # fmt: skip
+    return values.lock(weights=(one, other))
 
 
 def keys(made):
@@ -131,3 +156,72 @@ def test_tags_and_scan_rules_change_no_layer_but_the_last():
     spec = values.spec(image=Image(tags=("x",)), scan=Scan(fail_on="LOW"))
     before, after = keys(make()), keys(make(spec=spec))
     assert {kind for kind in before if before[kind] != after[kind]} == {"meta"}
+
+
+def test_mounted_weights_are_no_layer_of_the_image_that_serves():
+    assert "weights" not in keys(make(spec=mounting("digits")))
+
+
+def test_the_weights_image_has_the_same_steps_as_baked_weights_and_a_nameplate():
+    baked = [step for step in make().steps if step.kind == "weights"]
+    *weights, last = plan.make_weights(mounting("digits"), values.lock()).steps
+    assert weights == baked
+    assert (last.kind, last.name) == ("nameplate", NAMEPLATE)
+    assert last.inputs["nameplates"][0][0] == f"/models/digits/{NAMEPLATE}"
+
+
+def test_baked_weights_make_no_weights_image():
+    assert plan.make_weights(values.spec(), values.lock()) is None
+    assert WEIGHTS_IMAGE_LABEL not in make().config["Labels"]
+
+
+def test_of_several_weights_each_goes_where_its_mode_says():
+    spec, lock = mounting("adapter", weights=("digits", "adapter")), two_weights()
+    places = [
+        [step.inputs["destination"] for step in made.steps if step.kind == "weights"]
+        for made in (make(spec=spec, lock=lock), plan.make_weights(spec, lock))
+    ]
+    assert places == [["/models/digits"], ["/models/adapter"]]
+
+
+def test_the_weights_image_starts_nothing_and_knows_no_time():
+    made = plan.make_weights(mounting("digits"), values.lock())
+    assert list(made.run) == ["Labels"]
+    assert made.created == 0
+    labels = made.config["Labels"]
+    assert labels["org.opencontainers.image.title"] == "digits"
+    assert labels["org.opencontainers.image.version"] == "1.0.0"
+    assert labels["dev.modelpack.weights.digest"] == values.digest("d")
+    assert labels["dev.modelpack.role"] == "weights"
+
+
+def test_the_image_that_serves_names_the_weights_image():
+    spec, lock = mounting("digits"), values.lock()
+    label = make(spec=spec).config["Labels"][WEIGHTS_IMAGE_LABEL]
+    assert label == weights_image.digest(spec, lock)
+
+
+def test_code_base_dependencies_and_names_leave_the_weights_image_alone():
+    spec = mounting("digits")
+    other = replace(
+        spec, code=Code(command=("serve",)), runtime=Runtime(user=7, base="debian:12"),
+        image=Image(tags=("x",), labels={"com.acme.team": "search"}),
+    )  # fmt: skip
+    platform = values.platform_lock(wheels=(), bytecode="none")
+    lock = values.lock(platforms=(platform,), epoch=5)
+    assert weights_image.digest(other, lock) == weights_image.digest(spec, values.lock())
+
+
+def test_other_weights_and_another_version_are_another_weights_image():
+    spec, lock = mounting("digits"), values.lock()
+    model = Model(name="digits", version="2.0.0", license="Apache-2.0")
+    newer = weights_image.digest(replace(spec, model=model), lock)
+    changed = replace(values.weights_lock(), digest=values.digest("9"))
+    other = weights_image.digest(spec, values.lock(weights=(changed,)))
+    assert len({weights_image.digest(spec, lock), newer, other}) == 3
+
+
+def test_a_plan_of_mounted_weights_must_know_their_image():
+    lock = values.lock()
+    with pytest.raises(ValueError, match="weights image"):
+        plan.make(mounting("digits"), lock, values.source(), lock.platforms[0])
