@@ -19,6 +19,10 @@ case $tool in
     kit) package=github.com/kitops-ml/kitops ;;
     olareg) package=github.com/olareg/olareg/cmd/olareg ;;
     registry) package=github.com/distribution/distribution/v3/cmd/registry ;;
+    trivy)
+        package=github.com/aquasecurity/trivy/cmd/trivy
+        export GOEXPERIMENT=jsonv2   # which a go.mod cannot ask for
+        ;;
     *)
         echo "build.sh: no tool \`$tool\`" >&2
         exit 2
