@@ -1,10 +1,19 @@
 """The one door to other programs: argument vectors, never a shell, a chosen environment."""
 
+import os
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import IO, BinaryIO
 
 from modelpack.errors import Unavailable
+
+_LINE_LIMIT = 64 << 10
+"bytes of one line; what is longer is handed over in parts"
+_GRACE = 10.0
+"seconds that a program has to end by itself when it is told to"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +58,65 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"`{argv[0]}` did not end within {timeout} seconds") from error
     return Completed(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def stream(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    output: BinaryIO,
+    said: Callable[[str], None],
+    cwd: str | None = None,
+) -> int:
+    """Run `argv`, its standard output into the file `output`; return its exit status.
+
+    Every line of standard error goes to `said` as it is written; none is kept. However this is
+    left, also by Ctrl-C, the program has ended then, with what it started: it is told to end, and
+    killed when it does not. Raises Unavailable when it cannot be started.
+    """
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            env=dict(environment),
+            cwd=cwd,
+            # A group of its own: Ctrl-C reaches it through us alone, and its children with it.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Unavailable(f"cannot run `{argv[0]}`: {error.strerror}") from error
+    try:
+        if child.stderr is not None:
+            for line in _lines(child.stderr):
+                said(line)
+        return child.wait()
+    finally:
+        _end(child)
+
+
+def _lines(source: IO[bytes]) -> Iterator[str]:
+    while line := source.readline(_LINE_LIMIT):
+        yield line.decode(errors="replace").rstrip("\r\n")
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """End what is left of the group of `child`: politely first, by force when interrupted."""
+    try:
+        if child.poll() is None:
+            _signal(child, signal.SIGTERM)
+            child.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        _signal(child, signal.SIGKILL)
+        if child.stderr is not None:
+            child.stderr.close()
+        child.wait()
+
+
+def _signal(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    # The group bears the number of its first process, and is gone when all of it has ended.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from modelpack.digest import Digest
 from modelpack.inputs import runtime_files, weights_image
 from modelpack.inputs.code import ReadCode
 from modelpack.inputs.file_digests import FileDigests
@@ -24,6 +25,9 @@ class Builder(Protocol):
     """Makes the layers for which something must be unpacked or run."""
 
     name: str
+
+    def key(self, step: Step) -> Digest:
+        """Return the key under which the layer of `step` is remembered."""
 
     def layer(self, step: Step) -> Layer:
         """Return the finished layer of a base or dependencies `step`."""
@@ -82,16 +86,16 @@ def _make(step: Step, inputs: Inputs, builder: Builder | None, layers: LayerCach
             layer = weights_image.nameplate_layer(inputs.spec, inputs.lock)
         case "meta":
             layer = _meta_layer(inputs)
-        case "base" | "dependencies" | "code":
+        case "code":
             known = layers.find(step.digest)
-            if known is not None:
-                return Made(step=step, layer=known, reused=True)
-            if step.kind == "code":
-                layer = _code_layer(step, inputs, layers)
-            elif builder is not None:
-                layer = builder.layer(step)
-            else:
+            layer = known or _code_layer(step, inputs, layers)
+            return Made(step=step, layer=layer, reused=known is not None)
+        case "base" | "dependencies":
+            if builder is None:
                 raise ValueError("this plan needs a builder")
+            known = layers.find(builder.key(step))
+            layer = known or builder.layer(step)
+            return Made(step=step, layer=layer, reused=known is not None)
     return Made(step=step, layer=layer, reused=False)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from modelpack.digest import Digest
 from modelpack.errors import InputError, Unavailable
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
@@ -61,6 +62,10 @@ class Embedded:
         self._scratch = None
         self._stack.close()
 
+    def key(self, step: Step) -> Digest:
+        """Return the key of the finished layer of `step`: its own digest covers all of it."""
+        return step.digest
+
     def layer(self, step: Step) -> Layer:
         """Return the finished layer of a base or dependencies `step`."""
         entries = (
@@ -68,7 +73,7 @@ class Embedded:
         )  # fmt: skip
         self._machine.progress.say(f"writing the {step.kind} layer")
         return self._layers.make(
-            step.digest,
+            self.key(step),
             entries,
             self._compressor,
             created_by=f"modelpack {step.kind}",

@@ -1,0 +1,119 @@
+"""Programs run by the one door: what they say, how they end, and that nothing of them is left."""
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from modelpack import process
+from modelpack.errors import Unavailable
+
+HERE = {"PATH": os.defpath}
+
+
+def python(text: str) -> list[str]:
+    return [sys.executable, "-c", text]
+
+
+def stream(argv: list[str], said: list[str]) -> tuple[int, bytes]:
+    with tempfile.TemporaryFile() as output:
+        status = process.stream(argv, environment=HERE, output=output, said=said.append)
+        output.seek(0)
+        return status, output.read()
+
+
+def test_output_goes_to_the_file_and_lines_to_the_listener() -> None:
+    said: list[str] = []
+    text = "import sys; print('data', end=''); print('one\\ntwo', file=sys.stderr); sys.exit(4)"
+    assert stream(python(text), said) == (4, b"data")
+    assert said == ["one", "two"]
+
+
+def test_an_endless_line_is_handed_over_in_parts() -> None:
+    said: list[str] = []
+    stream(python("import sys; sys.stderr.write('x' * 200_000)"), said)
+    assert len("".join(said)) == 200_000
+    assert max(map(len, said)) <= 64 << 10
+
+
+def test_bytes_that_are_no_text_are_shown_as_such() -> None:
+    said: list[str] = []
+    stream(python(r"import os; os.write(2, b'\xff\n')"), said)
+    assert said == ["\ufffd"]
+
+
+def test_a_missing_program_is_named() -> None:
+    with pytest.raises(Unavailable, match="cannot run `no-such-program`"):
+        stream(["no-such-program"], [])
+
+
+_FAMILY = """
+import os, signal, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+if "deaf" in sys.argv:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(os.getpid(), child.pid, file=sys.stderr, flush=True)
+time.sleep(600)
+"""
+
+
+def alive(number: int) -> bool:
+    """Tell whether a process lives; one that is dead and not yet collected does not."""
+    try:
+        status = Path(f"/proc/{number}/stat").read_text("ascii")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def left(family: list[int]) -> list[int]:
+    """Return who of a family lives on, once those that were killed had the time to die."""
+    for _ in range(500):
+        if not any(map(alive, family)):
+            break
+        time.sleep(0.02)
+    return [number for number in family if alive(number)]
+
+
+@pytest.mark.parametrize("manner", ["polite", "deaf"])
+def test_interrupted_it_ends_the_program_and_its_children(
+    manner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_GRACE", 0.2)
+    family: list[int] = []
+
+    def interrupt(line: str) -> None:
+        family.extend(map(int, line.split()))
+        raise KeyboardInterrupt
+
+    with tempfile.TemporaryFile() as output, pytest.raises(KeyboardInterrupt):
+        process.stream([*python(_FAMILY), manner], environment=HERE, output=output, said=interrupt)
+    assert len(family) == 2
+    assert left(family) == []
+
+
+def test_a_signal_while_it_waits_ends_the_program() -> None:
+    family: list[int] = []
+
+    def told(line: str) -> None:
+        family.extend(map(int, line.split()))
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with tempfile.TemporaryFile() as output, pytest.raises(KeyboardInterrupt):
+        process.stream(python(_FAMILY), environment=HERE, output=output, said=told)
+    assert left(family) == []
+
+
+def test_what_a_program_leaves_behind_is_ended_with_it() -> None:
+    said: list[str] = []
+    text = (
+        "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', "
+        "'import time; time.sleep(600)'], stderr=subprocess.DEVNULL).pid, file=sys.stderr)"
+    )
+    assert stream(python(text), said)[0] == 0
+    assert left([int(said[0])]) == []
