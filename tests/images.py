@@ -1,12 +1,13 @@
 """Small images that tests put into stores."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from modelpack import canonical_json
 from modelpack.digest import of as digest_of
 from modelpack.oci.image import Image
 from modelpack.oci.layer import INDEX, MANIFEST, TAR, Blob, Descriptor, Layer, Pieces, blob_of
+from modelpack.oci.referrers import Referrer
 from modelpack.oci.store import Root, Store
 from modelpack.oci.tar import Content, Entry, pieces
 from modelpack.platform import Platform
@@ -36,11 +37,11 @@ def image(*texts: str, architecture: str = "amd64") -> Image:
     )
 
 
-def put(store: Store, what: Image, *tags: str) -> Descriptor:
+def put(store: Store, what: Image, *tags: str, vouching: Sequence[Referrer] = ()) -> Descriptor:
     """Write and commit one image."""
     for blob in what.blobs:
         store.write(blob, nothing)
-    store.commit([Root(manifest=what.manifest_blob, tags=tags)])
+    store.commit([Root(manifest=what.manifest_blob, tags=tags, referrers=tuple(vouching))])
     return what.manifest_blob.descriptor
 
 
@@ -56,6 +57,14 @@ def referrer(subject: Descriptor, text: str) -> tuple[Blob, Blob]:
         "subject": subject.as_json(),
     }
     return blob_of(canonical_json.dumps(value), MANIFEST), content
+
+
+def vouching(text: str, kind: str = "") -> Referrer:
+    """Return something that vouches for an image, of a `kind` where it is ours."""
+    content = blob_of(text.encode(), "application/json")
+    return Referrer(
+        artifact_type="application/json", content=content, annotations={"said": text}, kind=kind
+    )
 
 
 def fallback(subject: Descriptor, manifests: Iterable[Blob]) -> Root:

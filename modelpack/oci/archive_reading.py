@@ -14,9 +14,8 @@ from modelpack import digest as digests
 from modelpack.digest import Digest, hex_of
 from modelpack.errors import InputError, Unavailable
 from modelpack.oci import references
-from modelpack.oci.layer import CONFIG, MANIFEST, TAR, Descriptor
+from modelpack.oci.layer import CONFIG, MANIFEST, REF_NAME, TAR, Descriptor
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse, parse_object, printable
-from modelpack.oci.references import REF_NAME
 from modelpack.oci.tar_index import Member, members
 
 _LAYER_LIMIT = 4096

@@ -16,6 +16,8 @@ CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 TAR: Final = "application/vnd.oci.image.layer.v1.tar"
 TAR_GZIP: Final = TAR + "+gzip"
 TAR_ZSTD: Final = TAR + "+zstd"
+REF_NAME: Final = "org.opencontainers.image.ref.name"
+"annotation that holds the tag of an entry in an index.json"
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 

@@ -25,6 +25,7 @@ from modelpack.oci.hashing import Sha256, Sink
 from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.locking import exclusive_folder
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse
+from modelpack.oci.referrers import Referrer, found
 from modelpack.oci.store import KnownDigests, Root
 from modelpack.oci.tar import Content, FileRange
 from modelpack.progress import SILENT, Advance, Progress
@@ -264,10 +265,32 @@ class Layout:
         self._check_locked()
         for root in roots:
             self.write(root.manifest, lambda _: None)
-        old = self.manifests() if (self.root / "index.json").exists() else ()
-        entries = references.merge(old, roots, self.image)
-        for root in roots:
             self._check_closure(root.manifest.descriptor)
+        self._name(roots, [(root.manifest.descriptor, root.referrers) for root in roots])
+
+    def attach(self, subject: Descriptor, referrers: Sequence[Referrer]) -> None:
+        """Keep `referrers` with the image `subject`; those of an earlier build give way."""
+        self._check_locked()
+        if subject.digest not in references.closure(self.manifests(), self.image):
+            raise InputError("there is no such image", at=subject.digest)
+        self._name((), [(subject, referrers)])
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """Return what vouches for the image `subject`: type and annotations as it says itself."""
+        return found(self.manifests(), subject, self.image)
+
+    def _name(
+        self, roots: Sequence[Root], vouching: Sequence[tuple[Descriptor, Sequence[Referrer]]]
+    ) -> None:
+        """Write an `index.json` that names `roots`, and what vouches for them."""
+        old = self.manifests() if (self.root / "index.json").exists() else ()
+        for subject, referrers in vouching:
+            for blob in (blob for referrer in referrers for blob in referrer.blobs(subject)):
+                self.write(blob, lambda _: None)
+        lists = references.lists(old, vouching, self.image)
+        for item in lists:
+            self.write(item.manifest, lambda _: None)
+        entries = references.merge(old, (*roots, *lists), self.image)
         if not self._has_marker():
             self._replace("oci-layout", references.MARKER)
         self._replace("index.json", references.index_of(entries))

@@ -64,10 +64,10 @@ def parse(data: bytes, *, at: str = "") -> Manifest:
     )
 
 
-def parse_object(data: bytes, *, at: str = "") -> dict[str, Any]:
+def parse_object(data: bytes, *, at: str = "", limit: int = MANIFEST_LIMIT) -> dict[str, Any]:
     """Return the JSON object that `data` holds; refuses repeated keys and what is not UTF-8."""
-    if len(data) > MANIFEST_LIMIT:
-        raise InputError(f"the document is larger than {MANIFEST_LIMIT} bytes", at=at)
+    if len(data) > limit:
+        raise InputError(f"the document is larger than {limit} bytes", at=at)
     try:
         value = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_constant)
     except (ValueError, RecursionError) as error:

@@ -9,7 +9,7 @@ from modelpack import canonical_json
 from modelpack.digest import Digest, of_hex
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError, ModelpackError
-from modelpack.oci.layer import INDEX, Descriptor
+from modelpack.oci.layer import INDEX, REF_NAME, Descriptor
 from modelpack.oci.manifest import (
     INDEXES,
     MANIFESTS,
@@ -18,11 +18,11 @@ from modelpack.oci.manifest import (
     parse_object,
     printable,
 )
+from modelpack.oci.referrers import Referrer, found, list_of, tag_for
 from modelpack.oci.store import Root
 
 MARKER: Final = canonical_json.dumps({"imageLayoutVersion": "1.0.0"})
 "the content of `oci-layout`"
-REF_NAME: Final = "org.opencontainers.image.ref.name"
 _FALLBACK = re.compile(r"sha256-([0-9a-f]{64})(\..+)?")
 "tag of the list of an image's referrers (OCI distribution-spec, Referrers Tag Schema), or cosign's"
 _CLOSURE_LIMIT = 100_000
@@ -110,6 +110,22 @@ def merge(
     vouching = [entry for entry, subject in new if subject is not None]
     vouching += [entry for entry, subject in others if subject in reached]
     return (*images, *vouching)
+
+
+def lists(
+    old: Sequence[Descriptor],
+    vouching: Iterable[tuple[Descriptor, Sequence[Referrer]]],
+    image: Callable[[Digest], Manifest],
+) -> tuple[Root, ...]:
+    """Return the lists of referrers that subjects have after each got new ones."""
+    return tuple(
+        Root(
+            manifest=list_of(subject, new, found(old, subject.digest, image)),
+            tags=(tag_for(subject.digest),),
+        )
+        for subject, new in vouching
+        if new
+    )
 
 
 def _subject(entry: Descriptor, image: Callable[[Digest], Manifest]) -> Digest | None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from modelpack.digest import Digest
 from modelpack.oci.layer import Blob, Descriptor
+from modelpack.oci.referrers import Referrer
 from modelpack.progress import Advance
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -21,6 +22,8 @@ class Root:
     "none: kept by digest only"
     annotations: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     "of the entry that names it, not of the manifest"
+    referrers: tuple[Referrer, ...] = ()
+    "what vouches for it, beside what does already"
 
 
 class Store(Protocol):
@@ -40,6 +43,12 @@ class Store(Protocol):
 
     def commit(self, roots: Sequence[Root]) -> None:
         """Make `roots`, whose blobs are here, visible by their names in one step."""
+
+    def attach(self, subject: Descriptor, referrers: Sequence[Referrer]) -> None:
+        """Keep `referrers` with the image `subject`, which is here."""
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """Return what vouches for the image `subject`: type and annotations as it says itself."""
 
 
 class KnownDigests(Protocol):

@@ -1,17 +1,19 @@
 """What every Store promises: one suite over all of them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes.memory_store import MemoryStore
-from images import fallback, image, lying, nothing, put, referrer
+from images import fallback, image, lying, nothing, put, referrer, vouching
 
 from modelpack.digest import Digest
 from modelpack.errors import InputError, Unavailable
 from modelpack.oci.image import Index
 from modelpack.oci.layer import Absent, Blob, Descriptor, blob_of
 from modelpack.oci.layout import Layout
+from modelpack.oci.referrers import KIND
 from modelpack.oci.store import Root, Store
 from modelpack.oci.tar import FileRange
 
@@ -186,3 +188,90 @@ def test_names_that_only_look_like_digests_are_refused(store: Store, digest: str
     put(store, image("a"), "1")
     with pytest.raises(InputError):
         store.resolve(str(Digest(digest)))
+
+
+def kinds(store: Store, subject: Descriptor) -> list[str]:
+    return [entry.annotations.get(KIND, "") for entry in store.referrers(subject.digest)]
+
+
+def test_what_vouches_for_an_image_is_committed_with_it(store: Store) -> None:
+    first = put(store, image("a"), "1", vouching=[vouching("one", "sbom")])
+    (entry,) = store.referrers(first.digest)
+    assert entry.artifact_type == "application/json"
+    assert entry.annotations == {"said": "one", KIND: "sbom"}
+    assert store.resolve("").digest == first.digest
+    manifest = store.read(entry)
+    assert first.digest.encode() in manifest
+    assert store.has(vouching("one").content.descriptor)
+
+
+def test_a_later_build_replaces_its_own_evidence_and_keeps_that_of_others(store: Store) -> None:
+    first = put(store, image("a"), "1", vouching=[vouching("one", "sbom")])
+    store.attach(first, [vouching("theirs"), vouching("unkept", "scan")])
+    put(store, image("a"), "1", vouching=[vouching("two", "sbom")])
+    store.attach(first, [vouching("three", "scan")])
+    found = [entry.annotations["said"] for entry in store.referrers(first.digest)]
+    assert found == ["theirs", "two", "three"]
+    assert store.has(vouching("theirs").content.descriptor)
+    for gone in ("one", "unkept"):
+        assert not store.has(vouching(gone).content.descriptor)
+
+
+def test_attaching_the_same_twice_keeps_it_once(store: Store) -> None:
+    first = put(store, image("a"), "1")
+    for _ in range(2):
+        store.attach(first, [vouching("theirs"), vouching("ours", "sbom")])
+    assert sorted(kinds(store, first)) == ["", "sbom"]
+
+
+def test_evidence_goes_with_its_image(store: Store) -> None:
+    first = put(store, image("a"), "1", vouching=[vouching("one", "sbom")])
+    put(store, image("b"), "1")
+    assert store.referrers(first.digest) == ()
+    assert not store.has(vouching("one").content.descriptor)
+
+
+def test_nothing_vouches_for_what_is_not_there(store: Store) -> None:
+    put(store, image("a"), "1")
+    with pytest.raises(InputError, match="no such image"):
+        store.attach(image("b").manifest_blob.descriptor, [vouching("one")])
+    assert store.referrers(image("b").digest) == ()
+
+
+def test_evidence_of_one_platform_stays_with_the_index(store: Store) -> None:
+    index = Index(images=(image("a"), image("a", architecture="arm64")))
+    for one in index.images:
+        for blob in (*one.blobs, one.manifest_blob):
+            store.write(blob, nothing)
+    store.commit([Root(manifest=index.manifest_blob, tags=("1",))])
+    arm = index.images[1].manifest_blob.descriptor
+    store.attach(arm, [vouching("one", "sbom")])
+    assert kinds(store, arm) == ["sbom"]
+    assert kinds(store, index.manifest_blob.descriptor) == []
+    put(store, image("c"), "2")
+    assert kinds(store, arm) == ["sbom"]
+
+
+def test_a_list_that_names_what_is_about_another_image_is_not_believed(store: Store) -> None:
+    first, second = put(store, image("a"), "1"), put(store, image("b"), "2")
+    manifest, content = referrer(second, "theirs")
+    store.write(content, nothing)
+    store.write(manifest, nothing)
+    store.commit([fallback(first, [manifest])])
+    assert store.referrers(first.digest) == ()
+    store.attach(first, [vouching("ours")])
+    assert len(store.referrers(first.digest)) == 1
+
+
+def test_a_type_in_a_list_is_not_believed(store: Store) -> None:
+    """Older versions of a library wrote the configuration's type there, and no annotations."""
+    first = put(store, image("a"), "1", vouching=[vouching("one", "sbom")])
+    (entry,) = store.referrers(first.digest)
+    lying_list = Blob(
+        descriptor=replace(
+            entry, artifact_type="application/vnd.oci.empty.v1+json", annotations={}
+        ),
+        origin=Absent(),
+    )
+    store.commit([fallback(first, [lying_list])])
+    assert store.referrers(first.digest) == (entry,)

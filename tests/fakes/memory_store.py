@@ -10,6 +10,7 @@ from modelpack.oci.blobs import check_content, pieces_of
 from modelpack.oci.content import blocks
 from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.manifest import Manifest, parse
+from modelpack.oci.referrers import Referrer, found
 from modelpack.oci.store import Root
 from modelpack.progress import Advance
 
@@ -52,10 +53,26 @@ class MemoryStore:
     def commit(self, roots: Sequence[Root]) -> None:
         for root in roots:
             self.write(root.manifest, lambda _: None)
-        entries = references.merge(self.entries, roots, self.image)
         for digest in references.closure([r.manifest.descriptor for r in roots], self.image):
             if digest not in self.blobs:
                 raise InputError("a blob of the image is missing", at=digest)
-        self.entries = entries
+        self._name(roots, [(root.manifest.descriptor, root.referrers) for root in roots])
+
+    def attach(self, subject: Descriptor, referrers: Sequence[Referrer]) -> None:
+        if subject.digest not in references.closure(self.entries, self.image):
+            raise InputError("there is no such image", at=subject.digest)
+        self._name((), [(subject, referrers)])
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        return found(self.entries, subject, self.image)
+
+    def _name(
+        self, roots: Sequence[Root], vouching: Sequence[tuple[Descriptor, Sequence[Referrer]]]
+    ) -> None:
+        blobs = [b for to, new in vouching for referrer in new for b in referrer.blobs(to)]
+        lists = references.lists(self.entries, vouching, self.image)
+        for blob in (*blobs, *(item.manifest for item in lists)):
+            self.write(blob, lambda _: None)
+        self.entries = references.merge(self.entries, (*roots, *lists), self.image)
         kept = references.closure(self.entries, self.image)
         self.blobs = {digest: data for digest, data in self.blobs.items() if digest in kept}

@@ -1,0 +1,132 @@
+"""What vouches for an image: manifests that name it as subject, and the list of them.
+
+Source: OCI image-spec, manifest.md, "Guidelines for Artifact Usage"; OCI distribution-spec,
+"Referrers Tag Schema". Without an API for them, a store keeps them in an index under a tag that
+is made of the image's digest.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, Final
+
+from modelpack import canonical_json
+from modelpack.digest import Digest, hex_of
+from modelpack.errors import ModelpackError
+from modelpack.oci.layer import INDEX, MANIFEST, REF_NAME, Blob, Descriptor, blob_of
+from modelpack.oci.manifest import INDEXES, MANIFESTS, Manifest
+
+KIND: Final = "dev.modelpack.evidence"
+"annotation of what this program attaches: a later one takes the place of an earlier one"
+EMPTY: Final = blob_of(b"{}", "application/vnd.oci.empty.v1+json")
+"the configuration of what has none"
+_LIMIT = 1000
+"referrers of one image that are looked at"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+Read = Callable[[Digest], Manifest]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referrer:
+    """One content that is to vouch for an image."""
+
+    artifact_type: str
+    content: Blob
+    annotations: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    kind: str = ""
+    "for what this program makes itself: `sbom`"
+
+    def manifest(self, subject: Descriptor) -> Blob:
+        """Return the manifest by which the content refers to `subject`."""
+        entry = replace(subject, annotations=_NOTHING, platform=None, artifact_type="")
+        value: dict[str, Any] = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": self.artifact_type,
+            "config": EMPTY.descriptor.as_json(),
+            "layers": [self.content.descriptor.as_json()],
+            "subject": entry.as_json(),
+        }
+        if self._all_annotations:
+            value["annotations"] = self._all_annotations
+        return blob_of(canonical_json.dumps(value), MANIFEST)
+
+    def blobs(self, subject: Descriptor) -> tuple[Blob, Blob, Blob]:
+        """Return all that a store must have: content, configuration, manifest."""
+        return (self.content, EMPTY, self.manifest(subject))
+
+    def entry(self, subject: Descriptor) -> Descriptor:
+        """Return the manifest's entry in the list of the referrers of `subject`."""
+        return replace(
+            self.manifest(subject).descriptor,
+            artifact_type=self.artifact_type,
+            annotations=self._all_annotations,
+        )
+
+    @property
+    def _all_annotations(self) -> dict[str, str]:
+        return {**self.annotations, **({KIND: self.kind} if self.kind else {})}
+
+
+def tag_for(subject: Digest) -> str:
+    """Return the tag of the list of the referrers of `subject`."""
+    return f"sha256-{hex_of(subject)}"
+
+
+def found(entries: Sequence[Descriptor], subject: Digest, image: Read) -> tuple[Descriptor, ...]:
+    """Return what vouches for `subject` among the `entries` of an index, as it says itself.
+
+    What the list says of a manifest is not relied on: there are tools that write it wrong.
+    """
+    listed = {entry.digest: entry for entry in islice(_listed(entries, subject, image), _LIMIT)}
+    checked = (_checked(entry, subject, image) for entry in listed.values())
+    return tuple(entry for entry in checked if entry is not None)
+
+
+def _listed(entries: Sequence[Descriptor], subject: Digest, image: Read) -> Iterator[Descriptor]:
+    for entry in entries:
+        tag = entry.annotations.get(REF_NAME, "")
+        if tag == tag_for(subject) and entry.media_type in INDEXES:
+            try:
+                yield from image(entry.digest).manifests
+            except ModelpackError:
+                continue
+        elif not tag and entry.media_type in MANIFESTS:
+            yield entry
+
+
+def _checked(entry: Descriptor, subject: Digest, image: Read) -> Descriptor | None:
+    """Return the descriptor of a manifest that can be read and names `subject`, else None."""
+    try:
+        manifest = image(entry.digest)
+    except ModelpackError:
+        return None
+    if manifest.subject is None or manifest.subject.digest != subject:
+        return None
+    config = manifest.config.media_type if manifest.config else ""
+    return Descriptor(
+        media_type=manifest.media_type, digest=entry.digest, size=entry.size,
+        annotations=manifest.annotations, artifact_type=manifest.artifact_type or config,
+    )  # fmt: skip
+
+
+def list_of(subject: Descriptor, new: Sequence[Referrer], old: Sequence[Descriptor]) -> Blob:
+    """Return the list of the referrers of `subject`: the `new` ones after what is kept of `old`."""
+    entries = [referrer.entry(subject) for referrer in new]
+    replaced = {_role(entry) for entry in entries if KIND in entry.annotations}
+    digests = {entry.digest for entry in entries}
+    kept = [
+        entry for entry in old if _role(entry) not in replaced and entry.digest not in digests
+    ]  # fmt: skip
+    value = {
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [entry.as_json() for entry in (*kept, *entries)],
+    }
+    return blob_of(canonical_json.dumps(value), INDEX)
+
+
+def _role(entry: Descriptor) -> tuple[str, str]:
+    return (entry.artifact_type, entry.annotations.get(KIND, ""))

@@ -1,0 +1,1 @@
+"""Statements about images, and what is needed to believe them."""
