@@ -1,22 +1,13 @@
-"""Where the members of somebody's tar are: names, offsets and sizes, nothing is unpacked.
-
-Reads what tools write: ustar, PAX (POSIX.1-2017) and GNU long names and base-256 sizes. Bounded:
-a hostile header costs no more memory than an honest one.
-"""
+"""Where the regular files of somebody's tar are: names, offsets and sizes, links followed."""
 
 import posixpath
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from modelpack.errors import InputError
-from modelpack.oci.tar import BLOCK
+from modelpack.oci.tar_reading import Header, headers
 
-_MEMBER_LIMIT = 200_000
-_EXTENSION_LIMIT = 1 << 20
-"bytes of a PAX header or a long name"
 _LINK_LIMIT = 8
 "links followed for one name"
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd", b"BZ": "bzip2", b"\xfd7": "xz"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +16,6 @@ class Member:
 
     offset: int
     size: int
-
-
-@dataclass(slots=True, kw_only=True)
-class _Extension:
-    """What an extended header says about the next member."""
-
-    name: str = ""
-    target: str = ""
-    size: int | None = None
 
 
 Found = Member | str
@@ -47,51 +29,19 @@ def members(stream: BinaryIO, *, at: str) -> dict[str, Member]:
     damaged.
     """
     found: dict[str, Found] = {}
-    end = stream.seek(0, 2)
-    position = 0
-    extension = _Extension()
-    for _ in range(_MEMBER_LIMIT):
-        stream.seek(position)
-        block = stream.read(BLOCK)
-        if position == 0 and block[:2] in _COMPRESSED:
-            program = _COMPRESSED[block[:2]]
-            raise InputError(
-                f"the archive is compressed with {program}",
-                at=at,
-                hint=f"unpack it with {program} -d first",
-            )
-        if len(block) < BLOCK or not block.strip(b"\0"):
-            if position == 0:
-                raise InputError("not a tar archive", at=at)
-            return _resolved(found)
-        _check_sum(block, at)
-        flag = block[156:157]
-        own = _number(block[124:136], at)
-        size = own if extension.size is None or flag in b"xgLK" else extension.size
-        start = position + BLOCK
-        if start + size > end:
-            raise InputError("the archive is cut off", at=at)
-        position = start + size + -size % BLOCK
-        if flag in (b"x", b"L", b"K"):
-            _extend(extension, flag, _body(stream, start, size, at), at)
-            continue
-        if flag != b"g":
-            _note(found, block, flag, extension, Member(offset=start, size=size))
-            extension = _Extension()
-    raise InputError(f"more than {_MEMBER_LIMIT} members", at=at)
+    for header in headers(stream, at=at):
+        _note(found, header)
+    return _resolved(found)
 
 
-def _note(
-    found: dict[str, Found], block: bytes, flag: bytes, extension: _Extension, member: Member
-) -> None:
-    name = posixpath.normpath(extension.name or _name(block))
-    target = extension.target or _text(block[157:257])
-    if flag in (b"0", b"\0", b"7"):
-        found[name] = member
-    elif flag == b"1":
-        found[name] = posixpath.normpath(target)
-    elif flag == b"2":
-        found[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+def _note(found: dict[str, Found], header: Header) -> None:
+    name = posixpath.normpath(header.name)
+    if header.flag in (b"0", b"\0", b"7"):
+        found[name] = Member(offset=header.offset, size=header.size)
+    elif header.flag == b"1":
+        found[name] = posixpath.normpath(header.target)
+    elif header.flag == b"2":
+        found[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), header.target))
     else:
         found.pop(name, None)
 
@@ -108,73 +58,3 @@ def _resolved(found: dict[str, Found]) -> dict[str, Member]:
         if isinstance(item, Member):
             files[name] = item
     return files
-
-
-def _body(stream: BinaryIO, start: int, size: int, at: str) -> bytes:
-    if size > _EXTENSION_LIMIT:
-        raise InputError("an extended header is too large", at=at)
-    stream.seek(start)
-    return stream.read(size)
-
-
-def _extend(extension: _Extension, flag: bytes, body: bytes, at: str) -> None:
-    if flag == b"L":
-        extension.name = _text(body)
-    elif flag == b"K":
-        extension.target = _text(body)
-    else:
-        records = _records(body, at)
-        extension.name = records.get("path", extension.name)
-        extension.target = records.get("linkpath", extension.target)
-        if "size" in records:
-            if not (records["size"].isascii() and records["size"].isdigit()) or (
-                len(records["size"]) > 18  # noqa: PLR2004  below 2**63
-            ):
-                raise InputError("a PAX size is not a number", at=at)
-            extension.size = int(records["size"])
-
-
-def _records(body: bytes, at: str) -> dict[str, str]:
-    """Parse `LENGTH key=value\\n` records."""
-    records: dict[str, str] = {}
-    position = 0
-    while position < len(body):
-        digits, space, _ = body[position : position + 20].partition(b" ")
-        length = int(digits) if space and digits.isdigit() else 0
-        record = body[position : position + length]
-        key, equals, value = record[len(digits) + 1 :].partition(b"=")
-        if not equals or not value.endswith(b"\n") or len(record) != length:
-            raise InputError("a PAX header is damaged", at=at)
-        records[key.decode(errors="replace")] = value[:-1].decode(errors="surrogateescape")
-        position += length
-    return records
-
-
-def _check_sum(block: bytes, at: str) -> None:
-    expected = _number(block[148:156], at)
-    if sum(block[:148]) + sum(block[156:]) + 8 * 32 != expected:
-        raise InputError("not a tar archive, or damaged: a header's checksum is wrong", at=at)
-
-
-def _number(field: bytes, at: str) -> int:
-    """Parse octal digits, or GNU's base-256 where the first bit is set."""
-    if field[0] & 0x80:
-        number = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
-    else:
-        digits = field.strip(b" \0") or b"0"
-        if not digits.isdigit() or b"8" in digits or b"9" in digits:
-            raise InputError("not a tar archive, or damaged: a number is not octal", at=at)
-        number = int(digits, 8)
-    if number >= 1 << 63:
-        raise InputError("a tar header's number is absurd", at=at)
-    return number
-
-
-def _name(block: bytes) -> str:
-    name = _text(block[:100])
-    prefix = _text(block[345:500]) if block[257:263] == b"ustar\0" else ""
-    return f"{prefix}/{name}" if prefix else name
-
-
-def _text(field: bytes) -> str:
-    return field.split(b"\0", 1)[0].decode(errors="surrogateescape")
