@@ -13,7 +13,7 @@ from modelpack.digest import of as digest_of
 from modelpack.lock import CHUNK, Lock, WeightsLock
 from modelpack.lock.encoding import dump as dump_lock
 from modelpack.source import Source
-from modelpack.spec import Spec
+from modelpack.spec import Spec, Weights
 
 PLACE = "/usr/share/modelpack"
 GUARD = f"{PLACE}/guard.py"
@@ -68,28 +68,27 @@ def documents(spec: Spec, lock: Lock, source: Source) -> Mapping[str, bytes]:
 
 def weights_manifest(spec: Spec, lock: Lock) -> dict[str, Any]:
     """Return what the guard checks before the command starts (see `modelpack.runtime.guard`)."""
-    patterns = {weights.name: weights for weights in spec.weights}
+    locked = {weights.name: weights for weights in lock.weights}
     return {
         "schema": 1,
+        "model": {"name": spec.model.name, "version": spec.model.version},
         "verify": spec.runtime.verify,
         "override": spec.runtime.verify_override,
+        "mounts": spec.runtime.verify_mounts,
         "chunk": CHUNK,
         "digest": weights_digest(lock),
-        "weights": [
-            _guarded(weights, patterns[weights.name].include, patterns[weights.name].exclude)
-            for weights in lock.weights
-        ],
+        # In the order of the spec: MODELPACK_WEIGHTS is where its first weights are.
+        "weights": [_guarded(written, locked[written.name]) for written in spec.weights],
     }
 
 
-def _guarded(
-    weights: WeightsLock, include: tuple[str, ...], exclude: tuple[str, ...]
-) -> dict[str, Any]:
+def _guarded(written: Weights, weights: WeightsLock) -> dict[str, Any]:
     return {
         "name": weights.name,
         "path": weights.destination,
-        "include": list(include),
-        "exclude": list(exclude),
+        "mounted": written.mode == "mount",
+        "include": list(written.include),
+        "exclude": list(written.exclude),
         "digest": weights.digest,
         "files": [
             {

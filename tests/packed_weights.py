@@ -32,6 +32,7 @@ def weights_entry(
     include: Sequence[str] = ("*.safetensors", "*.json"),
     exclude: Sequence[str] = (),
     chunk: int = CHUNK,
+    mounted: bool = False,
 ) -> dict[str, Any]:
     """Write `files` below `root` and return the manifest's entry of these weights."""
     for path, data in files.items():
@@ -40,6 +41,7 @@ def weights_entry(
     return {
         "name": name,
         "path": str(root),
+        "mounted": mounted,
         "include": list(include),
         "exclude": list(exclude),
         "digest": DIGEST,
@@ -49,7 +51,10 @@ def weights_entry(
 
 def manifest(*weights: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Return a manifest of `weights`; `changes` are its top-level keys."""
-    whole = {"schema": 1, "verify": "full", "override": False, "chunk": CHUNK, "digest": DIGEST}
+    whole = {
+        "schema": 1, "model": {"name": "tiny", "version": "1.0.0"}, "verify": "full",
+        "override": False, "mounts": "warn", "chunk": CHUNK, "digest": DIGEST,
+    }  # fmt: skip
     return {**whole, "weights": list(weights), **changes}
 
 

@@ -10,11 +10,11 @@ from modelpack.inputs import runtime_files, weights_image
 from modelpack.inputs.code import ReadCode
 from modelpack.inputs.file_digests import FileDigests
 from modelpack.lock import Lock
-from modelpack.metadata import GUARD, PLACE, PROBE, documents
+from modelpack.metadata import GUARD, PLACE, PROBE, documents, mounted
 from modelpack.oci.image import Image
 from modelpack.oci.layer import TAR, Layer, blob_of
 from modelpack.oci.layer_cache import LayerCache
-from modelpack.oci.tar import pieces
+from modelpack.oci.tar import directory, pieces
 from modelpack.oci.tree import Tree
 from modelpack.plan import Plan, Step
 from modelpack.source import Source
@@ -111,6 +111,8 @@ def _meta_layer(inputs: Inputs) -> Layer:
     tree = Tree()
     for name, data in documents(inputs.spec, inputs.lock, inputs.source).items():
         tree.file(f"{PLACE.strip('/')}/{name}", data)
+    for weights in mounted(inputs.spec, inputs.lock):
+        tree.add(directory(weights.destination.strip("/")))  # where they will be mounted
     tree.file(GUARD.strip("/"), runtime_files.guard())
     tree.file(PROBE.strip("/"), runtime_files.probe())
     data = b"".join(piece for piece in pieces(tree.entries()) if isinstance(piece, bytes))

@@ -9,13 +9,16 @@ five times its size in memory, so tensor headers are better kept elsewhere); key
 ignored, those named are all required and may not repeat::
 
     {"schema": 1,
+     "model": {"name": "minilm", "version": "1.2.0"},       for messages
      "verify": "full",             full, fast or off
      "override": false,            may MODELPACK_VERIFY ask for less than `verify`?
+     "mounts": "warn",             of mounts that can be written to; or strict: refuse them
      "chunk": 67108864,            bytes per chunk, 1 to 2**40
      "digest": "sha256:<hex>",     of the weights as a whole; handed on, not computed here
      "weights": [{                 one or more
        "name": "minilm",
        "path": "/models/minilm",   absolute, normal; itself it may be a symbolic link
+       "mounted": false,           does it come from a mount, not from a layer?
        "include": ["*.safetensors"], "exclude": [],    see `matches`; include has one or more
        "digest": "sha256:<hex>",
        "files": [{                 one or more; no file twice, in no two weights
@@ -30,18 +33,29 @@ matches include, not exclude, and was not packed is an error, and so is a symbol
 there. MODELPACK_VERIFY asks for another mode: a stronger one always holds, a weaker one only where
 `override` is true; empty counts as unset.
 
+Place. MODELPACK_WEIGHTS, which tells the command where the first weights are, tells the guard, too:
+what is checked is what will be loaded.
+
+Mounts. Before a byte of mounted weights is read, an empty or missing folder is refused, and so is
+one whose nameplate (``.modelpack.json``, which lies beside the weights in their own image) claims
+other weights; both versions are named, and the claim of a nameplate proves nothing. Where the mount
+can be written to, there is a warning, in strict mode a refusal. No check helps against a writer
+elsewhere (another container, the server of the volume) who changes a file after it was read.
+
 Exit status, when the command is not started: 0 verified (``--check-only``), 64 usage, 78 weights,
 manifest or mode refused, 126 the command cannot be run, 127 it is not found, 128+n stopped by
 signal n. Otherwise the process becomes the command, with MODELPACK_WEIGHTS_DIGEST and
 MODELPACK_WEIGHTS_VERIFIED (the mode) set.
 
 Events: one JSON object a line on standard error with `time`, `level`, `event` and `component`:
-``guard.mode`` (MODELPACK_VERIFY changed the mode, or was not allowed to), ``guard.start``,
-``guard.progress``, ``guard.bad`` (one for each wrong range: `file`, `reason`, `first` and `last`
-byte), then ``guard.verified``, ``guard.skipped`` (off), ``guard.refused`` or ``guard.stopped`` (by
-a signal), then ``guard.exec``; ``guard.usage`` and ``guard.failed`` for a command that is missing
-or does not start. `reason` is one of missing, truncated, too-long, not-regular, unreadable,
-changed (while it was read), content, extra.
+``guard.mode`` (MODELPACK_VERIFY changed the mode, or was not allowed to), ``guard.place`` (the
+first weights are elsewhere), ``guard.start``, ``guard.writable`` (a mount), ``guard.progress``,
+``guard.bad`` (one for each wrong range: `file`, `reason`, `first` and `last` byte, where there is
+one a `hint`), then ``guard.verified``, ``guard.skipped`` (off), ``guard.refused`` or
+``guard.stopped`` (by a signal), then ``guard.exec``; ``guard.usage`` and ``guard.failed`` for a
+command that is missing or does not start. `reason` is one of missing, truncated, too-long,
+not-regular, unreadable, changed (while it was read), content, extra; of a mount not-mounted,
+other-weights, writable.
 """
 
 from __future__ import annotations
@@ -68,6 +82,9 @@ NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 
 MODES = ("off", "fast", "full")  # weakest first
+MOUNTS = ("warn", "strict")
+NAMEPLATE = ".modelpack.json"
+NAMEPLATE_LIMIT = 8 << 20
 MANIFEST_LIMIT = 64 << 20
 PATH_LIMIT = 4096
 BUFFER = 1 << 20  # per thread: large enough that threads seldom meet at the interpreter's lock
@@ -103,11 +120,23 @@ class PackedFile(NamedTuple):
     chunks: tuple[str, ...]
 
 
+class Model(NamedTuple):
+    """What the weights are of, in the words of whoever packed them."""
+
+    name: str
+    version: str
+
+
 class Weights(NamedTuple):
-    """One folder of packed files and the patterns that chose them."""
+    """One folder of packed files and the patterns that chose them.
+
+    `origin` is where they were packed, in the weights image too; `path` is where they are.
+    """
 
     name: str
     path: str
+    origin: str
+    mounted: bool
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     digest: str
@@ -117,14 +146,18 @@ class Weights(NamedTuple):
 class Manifest(NamedTuple):
     """What was packed, and how much of it must be checked."""
 
+    model: Model
     verify: str
     override: bool
+    mounts: str
     chunk: int
     digest: str
     weights: tuple[Weights, ...]
 
 
-_KEYS = frozenset({"schema", *Manifest._fields, *Weights._fields, *PackedFile._fields})
+_KEYS = frozenset(
+    {"schema", *Manifest._fields, *Model._fields, *Weights._fields, *PackedFile._fields}
+)
 
 
 class Chunk(NamedTuple):
@@ -147,6 +180,7 @@ class Fault(NamedTuple):
     last: int | None = None
     expected: int | str | None = None
     found: int | str | None = None
+    hint: str | None = None
 
 
 def matches(path: str, pattern: str) -> bool:
@@ -189,16 +223,22 @@ def parse(data: bytes) -> Manifest:
         raise Refusal("chunk: expected 1 to 2**40 bytes")
     entries = _take(value, "weights", list, "")
     manifest = Manifest(
-        verify=_mode(_take(value, "verify", str, ""), at="verify"),
+        model=_model(_take(value, "model", dict, "")),
+        verify=_choice(_take(value, "verify", str, ""), MODES, at="verify"),
         override=_take(value, "override", bool, ""),
+        mounts=_choice(_take(value, "mounts", str, ""), MOUNTS, at="mounts"),
         chunk=chunk,
         digest=_digest(value, ""),
         weights=tuple(_weights(w, chunk, f"weights[{i}]") for i, w in enumerate(entries)),
     )
+    _check_apart(manifest)
+    return manifest
+
+
+def _check_apart(manifest: Manifest) -> None:
     paths = [file.path for weights in manifest.weights for file in weights.files]
     if not paths or len(paths) != len(set(paths)):
         raise Refusal("weights: a file is packed twice" if paths else "weights: there are none")
-    return manifest
 
 
 def _known_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -218,17 +258,23 @@ def _take(value: Any, key: str, kind: type, at: str) -> Any:  # noqa: ANN401  of
     return value[key]
 
 
+def _model(value: Any) -> Model:  # noqa: ANN401
+    name, version = (
+        _text(_take(value, key, str, "model"), f"model.{key}") for key in Model._fields
+    )
+    return Model(name=name, version=version)
+
+
 def _weights(value: Any, chunk: int, at: str) -> Weights:  # noqa: ANN401
-    root = _take(value, "path", str, at)
-    if not root.startswith("/"):
-        raise Refusal(f"{at}.path: expected an absolute path")
-    _check_relative(root[1:], f"{at}.path")
+    root = _check_absolute(_take(value, "path", str, at), f"{at}.path")
     files = _take(value, "files", list, at)
     if not files:
         raise Refusal(f"{at}.files: there are none")
     return Weights(
         name=_text(_take(value, "name", str, at), f"{at}.name"),
         path=root,
+        origin=root,
+        mounted=_take(value, "mounted", bool, at),
         include=_patterns(value, "include", at),
         exclude=_patterns(value, "exclude", at),
         digest=_digest(value, at),
@@ -266,6 +312,13 @@ def _patterns(value: Any, key: str, at: str) -> tuple[str, ...]:  # noqa: ANN401
     return patterns
 
 
+def _check_absolute(path: str, at: str) -> str:
+    if not path.startswith("/"):
+        raise Refusal(f"{at}: expected an absolute path")
+    _check_relative(path[1:], at)
+    return path
+
+
 def _check_relative(path: str, at: str) -> str:
     _text(path, at)
     if any(part in ("", ".", "..") for part in path.split("/")):
@@ -296,9 +349,9 @@ def _hex(value: Any, at: str) -> str:  # noqa: ANN401
     return value
 
 
-def _mode(text: str, at: str) -> str:
-    if text not in MODES:
-        raise Refusal(f"{at}: expected full, fast or off, not `{text}`")
+def _choice(text: str, known: tuple[str, ...], at: str) -> str:
+    if text not in known:
+        raise Refusal(f"{at}: expected {' or '.join(known)}, not `{text}`")
     return text
 
 
@@ -316,7 +369,7 @@ def load(path: str) -> Manifest:
 def choose_mode(manifest: Manifest, wanted: str) -> str:
     """Return the mode to use when MODELPACK_VERIFY says `wanted`, with an event on a change."""
     packed = manifest.verify
-    mode = _mode(wanted or packed, at="MODELPACK_VERIFY")
+    mode = _choice(wanted or packed, MODES, at="MODELPACK_VERIFY")
     weaker = MODES.index(mode) < MODES.index(packed)
     if weaker and not manifest.override:
         message = "MODELPACK_VERIFY may not weaken what the image asks for"
@@ -325,6 +378,82 @@ def choose_mode(manifest: Manifest, wanted: str) -> str:
     if mode != packed:
         emit("warning" if weaker else "info", "mode", mode=mode, packed=packed)
     return mode
+
+
+def choose_place(manifest: Manifest, wanted: str) -> Manifest:
+    """Return the manifest with its first weights where MODELPACK_WEIGHTS says that they are."""
+    first, *others = manifest.weights
+    place = wanted.rstrip("/")
+    if not wanted or place == first.path:
+        return manifest
+    _check_absolute(place, "MODELPACK_WEIGHTS")
+    files = tuple(f._replace(path=place + f.path[len(first.path) :]) for f in first.files)
+    moved = manifest._replace(weights=(first._replace(path=place, files=files), *others))
+    _check_apart(moved)
+    emit("info", "place", weights=first.name, path=place, packed=first.path)
+    return moved
+
+
+def judge_mount(weights: Weights, manifest: Manifest) -> Fault | None:
+    """Judge where mounted weights should be, by what can be seen before a file is read."""
+    if fault := _not_mounted(weights, manifest.model) or _other_weights(weights, manifest.model):
+        return fault
+    places = [weights.path, *(file.path for file in weights.files)]
+    writable = next((place for place in places if can_be_written(place)), None)
+    if writable is None:
+        return None
+    message = "stands on a mount that can be written to: it may change after it was checked"
+    hint = "mount it read-only (`:ro`, `readOnly: true`)"
+    if manifest.mounts == "strict":
+        return Fault(writable, "writable", message, hint=hint)
+    emit("warning", "writable", file=writable, message=message, hint=hint)
+    return None
+
+
+def _not_mounted(weights: Weights, model: Model) -> Fault | None:
+    folder = weights.origin[1:]
+    hint = f"mount the folder `{folder}` of the weights image, or a copy of it, at {weights.path}"
+    if os.path.lexists(_encode(f"{weights.path}/{folder}/{NAMEPLATE}")):
+        message = f"the weights image is mounted as a whole, not its folder `{folder}`"
+        return Fault(weights.path, "not-mounted", message, hint=f"{hint} (`subPath: {folder}`)")
+    if next(_walk(weights.path), None) is not None:
+        return None
+    state = "is empty" if os.path.isdir(_encode(weights.path)) else "does not exist"
+    message = f"the weights of {model.name} {model.version} are not mounted: the folder {state}"
+    return Fault(weights.path, "not-mounted", message, hint=hint)
+
+
+def _other_weights(weights: Weights, model: Model) -> Fault | None:
+    claim = read_nameplate(f"{weights.path}/{NAMEPLATE}")
+    if claim is None or claim[1] == weights.digest:
+        return None
+    other, digest = claim
+    message = (
+        f"claims to be the weights of {other.name} {other.version}; "
+        f"those of {model.name} {model.version} were packed"
+    )
+    hint = f"mount the weights of {model.name} {model.version}"
+    return Fault(weights.path, "other-weights", message, None, None, weights.digest, digest, hint)
+
+
+def read_nameplate(path: str) -> tuple[Model, str] | None:
+    """Return which model and weights digest a nameplate claims; None where none can be read."""
+    try:
+        with _open_regular(path) as stream:
+            if os.fstat(stream.fileno()).st_size > NAMEPLATE_LIMIT:
+                return None
+            value = json.loads(stream.readall().decode("utf-8"), object_pairs_hook=_known_keys)
+        return _model(_take(value, "model", dict, "")), _digest(value, "")
+    except (OSError, ValueError, RecursionError, Refusal):
+        return None
+
+
+def can_be_written(path: str) -> bool:
+    """Tell whether `path` is there and its mount is not read-only (by the flags of statvfs)."""
+    try:
+        return not os.statvfs(_encode(path)).f_flag & os.ST_RDONLY
+    except OSError:
+        return False
 
 
 def survey(weights: Weights, packed: dict[str, PackedFile]) -> Iterator[Fault]:
@@ -368,6 +497,8 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result | Fault]]:
 def _stray(path: str, status: os.stat_result, weights: Weights) -> Fault | None:
     """Judge something that was not packed."""
     relative = path[len(weights.path) + 1 :]
+    if weights.mounted and relative == NAMEPLATE and stat.S_ISREG(status.st_mode):
+        return None
     if any(matches(relative, pattern) for pattern in weights.exclude):
         return None
     if any(matches(relative, pattern) for pattern in weights.include):
@@ -529,17 +660,21 @@ def verify(manifest: Manifest, mode: str) -> bool:
     packed = {file.path: file for weights in manifest.weights for file in weights.files}
     total = sum(file.size for file in packed.values())
     names = [weights.name for weights in manifest.weights]
-    facts = {"mode": mode, "digest": manifest.digest, "files": len(packed)}
+    model = " ".join(manifest.model)
+    facts = {"mode": mode, "model": model, "digest": manifest.digest, "files": len(packed)}
     threads = usable_threads()
     emit("info", "start", **facts, bytes=total, weights=names, threads=threads)
     bad: dict[str, Fault] = {}
+    readable: list[PackedFile] = []
     for weights in manifest.weights:
-        for fault in survey(weights, packed):
+        mount = judge_mount(weights, manifest) if weights.mounted else None
+        for fault in [mount] if mount else survey(weights, packed):
             if bad.setdefault(fault.path, fault) is fault:  # folders may lie in one another
                 report(fault)
+        readable += () if mount else weights.files
     chunks = [
         chunk
-        for file in packed.values()
+        for file in readable
         if file.path not in bad
         for chunk in chunks_to_read(file, manifest.chunk, mode)
     ]
@@ -674,7 +809,7 @@ def main(argv: list[str], environ: dict[str, str], manifest_path: str) -> int:
         emit("error", "usage", message="expected COMMAND [ARGUMENT]... or --check-only alone")
         return EX_USAGE
     try:
-        manifest = load(manifest_path)
+        manifest = choose_place(load(manifest_path), environ.get("MODELPACK_WEIGHTS", ""))
         mode = choose_mode(manifest, environ.get("MODELPACK_VERIFY", ""))
         if not verify(manifest, mode):
             return EX_CONFIG

@@ -121,6 +121,8 @@ class Runtime:
     verify: Verify = "full"
     verify_override: bool = False
     "whether MODELPACK_VERIFY may weaken the guard when the container starts"
+    verify_mounts: Literal["warn", "strict"] = "warn"
+    "what the guard does where mounted weights can be written to"
     bytecode: Literal["auto", "unchecked-hash", "none"] = "auto"
     health: Health = field(default_factory=Health)
     gpu: Gpu = field(default_factory=Gpu)

@@ -164,6 +164,7 @@ def _check_runtime(spec: Spec, problems: Problems) -> None:
                 else "take it out",
                 rule="reserved",
             )
+    _check_mounts(spec, problems)
     needs_gpu = runtime.gpu.targets or runtime.gpu.memory or runtime.gpu.driver
     if needs_gpu and runtime.device != "cuda" and not problems.known("runtime.device"):
         problems.add("runtime.gpu", "needs a GPU", hint='add `device = "cuda"`', rule="gpu")
@@ -171,6 +172,22 @@ def _check_runtime(spec: Spec, problems: Problems) -> None:
     has_paths = health.live or health.ready or health.version or health.metrics
     if has_paths and not runtime.port and not problems.known("runtime.port"):
         problems.add("runtime.health", "needs a port", hint="add `port = 8080`", rule="health")
+
+
+def _check_mounts(spec: Spec, problems: Problems) -> None:
+    runtime = spec.runtime
+    if runtime.verify_mounts != "strict":
+        return
+    if not any(weights.mode == "mount" for weights in spec.weights):
+        problems.add(
+            "runtime.verify-mounts", "needs mounted weights", hint='add `mode = "mount"` to them',
+            rule="mounts",
+        )  # fmt: skip
+    if runtime.verify == "off":
+        problems.add(
+            "runtime.verify-mounts", "needs the guard, which is off",
+            hint='set `verify = "full"`', rule="mounts",
+        )  # fmt: skip
 
 
 def _check_base(base: str, problems: Problems) -> None:

@@ -74,6 +74,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType({
     "runtime.environment": "Environment variables of the service; no secrets.",
     "runtime.verify": "How the weights are checked at each start.",
     "runtime.verify-override": "Whether MODELPACK_VERIFY may weaken that check at start.",
+    "runtime.verify-mounts": "`strict`: refuse mounted weights that can be written to.",
     "runtime.bytecode": "How Python files are compiled ahead.",
     "runtime.health": "Paths of the service's own endpoints.",
     "runtime.health.live": "Answers 200 while the process works.",

@@ -17,11 +17,14 @@ import pytest
 
 from modelpack import pipeline, project
 from modelpack.assembly import outputs
+from modelpack.assembly.assemble import Made
 from modelpack.assembly.image_names import image_names
 from modelpack.canonical_json import plain, pretty
 from modelpack.cli.environment import cache_folder
+from modelpack.oci.image import Image
 from modelpack.oci.layout import Layout
 from modelpack.pipeline import Built
+from modelpack.plan import Plan
 from tests import projects
 
 HERE = Path(__file__).parent
@@ -60,6 +63,10 @@ CASES = {
     "large-file": Case(sparse={"large.safetensors": 70_000_000}),
     "unsafe": Case(weights={**projects.WEIGHTS, "vocabulary.pkl": HARMLESS_PICKLE}),
     "no-repository": Case(revision=None),
+    "mounted": Case(
+        files={"adapter/adapter.safetensors": ADAPTER}, sparse={"large.safetensors": 70_000_000},
+        wheels=False,
+    ),
 }  # fmt: skip
 
 
@@ -178,7 +185,17 @@ def documents(folder: Path, built: Built) -> dict[str, str]:
     """Return what is expected of a case, by file name."""
     layout = folder / "dist" / "image"
     store = Layout(layout)
-    plan, image, made = built.images[0]
+    found = {
+        "modelpack.lock": (folder / "modelpack.lock").read_text(encoding="utf-8"),
+        "index.json": pretty(json.loads((layout / "index.json").read_bytes())).decode(),
+    }
+    for prefix, one in (("", built.images[0]), ("weights-", built.weights)):
+        if one is not None:
+            found |= {f"{prefix}{name}": text for name, text in _of_image(store, *one).items()}
+    return found
+
+
+def _of_image(store: Layout, plan: Plan, image: Image, made: tuple[Made, ...]) -> dict[str, str]:
     steps = [{"kind": s.kind, "name": s.name, "digest": s.digest, "known": s.known,
               "inputs": plain(s.inputs)} for s in plan.steps]  # fmt: skip
     listing = []
@@ -186,11 +203,9 @@ def documents(folder: Path, built: Built) -> dict[str, str]:
         listing.append(f"{item.step.kind} {item.step.name} {item.layer.diff_id}")
         listing += members(store.path_of(item.layer.blob.digest))
     return {
-        "modelpack.lock": (folder / "modelpack.lock").read_text(encoding="utf-8"),
         "plan.json": pretty({**plan.as_json(), "steps": steps, "digest": plan.digest}).decode(),
         "config.json": pretty(json.loads(store.read(image.config_blob.digest))).decode(),
         "manifest.json": pretty(json.loads(store.read(image.digest))).decode(),
-        "index.json": pretty(json.loads((layout / "index.json").read_bytes())).decode(),
         "layers.txt": "\n".join([*listing, ""]),
     }
 

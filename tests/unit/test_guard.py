@@ -546,8 +546,8 @@ def test_threads_follow_the_containers_share_of_cores(
 
 def damage(change: Callable[[dict[str, Any]], object]) -> bytes:
     file = file_entry("a.json", SHARD)
-    entry = {"name": "tiny", "path": "/models/tiny", "include": ["*"], "exclude": [],
-             "digest": DIGEST, "files": [file]}  # fmt: skip
+    entry = {"name": "tiny", "path": "/models/tiny", "mounted": False, "include": ["*"],
+             "exclude": [], "digest": DIGEST, "files": [file]}  # fmt: skip
     value = manifest(entry)
     change(value)
     return json.dumps(value).encode()
@@ -582,6 +582,11 @@ DAMAGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda v: v.update(verify=None), "verify"),
     (lambda v: v.update(override=0), "override"),
     (lambda v: v.pop("override"), "override"),
+    (lambda v: v.update(mounts="lenient"), "mounts"),
+    (lambda v: v.pop("mounts"), "mounts"),
+    (lambda v: v.pop("model"), "model"),
+    (lambda v: v.update(model={"name": "tiny"}), "model.version"),
+    (lambda v: v.update(model={"name": "", "version": "1"}), "model.name"),
     (lambda v: v.update(chunk=0), "chunk"),
     (lambda v: v.update(chunk=1.0), "chunk"),
     (lambda v: v.update(chunk=1 << 41), "chunk"),
@@ -599,6 +604,7 @@ DAMAGES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (in_weights(path="/models/../etc"), "weights[0].path"),
     (in_weights(path="/models//x"), "weights[0].path"),
     (in_weights(path="/models/"), "weights[0].path"),
+    (in_weights(mounted=1), "weights[0].mounted"),
     (in_weights(include=[]), "weights[0].include"),
     (in_weights(include="*"), "weights[0].include"),
     (in_weights(include=[""]), "weights[0].include"),

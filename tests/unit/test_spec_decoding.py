@@ -73,7 +73,7 @@ def test_the_full_example_writes_every_key_but_the_alternatives():
     missing = set(spec_schema.places()) - places
     assert missing == {
         "weights.name", "weights.source", "weights.signature", "code.exclude",
-        "interface.input", "interface.output", "runtime.verify-override",
+        "interface.input", "interface.output", "runtime.verify-mounts", "runtime.verify-override",
     }  # fmt: skip
 
 
