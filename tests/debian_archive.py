@@ -185,13 +185,16 @@ class Repository:
 @contextmanager
 def serve(
     answer: Callable[[str, Mapping[str, str]], tuple[int, Mapping[str, str], bytes]],
+    *,
+    host: str = "127.0.0.1",
 ) -> Iterator[str]:
     """Serve what `answer` makes of path and headers: status, headers, body. Yields the root."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, headers, body = answer(self.path, dict(self.headers.items()))
-            self.send_response(status)
+            # Not `send_response`, which adds a `Date` of its own.
+            self.send_response_only(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
@@ -200,12 +203,12 @@ def serve(
         def log_message(self, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://{host}:{server.server_address[1]}"
     finally:
         server.shutdown()
         thread.join()

@@ -134,8 +134,8 @@ def _xdg(variable: str, fallback: str) -> Path:
 
 
 def _configuration_findings(document: Mapping[str, object], file: str) -> list[Finding]:
-    from modelpack.inputs.debian.mirrors import is_web  # noqa: PLC0415
     from modelpack.spec.structure import similar  # noqa: PLC0415
+    from modelpack.web.urls import is_web  # noqa: PLC0415
 
     findings: list[Finding] = []
 

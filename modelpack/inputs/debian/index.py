@@ -33,7 +33,7 @@ from modelpack.platform import Platform
 from modelpack.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from modelpack.inputs.fetch import Client
+    from modelpack.web.client import Client
 
 _AT = "runtime.packages"
 _MAX_COMPRESSED = 128 << 20
@@ -70,7 +70,7 @@ def resolve(
     Debian's archive. Raises InputError for an unknown distribution or package, Refused for an
     index that Debian did not sign, Unavailable when no mirror has one that holds.
     """
-    from modelpack.inputs.fetch import Client  # noqa: PLC0415  the network stack
+    from modelpack.web.client import Client  # noqa: PLC0415  the network stack
 
     chosen = debian_distributions.find(distribution)
     reader = _Reader(

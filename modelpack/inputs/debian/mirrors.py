@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from modelpack.errors import InputError
 from modelpack.inputs.debian import deb822
 from modelpack.inputs.opening import open_regular
+from modelpack.web.urls import is_web
 
 DEBIAN = "http://deb.debian.org/debian"
 DEBIAN_SECURITY = "http://deb.debian.org/debian-security"
@@ -81,17 +81,6 @@ def _root(url: str, *, at: str) -> str:
     if not is_web(url):
         raise InputError("not a http or https URL", at=at, hint=f"write it like `{DEBIAN}`")
     return url.rstrip("/")
-
-
-def is_web(url: str) -> bool:
-    """Tell whether `url` is a plain http or https URL of a host, without blanks or controls."""
-    try:
-        parts = urlsplit(url)
-        port_is_valid = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    plain = not re.search(r"[^\x21-\x7e]", url)
-    return plain and parts.scheme in ("http", "https") and bool(parts.hostname) and port_is_valid
 
 
 def _named(roots: Iterable[str], name: str) -> tuple[str, ...]:

@@ -14,9 +14,10 @@ from time import gmtime, strftime
 from modelpack.errors import Finding, Refused, Unavailable
 from modelpack.inputs.debian.mirrors import Mirrors
 from modelpack.inputs.downloads import Downloads
-from modelpack.inputs.fetch import Client, Gone, download
+from modelpack.inputs.fetch import download
 from modelpack.lock import AssembledBase, DebianPackage
 from modelpack.progress import Advance, Progress
+from modelpack.web.client import Client, Gone
 
 _THREADS = 8
 _LATER = 12 * 3600
