@@ -1,4 +1,4 @@
-"""The programs that are copied into the image, read from this package."""
+"""The programs that are copied into the image or its build, read from this package."""
 
 from functools import cache
 from importlib.resources import files
@@ -14,3 +14,15 @@ def guard() -> bytes:
 def probe() -> bytes:
     """Return the probe's source."""
     return (files("modelpack") / "runtime" / "probe.py").read_bytes()
+
+
+@cache
+def environment() -> bytes:
+    """Return the source of what settles a virtual environment that pip has filled."""
+    return (files("modelpack") / "runtime" / "environment.py").read_bytes()
+
+
+@cache
+def bytecode_driver() -> bytes:
+    """Return the source of what compiles bytecode."""
+    return (files("modelpack.inputs.python") / "bytecode_driver.py").read_bytes()

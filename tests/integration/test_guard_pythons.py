@@ -18,10 +18,10 @@ import pytest
 from packed_weights import DIGEST, events, manifest, save, weights_entry
 
 import modelpack.runtime
+from tests.pythons import VERSIONS, find_python
 
 pytestmark = pytest.mark.integration
 
-VERSIONS = [f"3.{minor}" for minor in range(9, 15)]
 RUNTIME = Path(modelpack.runtime.__file__).parent
 FILES = {"a.safetensors": bytes(range(100)), "sub/b.json": b"{}"}
 NOBODY = 65534
@@ -36,23 +36,6 @@ print(json.dumps({"pid": os.getpid(), "argv": sys.argv[1:], **told}), flush=True
 while True:
     signal.pause()
 """
-
-
-def find_python(version: str) -> str | None:
-    """Return an interpreter of this very version, from PATH or pyenv."""
-    if sys.version_info[:2] == tuple(int(n) for n in version.split(".")):
-        return sys.executable
-    pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
-    for candidate in [*map(str, pyenv), shutil.which(f"python{version}")]:
-        if candidate and _runs_as(candidate, version):
-            return candidate
-    return None
-
-
-def _runs_as(python: str, version: str) -> bool:
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    run = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
-    return run.returncode == 0 and run.stdout.strip() == version
 
 
 @pytest.fixture(scope="module", params=VERSIONS)

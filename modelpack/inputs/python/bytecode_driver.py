@@ -22,7 +22,7 @@ def unplug() -> None:
             return
 
 
-def bytecode(source: bytes, path: str) -> bytes | None:
+def bytecode(source: bytes, path: str) -> "bytes | None":  # Python 3.9 runs this too
     """Return an unchecked hash-based pyc (PEP 552), or None where `source` does not compile."""
     try:
         code = compile(source, path, "exec", dont_inherit=True)
