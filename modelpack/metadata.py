@@ -51,7 +51,11 @@ def nameplate(spec: Spec, weights: WeightsLock) -> bytes:
             "name": weights.name,
             "model": {"name": spec.model.name, "version": spec.model.version},
             "digest": weights.digest,
-            "files": [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in weights.files],
+            "bundle": weights.bundle,
+            "files": [
+                {"path": f.path, "size": f.size, "sha256": f.sha256, "layer": f.layer}
+                for f in weights.files
+            ],
         }
     )
 

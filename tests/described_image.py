@@ -58,6 +58,13 @@ class Described:
         written = metadata.documents(self.spec, self.lock, self.source)
         return {**written, "guard.py": GUARD, "probe.py": PROBE}
 
+    @property
+    def weights_image(self) -> Image:
+        """The image of the mounted weights, whose large layers are nowhere."""
+        planned = plan.make_weights(self.spec, self.lock)
+        assert planned is not None, "nothing is mounted"
+        return weights_image.image(planned, self.spec, self.lock)
+
     def image(self, *, files: Mapping[str, bytes] | None = None) -> Image:
         """Return the image; `files` replaces those of the meta layer."""
         made = self.plan

@@ -6,8 +6,6 @@ from modelpack import reference
 from modelpack.errors import InputError
 from modelpack.spec import Spec
 
-WEIGHTS_SUFFIX = "-weights"
-"of a tag: the image of the weights that are mounted into the image with the tag"
 _LONGEST = 128
 "characters of a tag (OCI distribution-spec)"
 
@@ -31,7 +29,7 @@ def image_names(spec: Spec, given: Sequence[str]) -> tuple[tuple[str, ...], tupl
 
 def of_weights(names: Iterable[str]) -> tuple[str, ...]:
     """Return the names of the weights image whose image that serves has `names`."""
-    return tuple(f"{name}{WEIGHTS_SUFFIX}" for name in names)
+    return tuple(f"{name}{reference.WEIGHTS_SUFFIX}" for name in names)
 
 
 def expect_room(names: Sequence[str], *, at: str) -> None:

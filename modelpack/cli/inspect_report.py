@@ -77,6 +77,7 @@ def _origin(inspection: Inspection, *, verbose: bool) -> Iterator[tuple[str, str
         yield "", f"and {more} more (-v shows them)"
     yield "base", " ".join(part for part in (claims.base_name, claims.base_digest) if part)
     yield "weights", claims.weights
+    yield "mounted", claims.weights_image
     yield "lock", claims.lock
     yield "plan", claims.plan
 
@@ -127,10 +128,16 @@ def _layers(inspection: Inspection) -> str:
 
 
 def _weights(inspection: Inspection) -> str:
-    return "\n\n".join(_weight_set(item, inspection.weights) for item in inspection.weight_sets)
+    how = ", from an image of their own that is mounted there"
+    if inspection.claims.role == "weights":
+        how = ", to be mounted there"
+    return "\n\n".join(
+        _weight_set(item, inspection.weights, how if item.mode == "mount" else "")
+        for item in inspection.weight_sets
+    )
 
 
-def _weight_set(item: WeightSetClaim, files: Sequence[WeightFileClaim]) -> str:
+def _weight_set(item: WeightSetClaim, files: Sequence[WeightFileClaim], how: str) -> str:
     folder = item.destination.rstrip("/") + "/"
     rows = [
         (
@@ -147,14 +154,13 @@ def _weight_set(item: WeightSetClaim, files: Sequence[WeightFileClaim]) -> str:
     total = (
         _count(item.files, "file"),
         display.size(item.size),
-        str(item.tensors),
-        display.number(item.parameters),
+        str(item.tensors) if item.tensors else "",
+        display.number(item.parameters) if item.parameters else "",
         "",
         _dtypes(item.dtypes),
     )
     head = ("FILE", "SIZE", "TENSORS", "PARAMS", "SHA256", "DTYPES")
-    mounted = ", in an image of its own that is mounted there" if item.mode == "mount" else ""
-    title = display.escape(f"WEIGHTS {item.name} at {folder}{mounted}")
+    title = display.escape(f"WEIGHTS {item.name} at {folder}{how}")
     return f"{title}\n{display.table([*rows, total], head=head, right=(1, 2, 3))}"
 
 

@@ -1,6 +1,6 @@
 """Whether what an image says in different places agrees; sentences about what does not add up."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from modelpack import canonical_json, metadata, plan
@@ -9,18 +9,17 @@ from modelpack.errors import ModelpackError
 from modelpack.inputs import weights_image
 from modelpack.inputs.quoting import quoted
 from modelpack.inputs.weights import weights_digest
-from modelpack.inspection.configuration import Configuration, is_for
+from modelpack.inspection import weights_agreement
+from modelpack.inspection.configuration import Configuration
 from modelpack.inspection.description import Description
 from modelpack.inspection.documents import Documents
+from modelpack.inspection.shape import shape
 from modelpack.lock import ImageBase, Lock, PlatformLock, WeightsLock
 from modelpack.lock import encoding as lock_encoding
-from modelpack.oci.layer import TAR
-from modelpack.run_configuration import NAMESPACE
+from modelpack.run_configuration import NAMESPACE, ROLE_LABEL, WEIGHTS_ROLE
 
 _MOST = 50
 "sentences: more are counted only"
-_PLAIN = frozenset({TAR, "application/vnd.docker.image.rootfs.diff.tar"})
-"media types of layers that are not compressed"
 
 
 def findings(
@@ -28,23 +27,27 @@ def findings(
     platform: PlatformLock | None,
 ) -> tuple[str, ...]:  # fmt: skip
     """Return what contradicts itself, and what every image should not do."""
+    if configuration.labels.get(ROLE_LABEL) == WEIGHTS_ROLE:
+        return _shortened(weights_agreement.findings(documents, configuration, description))
     made = _plan(description, platform)
     planned = made.config if made else {}
-    found = list(
-        dict.fromkeys(
-            (
-                *configuration.findings,
-                *_user(configuration),
-                *_shape(documents, configuration),
-                *_meta(documents, configuration),
-                *_labels(configuration, description, planned),
-                *_digests(description),
-                *_guard(description),
-                *_layers(documents, configuration, description, platform),
-                *_settings(configuration, planned),
-            )
+    return _shortened(
+        (
+            *configuration.findings,
+            *_user(configuration),
+            *shape(documents, configuration),
+            *_meta(documents, configuration),
+            *_labels(configuration, description, planned),
+            *_digests(description),
+            *_guard(description),
+            *_layers(documents, configuration, description, platform),
+            *_settings(configuration, planned),
         )
     )
+
+
+def _shortened(sentences: Iterable[str]) -> tuple[str, ...]:
+    found = list(dict.fromkeys(sentences))
     if len(found) > _MOST:
         return (*found[:_MOST], f"and {len(found) - _MOST} more contradictions")
     return tuple(found)
@@ -58,32 +61,6 @@ def _user(configuration: Configuration) -> Iterator[str]:
     if name in ("", "root") or (name.isdecimal() and not name.strip("0")):
         stated = quoted(configuration.run.user) if configuration.run.user else "nobody"
         yield f"the container runs as root: the configuration names {stated} as user"
-
-
-def _shape(documents: Documents, configuration: Configuration) -> Iterator[str]:
-    layers, diff_ids = documents.manifest.layers, configuration.diff_ids
-    if configuration.is_image and len(layers) != len(diff_ids):
-        yield f"the manifest has {len(layers)} layers, the configuration {len(diff_ids)} diff_ids"
-    steps = [step for step in configuration.history if not step.empty_layer]
-    if configuration.history and diff_ids and len(steps) != len(diff_ids):
-        yield f"the history has {len(steps)} layers, the configuration {len(diff_ids)} diff_ids"
-    for layer, diff_id in zip(layers, diff_ids, strict=False):
-        if layer.media_type in _PLAIN and layer.digest != diff_id:
-            yield (
-                f"layer {quoted(layer.digest)} is not compressed, but its diff_id is "
-                f"{quoted(diff_id)}"
-            )
-    for image in documents.platforms:
-        if (
-            image.digest == documents.descriptor.digest
-            and configuration.platform
-            and image.platform
-            and not is_for(configuration.platform, image.platform)
-        ):
-            yield (
-                f"the index says {quoted(image.platform)}, the configuration "
-                f"{quoted(configuration.platform)}"
-            )
 
 
 def _meta(documents: Documents, configuration: Configuration) -> Iterator[str]:

@@ -17,7 +17,13 @@ from modelpack.inspection.value import (
     TrainingClaim,
 )
 from modelpack.lock import ImageBase, PlatformLock
-from modelpack.run_configuration import NAMESPACE, PLAN_LABEL
+from modelpack.run_configuration import (
+    NAMESPACE,
+    PLAN_LABEL,
+    ROLE_LABEL,
+    WEIGHTS_IMAGE_LABEL,
+    WEIGHTS_ROLE,
+)
 
 _OCI = "org.opencontainers.image."
 _NO_META = "the image has no layer in which modelpack describes it"
@@ -33,6 +39,8 @@ def describe(documents: Documents) -> Inspection:
     meta = documents.meta
     legible = meta is not None and not meta.trouble
     told = description.parse(meta.files) if meta is not None and legible else Description()
+    if documents.nameplates or documents.trouble:
+        told = description.parse_nameplates(documents.nameplates, documents.trouble)
     platform = parts.platform_lock(told.lock, settings.platform)
     blobs = (config, *documents.manifest.layers)
     return Inspection(
@@ -46,8 +54,8 @@ def describe(documents: Documents) -> Inspection:
         model=_model(settings.labels, told),
         training=_training(settings.labels, told),
         source=_source(settings.labels, told),
-        weights=parts.weight_files(told.lock),
-        weight_sets=parts.weight_sets(told.lock, told.spec),
+        weights=parts.weight_files(told.weight_sets),
+        weight_sets=parts.weight_sets(told),
         packages=parts.packages(platform),
         layers=parts.layers(documents, settings, told, platform),
         config=settings.run,
@@ -70,6 +78,8 @@ def _claims(documents: Documents, settings: Configuration, told: Description) ->
         plan=labels.get(PLAN_LABEL, ""),
         lock=labels.get(f"{NAMESPACE}lock.digest", ""),
         weights=labels.get(f"{NAMESPACE}weights.digest", ""),
+        role=labels.get(ROLE_LABEL, ""),
+        weights_image=labels.get(WEIGHTS_IMAGE_LABEL, ""),
         base_name=labels.get(f"{_OCI}base.name", ""),
         base_digest=labels.get(f"{_OCI}base.digest", ""),
         unsafe=tuple(dict.fromkeys(unsafe)),
@@ -145,6 +155,8 @@ def _unknown(
         yield f"what {quoted(kind)} holds cannot be shown: it is not a container image"
         return
     meta = documents.meta
+    if settings.labels.get(ROLE_LABEL) == WEIGHTS_ROLE:
+        return  # it has no code, no packages, and was made of no revision and at no time
     if meta is None or meta.trouble:
         reason = _NO_META
         if meta is not None:

@@ -7,8 +7,11 @@ from typing import Any, TypeVar
 from modelpack.digest import Digest
 from modelpack.digest import parse as parse_digest
 from modelpack.errors import InputError, ModelpackError
+from modelpack.inputs.quoting import quoted
+from modelpack.inspection import nameplates
 from modelpack.inspection.documents import parse_object
-from modelpack.lock import Lock
+from modelpack.inspection.nameplates import Nameplate
+from modelpack.lock import Lock, WeightsLock
 from modelpack.lock import encoding as lock_encoding
 from modelpack.source import CodeFile, Source
 from modelpack.spec import Spec
@@ -38,7 +41,14 @@ class Description:
     weights: Mapping[str, Any] | None = None
     "what the guard checks: `weights.json`"
     files: Mapping[str, bytes] = field(default_factory=dict)
+    nameplates: tuple[Nameplate, ...] = ()
+    "of a weights image"
     unknown: tuple[str, ...] = ()
+
+    @property
+    def weight_sets(self) -> tuple[WeightsLock, ...]:
+        """What is known of the weights by file."""
+        return self.lock.weights if self.lock else tuple(p.weights for p in self.nameplates)
 
 
 def parse(files: Mapping[str, bytes]) -> Description:
@@ -66,6 +76,20 @@ def parse(files: Mapping[str, bytes]) -> Description:
         files=files,
         unknown=tuple(unknown),
     )
+
+
+def parse_nameplates(files: Mapping[str, bytes], trouble: str) -> Description:
+    """Return the description that the nameplates of a weights image give; never raises."""
+    found, unknown = [], [f"which weights it holds cannot be known: {trouble}"] if trouble else []
+    for path, data in sorted(files.items()):
+        try:
+            found.append(nameplates.parse(path, data))
+        except InputError as error:
+            first = error.findings[0]
+            unknown.append(
+                f"which weights stand beside {quoted(path)} cannot be known: {first.message}"
+            )
+    return Description(nameplates=tuple(found), unknown=tuple(unknown))
 
 
 def _spec(data: bytes) -> Spec:

@@ -41,6 +41,10 @@ class Documents:
     index_bytes: bytes = b""
     platforms: tuple[PlatformImage, ...] = ()
     meta: MetaLayer | None = None
+    nameplates: Mapping[str, bytes] = field(default_factory=lambda: _NO_FILES)
+    "of a weights image, by path without the first slash"
+    trouble: str = ""
+    "why the nameplates could not be read"
 
 
 def parse_object(data: bytes, *, at: str) -> dict[str, Any]:

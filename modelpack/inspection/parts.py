@@ -17,15 +17,14 @@ from modelpack.inspection.value import (
     WeightSetClaim,
 )
 from modelpack.lock import AssembledBase, Lock, PlatformLock, WeightFile, WeightsLock
-from modelpack.metadata import PLACE
+from modelpack.metadata import NAMEPLATE, PLACE
 from modelpack.plan import is_own_layer
-from modelpack.spec import Spec
 
 _TENSOR = re.compile(
     r"([A-Z0-9_]{1,16}) \[((?:[0-9]{1,19}(?:,[0-9]{1,19}){0,63})?)\] .*", re.DOTALL
 )
 _COUNT_LIMIT = 1 << 63
-_KINDS = frozenset({"base", "dependencies", "weights", "code", "meta"})
+_KINDS = frozenset({"base", "dependencies", "weights", "code", "meta", "nameplate"})
 _NAMES_SHOWN = 4
 _NOP = "/bin/sh -c #(nop) "
 "how Docker's old builder writes what runs nothing"
@@ -41,13 +40,9 @@ def platform_lock(lock: Lock | None, platform: str) -> PlatformLock | None:
     return lock.platforms[0] if not platform and len(lock.platforms) == 1 else None
 
 
-def weight_files(lock: Lock | None) -> tuple[WeightFileClaim, ...]:
-    """Return all weight files in the order of the lock."""
-    return tuple(
-        _weight_file(weights, file)
-        for weights in (lock.weights if lock else ())
-        for file in weights.files
-    )
+def weight_files(sets: Sequence[WeightsLock]) -> tuple[WeightFileClaim, ...]:
+    """Return all weight files in the order in which they are locked."""
+    return tuple(_weight_file(weights, file) for weights in sets for file in weights.files)
 
 
 def _weight_file(weights: WeightsLock, file: WeightFile) -> WeightFileClaim:
@@ -70,12 +65,13 @@ def _weight_file(weights: WeightsLock, file: WeightFile) -> WeightFileClaim:
     return replace(claim, parameters=dtypes.total(), dtypes=dict(sorted(dtypes.items())))
 
 
-def weight_sets(lock: Lock | None, spec: Spec | None) -> tuple[WeightSetClaim, ...]:
-    """Return the totals of each `[weights]`."""
-    modes = {weights.name: weights.mode for weights in spec.weights} if spec else {}
+def weight_sets(description: Description) -> tuple[WeightSetClaim, ...]:
+    """Return the totals of each `[weights]`; those with a nameplate are there to be mounted."""
+    spec = description.spec
+    modes: dict[str, str] = {p.weights.name: "mount" for p in description.nameplates}
+    modes |= {weights.name: weights.mode for weights in spec.weights} if spec else {}
     return tuple(
-        _weight_set(weights, modes.get(weights.name, ""))
-        for weights in (lock.weights if lock else ())
+        _weight_set(weights, modes.get(weights.name, "")) for weights in description.weight_sets
     )
 
 
@@ -145,7 +141,7 @@ def layers(
     diff_ids = configuration.diff_ids if len(configuration.diff_ids) == len(found) else ()
     steps = [step.created_by for step in configuration.history if not step.empty_layer]
     steps = steps if len(steps) == len(found) else []
-    weights = _weights_by_layer(description.lock)
+    weights = _weights_by_layer(description.weight_sets)
     claims = []
     for index, layer in enumerate(found):
         diff_id = diff_ids[index] if diff_ids else ""
@@ -174,10 +170,10 @@ def _kind(created_by: str) -> str:
     return kind if kind in _KINDS else ""
 
 
-def _weights_by_layer(lock: Lock | None) -> Mapping[str, str]:
+def _weights_by_layer(sets: Sequence[WeightsLock]) -> Mapping[str, str]:
     """Return what the weight layers hold, by diff_id, which no engine changes."""
     found: dict[str, str] = {}
-    for weights in lock.weights if lock else ():
+    for weights in sets:
         for file in weights.files:
             if file.layer is not None and is_own_layer(file):
                 found[file.layer] = file.path
@@ -199,6 +195,8 @@ def _content(kind: str, description: Description, platform: PlatformLock | None)
             return f"{_count(source.files, 'file')} at {spec.code.workdir}"
         case "meta":
             return PLACE
+        case "nameplate":
+            return NAMEPLATE
         case _:
             return ""
 

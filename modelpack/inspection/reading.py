@@ -13,7 +13,7 @@ from modelpack.inspection import configuration
 from modelpack.inspection.configuration import Configuration
 from modelpack.inspection.documents import Documents, MetaLayer
 from modelpack.inspection.value import PlatformImage
-from modelpack.metadata import PLACE
+from modelpack.metadata import NAMEPLATE, PLACE
 from modelpack.oci.layer import TAR, Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFEST_LIMIT, MANIFESTS, Manifest
 from modelpack.oci.manifest import parse as parse_manifest
@@ -75,6 +75,8 @@ def read(store: Readable, root: Descriptor, *, platform: str = "", host: str = "
     )
     settings = configuration.parse(documents.config_bytes, config.media_type)
     _expect_platform(settings, platform, index, at=descriptor.digest)
+    if _step(settings, -1) == f"{CREATED_BY}nameplate" and manifest.layers:
+        return _with_nameplates(store, documents)
     return replace(documents, meta=_meta_layer(store, manifest, settings))
 
 
@@ -124,6 +126,27 @@ def _meta_layer(store: Readable, manifest: Manifest, settings: Configuration) ->
         return MetaLayer(position=position, diff_id="", trouble=error.findings[0].message)
     diff_id = digest_of(data)
     return MetaLayer(position=position, diff_id=diff_id, files=files)
+
+
+def _with_nameplates(store: Readable, documents: Documents) -> Documents:
+    """Return the documents of a weights image with what its last layer says of the weights."""
+    layer = documents.manifest.layers[-1]
+    try:
+        data = _unpacked(store.read(layer, limit=META_LIMIT), at=layer.digest)
+        found = members(BytesIO(data), at=NAMEPLATE)
+    except ModelpackError as error:
+        return replace(documents, trouble=error.findings[0].message)
+    return replace(documents, nameplates={
+        path: data[member.offset : member.offset + member.size]
+        for path, member in found.items()
+        if path.rpartition("/")[2] == NAMEPLATE
+    })  # fmt: skip
+
+
+def _step(settings: Configuration, position: int) -> str:
+    """Return what the history says of a layer; nothing where it does not."""
+    steps = [step.created_by for step in settings.history if not step.empty_layer]
+    return steps[position] if steps else ""
 
 
 def _meta_position(layers: Sequence[Descriptor], settings: Configuration) -> int | None:

@@ -33,6 +33,10 @@ class Claims:
     plan: str = ""
     lock: str = ""
     weights: str = ""
+    role: str = ""
+    "`weights`: holds weights to be mounted, and starts nothing; empty: any other image"
+    weights_image: str = ""
+    "digest of the image whose weights are to be mounted"
     base_name: str = ""
     base_digest: str = ""
     unsafe: tuple[str, ...] = ()
@@ -132,7 +136,7 @@ class LayerClaim:
 
     index: int
     kind: str
-    "`base`, `dependencies`, `weights`, `code`, `meta`, or empty: made by another tool"
+    "`base`, `dependencies`, `weights`, `code`, `meta`, `nameplate`; empty: another tool's"
     digest: str
     diff_id: str
     size: int

@@ -20,6 +20,7 @@ from modelpack.oci.manifest import (
 )
 from modelpack.oci.referrers import Referrer, found, list_of, tag_for
 from modelpack.oci.store import Root
+from modelpack.reference import WEIGHTS_SUFFIX
 
 MARKER: Final = canonical_json.dumps({"imageLayoutVersion": "1.0.0"})
 "the content of `oci-layout`"
@@ -60,6 +61,7 @@ def resolve(
 ) -> Descriptor:
     """Return what `name`, a tag, a digest or nothing, means among `entries` of an index.
 
+    Nothing means the only image; one whose weights stand beside it counts alone.
     Raises InputError when there is no such image, or more than one.
     """
     images = [entry for entry in entries if not _FALLBACK.fullmatch(tag_of(entry))]
@@ -76,7 +78,8 @@ def resolve(
     elif name:
         found = [entry for entry in entries if tag_of(entry) == name]
     else:
-        found = images
+        weights = {f"{tag_of(entry)}{WEIGHTS_SUFFIX}" for entry in images}
+        found = [entry for entry in images if tag_of(entry) not in weights]
     if not found:
         raise InputError(
             f"there is no image `{printable(name)}`" if name else "there is no image",

@@ -1,21 +1,30 @@
 """Any change of any value in an image's documents is shown or said to be unknown, never a crash."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelpack import canonical_json
+from modelpack import canonical_json, metadata
 from modelpack.cli import display
 from modelpack.cli.inspect_report import report
 from modelpack.digest import of as digest_of
 from modelpack.inspection.describing import describe
 from modelpack.inspection.reading import read
 from modelpack.oci.layer import CONFIG, MANIFEST, TAR, blob_of
-from tests.described_image import Shelf, described, meta, shelf_of
+from modelpack.spec import Weights
+from tests import values
+from tests.described_image import Shelf, described, meta, said, shelf_of
+from tests.images import layer
 
 MADE = described()
+MOUNTED = described(
+    spec=values.spec(
+        weights=(Weights(name="digits", path="w", destination="/models/digits", mode="mount"),)
+    )
+)
 IMAGE = MADE.image()
 CONFIGURATION = json.loads(shelf_of(IMAGE).blobs[IMAGE.config_blob.digest])
 FILES = MADE.files
@@ -107,6 +116,20 @@ def test_any_document_of_the_meta_layer_is_shown_safely(name: str, data: st.Data
     assert text == display.escape_lines(text)
     if value != original:
         assert document["findings"] or document["unknown"]
+
+
+@given(changed(json.loads(metadata.nameplate(MOUNTED.spec, MOUNTED.lock.weights[0]))))
+def test_any_nameplate_is_shown_safely(value: Any) -> None:
+    image = MOUNTED.weights_image
+    file = ("models/digits/.modelpack.json", canonical_json.dumps(value))
+    image = replace(image, layers=(*image.layers[:-1], said(layer(file), "nameplate")))
+
+    inspection = describe(read(shelf_of(image), image.manifest_blob.descriptor))
+
+    text = report(inspection, verbose=True)
+    assert text == display.escape_lines(text)
+    told = value.get("digest") if isinstance(value, dict) else None
+    assert inspection.findings or inspection.unknown or told == MOUNTED.lock.weights[0].digest
 
 
 @given(st.binary(max_size=2000))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from modelpack import canonical_json
+from modelpack import canonical_json, metadata
 from modelpack.errors import InputError
 from modelpack.inspection import reading
 from modelpack.inspection.describing import describe
@@ -310,6 +310,121 @@ def test_mounted_weights_have_no_layer_in_the_image() -> None:
     assert len(image.layers) == len(described().image().layers) - 2
     assert inspection.findings == ()
     assert inspection.weight_sets[0].mode == "mount"
+
+
+def test_the_image_that_serves_names_the_weights_image() -> None:
+    made = described(spec=MOUNTED)
+
+    inspection = inspect(made.image())
+
+    assert inspection.claims.weights_image == made.weights_image.digest
+    assert inspection.claims.role == ""
+
+
+def test_a_label_of_another_weights_image_is_found() -> None:
+    image = described(spec=MOUNTED).image()
+
+    def change(value: dict[str, Any]) -> None:
+        value["config"]["Labels"]["dev.modelpack.weights.image"] = values.digest("0")
+
+    (finding,) = with_config(image, change).findings
+    assert "label `dev.modelpack.weights.image` says" in finding
+
+
+def test_a_weights_image_tells_its_weights_and_that_it_starts_nothing() -> None:
+    made = described(spec=MOUNTED)
+    image = made.weights_image
+
+    inspection = inspect(image)
+
+    assert inspection.findings == inspection.unknown == ()
+    assert (inspection.claims.role, inspection.claims.weights) == (
+        "weights", made.lock.weights[0].digest,
+    )  # fmt: skip
+    assert (inspection.model.name, inspection.model.version) == ("digits", "1.0.0")
+    (claimed,) = inspection.weight_sets
+    assert (claimed.mode, claimed.destination, claimed.digest) == (
+        "mount", "/models/digits", made.lock.weights[0].digest,
+    )  # fmt: skip
+    assert [(file.path, file.size, file.sha256) for file in inspection.weights] == [
+        (f"/models/digits/{file.path}", file.size, file.sha256) for file in WEIGHTS
+    ]
+    assert [(layer.kind, layer.content) for layer in inspection.layers] == [
+        ("weights", "model-00001-of-00002.safetensors"),
+        ("weights", "config.json, model-00002-of-00002.safetensors"),
+        ("nameplate", ".modelpack.json"),
+    ]
+    assert inspection.packages == ()
+
+
+def test_a_weights_image_that_starts_something_is_found() -> None:
+    def change(value: dict[str, Any]) -> None:
+        value["config"]["Entrypoint"] = ["/bin/sh"]
+
+    findings = with_config(described(spec=MOUNTED).weights_image, change).findings
+    assert findings == ("a weights image starts nothing, but the configuration names a command",)
+
+
+@pytest.mark.parametrize("label", ["model.name", "model.version", "weights.digest"])
+def test_a_label_that_is_not_what_the_nameplate_says_is_found(label: str) -> None:
+    def change(value: dict[str, Any]) -> None:
+        value["config"]["Labels"][f"dev.modelpack.{label}"] = "x"
+
+    (finding,) = with_config(described(spec=MOUNTED).weights_image, change).findings
+    assert f"label `dev.modelpack.{label}` says `x`; the nameplate says" in finding
+
+
+def plated(change: Callable[[dict[str, Any]], object]) -> Inspection:
+    """Return the inspection of a weights image after `change` of its nameplate."""
+    made = described(spec=MOUNTED)
+    value = json.loads(metadata.nameplate(made.spec, made.lock.weights[0]))
+    change(value)
+    file = ("models/digits/.modelpack.json", canonical_json.dumps(value))
+    image = made.weights_image
+    return inspect(replace(image, layers=(*image.layers[:-1], said(layer(file), "nameplate"))))
+
+
+def test_a_nameplate_that_is_not_of_these_layers_is_found() -> None:
+    def change(value: dict[str, Any]) -> None:
+        value["bundle"] = values.digest("0")
+        value["files"][1]["sha256"] = values.sha("0")
+
+    findings = plated(change).findings
+    assert findings[0] == "the digest of weights `digits` is not the one of their files"
+    assert all("does not have the layer that its nameplate names for" in f for f in findings[1:])
+    assert len(findings) == 3
+
+
+def test_a_file_more_on_the_nameplate_is_found() -> None:
+    def change(value: dict[str, Any]) -> None:
+        large = {"path": "x", "size": 64_000_000, "sha256": "0", "layer": LARGE}
+        value["files"].append(large)
+
+    assert "the nameplates give an image of 4 layers, this one has 3" in plated(change).findings
+
+
+@pytest.mark.parametrize("change", [
+    lambda value: value.update(schema=2),
+    lambda value: value.pop("model"),
+    lambda value: value.update(digest="x"),
+    lambda value: value["files"][0].update(size=-1),
+    lambda value: value["files"][0].update(size=1 << 63),
+    lambda value: value["files"].append("x"),
+])  # fmt: skip
+def test_a_damaged_nameplate_is_unknown_and_no_crash(
+    change: Callable[[dict[str, Any]], object],
+) -> None:
+    inspection = plated(change)
+    (sentence,) = inspection.unknown
+    assert "beside `models/digits/.modelpack.json` cannot be known" in sentence
+    assert inspection.weights == ()
+
+
+def test_a_nameplate_layer_that_cannot_be_read_is_unknown() -> None:
+    image = described(spec=MOUNTED).weights_image
+    junk = replace(image.layers[-1], blob=blob_of(b"no tar", TAR_GZIP))
+    inspection = inspect(replace(image, layers=(*image.layers[:-1], junk)))
+    assert any("which weights it holds cannot be known" in item for item in inspection.unknown)
 
 
 def test_another_guard_than_the_locked_one_is_found() -> None:
