@@ -24,6 +24,7 @@ from modelpack.plan import Plan
 from modelpack.project import Project
 from modelpack.resolve import Resolution, resolve, runtime_lock
 from modelpack.resolve.dependencies import Upgrade, check_lockfile, requirement_digests
+from modelpack.resolve.gpu import gate_gpu
 from modelpack.resolve.weights import gate as gate_weights
 
 
@@ -164,6 +165,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
                 lock, findings = resolution.lock, (*findings, *resolution.findings)
             else:
                 lock = require_fresh(this)
+                findings = (*findings, *gate_gpu(this.spec, lock))
             # 3. The source: code and commit, read once.
             read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
             # 4. The weights on this machine are the locked ones, or are not needed.
@@ -226,6 +228,7 @@ def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
         lambda: secrets_in_spec(this),
         lambda: judge_lock(this, machine=machine) if this.lock else None,
         lambda: check_lockfile(this.spec, this.root, this.lock),
+        lambda: gate_gpu(this.spec, this.lock) if this.lock else None,
         lambda: read_code(this, machine=machine, epoch=0, options=Options()).findings,
         lambda: gate_weights(this.spec, this.root, required=this.lock is None),
     )

@@ -45,3 +45,8 @@ def duration(text: str, *, at: str = "") -> int:
             hint="write a number and a unit (ms, s, m, h, d, w), such as `200ms`, `7d`",
         )
     return _scaled(match[1], match[2], _DURATION_UNITS[match[3]])
+
+
+def in_gib(count: int) -> str:
+    """Return bytes in GiB with one decimal, as GPU memory is named: `79.6 GiB`."""
+    return f"{count / 2**30:.1f} GiB"

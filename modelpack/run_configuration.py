@@ -6,7 +6,7 @@ Source: OCI image-spec, config.md and annotations.md; `Healthcheck` is Docker's 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelpack import canonical_json
+from modelpack import canonical_json, cuda
 from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
 from modelpack.lock import ImageBase, Lock, PlatformLock, WeightsLock
@@ -94,10 +94,32 @@ def _environment(spec: Spec, source: Source, platform: PlatformLock) -> dict[str
         own["MODELPACK_REVISION"] = source.revision
     if spec.runtime.port:
         own["PORT"] = str(spec.runtime.port)
-    if spec.runtime.device == "cuda":
-        own["NVIDIA_DRIVER_CAPABILITIES"] = "compute,utility"
-    merged = {**inherited, **own, **spec.runtime.environment}
+    merged = {**_for_device(spec, platform, inherited), **own, **spec.runtime.environment}
     return {"PATH": merged.pop("PATH"), **dict(sorted(merged.items()))}
+
+
+def _for_device(
+    spec: Spec, platform: PlatformLock, inherited: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Return the base's variables with what NVIDIA's container runtime reads, or without it.
+
+    An image never chooses GPUs: NVIDIA_VISIBLE_DEVICES would take them past the scheduler. Nor
+    does CUDA_VERSION stand alone, which means all GPUs to that runtime. Source:
+    nvidia-container-toolkit, `IsLegacy`.
+    """
+    plain = {
+        key: value for key, value in inherited.items()
+        if key != "CUDA_VERSION" and not key.startswith("NVIDIA_")
+    }  # fmt: skip
+    if spec.runtime.device != "cuda":
+        return plain
+    needed = cuda.requirement(platform, spec.runtime.gpu.driver)
+    needed = needed or inherited.get("NVIDIA_REQUIRE_CUDA", "")
+    return {
+        **plain,
+        "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+        **({"NVIDIA_REQUIRE_CUDA": needed} if needed else {}),
+    }
 
 
 def labels(

@@ -65,7 +65,7 @@ def command(
     from modelpack.assembly import outputs  # noqa: PLC0415
     from modelpack.assembly.image_names import image_names  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
-    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.cli import environment, gpu_memory  # noqa: PLC0415
 
     if builder != "embedded":
         raise click.UsageError(f"no builder `{builder}` — this version has `embedded`")
@@ -83,7 +83,8 @@ def command(
         ),
     )  # fmt: skip
     warn(output, built.findings)
-    document = describe(built, [str(item.target) for item in parsed])
+    memory = gpu_memory.tell(output, this.spec, built.lock)
+    document = {**describe(built, [str(item.target) for item in parsed]), "gpu_memory": memory}
     project.write(this.output / "build.json", pretty({"schema": 1, **document}))
     if metadata_file is not None:
         project.write(metadata_file, pretty({"schema": 1, **document}))

@@ -18,11 +18,12 @@ def command(*, output: Output, folder: Path | None, file: Path | None) -> None:
     the spec or the lock is wrong; warnings alone are 0.
     """
     from modelpack import pipeline  # noqa: PLC0415
-    from modelpack.cli import display  # noqa: PLC0415
+    from modelpack.cli import display, gpu_memory  # noqa: PLC0415
 
     this = open_project(folder, file)
     findings = pipeline.check(this, machine=open_machine(output))
+    memory = gpu_memory.tell(output, this.spec, this.lock)
     output.result(
         text="\n".join(display.finding(f) for f in findings) or "nothing found",
-        document={"findings": as_document(findings)},
+        document={"findings": as_document(findings), "gpu_memory": memory},
     )

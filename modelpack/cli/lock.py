@@ -52,6 +52,7 @@ def command(
         _judge(this, output)
         return
     from modelpack import pipeline  # noqa: PLC0415
+    from modelpack.cli import gpu_memory  # noqa: PLC0415
     from modelpack.lock.comparison import differences  # noqa: PLC0415
     from modelpack.resolve.dependencies import Upgrade  # noqa: PLC0415
 
@@ -67,12 +68,13 @@ def command(
     machine = open_machine(output)
     resolution = pipeline.make_lock(this, machine=machine, renew=renew, upgrade=upgrade)
     warn(output, resolution.findings)
+    memory = gpu_memory.tell(output, this.spec, resolution.lock)
     moved = differences(this.lock, resolution.lock)
     output.result(
         text="\n".join(moved) if moved else "nothing moved",
         document={
             "lock": str(this.lock_path), "moved": list(moved),
-            "findings": as_document(resolution.findings),
+            "findings": as_document(resolution.findings), "gpu_memory": memory,
         },
     )  # fmt: skip
 

@@ -31,6 +31,7 @@ from modelpack.resolve.dependencies import (
     requirement_digests,
     resolve_wheels,
 )
+from modelpack.resolve.gpu import gpu_findings, memory_of, memory_of_files
 from modelpack.resolve.weights import Gated, gated, lock_weights
 from modelpack.spec import Spec
 
@@ -78,6 +79,7 @@ def resolve(
         # Wheels were chosen for an interpreter and a glibc: another base may want others.
         renew = renew | {"dependencies"}
     passed = _gate(spec, root, previous, renew, compile_with)
+    known = previous.weights if previous and "weights" not in renew else None
     findings: list[Finding] = []
     locked: list[PlatformLock] = []
     epoch = 0
@@ -94,13 +96,16 @@ def resolve(
                 bytecode=base.bytecode or _bytecode(spec, wanted, machine),
             )
         )  # fmt: skip
-    weights = previous.weights if previous and "weights" not in renew else None
+    memory = memory_of_files(spec, passed) if known is None else memory_of(spec, known)
+    findings += gpu_findings(spec, locked, memory)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        # Before the weights are hashed: a refusal is fast.
+        raise Refused(*errors, *[f for f in findings if f.severity == "warning"])
+    weights = known
     if weights is None:
         weights, more = lock_weights(passed, machine=machine, into=into)
         findings += more
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if errors:
-        raise Refused(*errors, *[f for f in findings if f.severity == "warning"])
     lock = Lock(
         fingerprints=fingerprints(spec, requirements=requirement_digests(spec, root)),
         epoch=epoch,

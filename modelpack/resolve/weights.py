@@ -141,7 +141,7 @@ def _lock(
             file, destination=weights.destination, digests=machine.digests, into=into,
             advance=advance,
         )  # fmt: skip
-        return replace(measured, tensors=_tensors(file))
+        return replace(measured, tensors=tensor_lines(file))
 
     with ThreadPoolExecutor(machine.threads) as pool:
         measured = tuple(pool.map(measure, files))
@@ -165,7 +165,7 @@ def _is_exception(finding: Finding) -> bool:
     return finding.severity == "warning" and finding.hint.startswith("allowed by")
 
 
-def _tensors(file: SourceFile) -> tuple[str, ...]:
+def tensor_lines(file: SourceFile) -> tuple[str, ...]:
     """Return the tensors of a safetensors file as the lock writes them."""
     if not file.path.endswith(".safetensors"):
         return ()

@@ -103,6 +103,8 @@ class Gpu:
 
     targets: tuple[str, ...] = ()
     memory: str = ""
+    overhead: str = ""
+    "empty means: modelpack.checks.gpu_memory.OVERHEAD"
     driver: str = ""
 
 
@@ -114,6 +116,8 @@ class Runtime:
     base: str = "debian:13"
     python: str = ""
     packages: tuple[str, ...] = ()
+    allow_missing: tuple[str, ...] = ()
+    "shared libraries that may be missing in the image, by the name that is asked for"
     port: int = 0
     "0: nothing is exposed"
     user: int = 10001

@@ -99,12 +99,17 @@ FORMS: Mapping[str, Form] = MappingProxyType({
     "runtime.packages": Form(
         r"[a-z0-9][a-z0-9+.-]{1,127}", "the name of a Debian package", "its version is in the lock"
     ),
+    "runtime.allow-missing": Form(
+        r"(?=.{1,128}$)[A-Za-z0-9_+.-]+\.so(?:\.[A-Za-z0-9_+.-]+)?", "the name of a shared library",
+        "as an error names it, such as `libtbb.so.12`",
+    ),
     "runtime.health.live": _URL_PATH,
     "runtime.health.ready": _URL_PATH,
     "runtime.health.version": _URL_PATH,
     "runtime.health.metrics": _URL_PATH,
     "runtime.gpu.targets": Form(r"sm_[0-9]{2,3}[a-f]?", "a GPU architecture", "such as `sm_90`"),
     "runtime.gpu.memory": _SIZE,
+    "runtime.gpu.overhead": _SIZE,
     "runtime.gpu.driver": Form(
         r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,2}", "a version of the NVIDIA driver", "such as `550`"
     ),

@@ -16,6 +16,12 @@ SYSTEM_FOLDERS = (
 OWN_VARIABLES = frozenset({"VIRTUAL_ENV", "PYTHONHOME", "PYTHONPLATLIBDIR"})
 "names that the image sets itself, or that would change what the guard runs on"
 OWN_VARIABLE_PREFIX = "MODELPACK_"
+DEVICE_VARIABLES = {
+    "CUDA_VERSION": "take it out: `NVIDIA_REQUIRE_CUDA` is set from the locked wheels",
+    "NVIDIA_VISIBLE_DEVICES": "take it out: `docker run --gpus`, Kubernetes' device plugin and "
+    "CDI set it",
+}
+"names by which an image would take GPUs that nobody gave it, each with what does it right"
 _STANDARD = "org.opencontainers.image."
 OWN_LABELS = frozenset(
     _STANDARD + name
@@ -164,8 +170,14 @@ def _check_runtime(spec: Spec, problems: Problems) -> None:
                 else "take it out",
                 rule="reserved",
             )
+        if hint := DEVICE_VARIABLES.get(name):
+            problems.add(
+                at, f"`{name}` in an image takes GPUs past the scheduler", hint=hint,
+                rule="reserved",
+            )  # fmt: skip
     _check_mounts(spec, problems)
-    needs_gpu = runtime.gpu.targets or runtime.gpu.memory or runtime.gpu.driver
+    gpu = runtime.gpu
+    needs_gpu = gpu.targets or gpu.memory or gpu.overhead or gpu.driver
     if needs_gpu and runtime.device != "cuda" and not problems.known("runtime.device"):
         problems.add("runtime.gpu", "needs a GPU", hint='add `device = "cuda"`', rule="gpu")
     health = runtime.health
