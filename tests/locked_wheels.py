@@ -1,4 +1,4 @@
-"""Locked platforms by names and versions of their wheels, as locks of real CUDA stacks have them."""
+"""Locked platforms by names and versions of their wheels, as real locks of CUDA stacks have."""
 
 from modelpack.lock import ImageBase, PlatformLock, Wheel
 from modelpack.platform import Platform

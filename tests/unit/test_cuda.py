@@ -84,7 +84,7 @@ def environment(*pins: str, base: object = None, **runtime: object) -> dict[str,
     platform = locked(*pins)
     if base:
         platform = values.platform_lock(wheels=platform.wheels, base=base)
-    made = configuration(spec, values.lock(spec), values.source(), platform)
+    made = configuration(spec, values.lock(spec), values.source(), platform, None)
     return dict(item.split("=", 1) for item in made["Env"])
 
 
