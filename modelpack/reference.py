@@ -77,6 +77,14 @@ class Registry:
         """The repository with its host, as signatures and statements name it."""
         return f"{self.host}/{self.repository}"
 
+    @property
+    def familiar(self) -> str:
+        """The name as engines and people write it: without what Docker Hub's names imply."""
+        name = self.name
+        if self.host == DOCKER_HUB:
+            name = self.repository.removeprefix("library/")
+        return f"{name}{_suffix(self.tag, self.digest)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Daemon:

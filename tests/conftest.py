@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.fakes.fake_engine import FakeEngine, fake_engine
 
 # No test asserts a duration, on any machine; CI tries the same examples every time.
 settings.register_profile(
@@ -42,3 +44,10 @@ def require_tool() -> Callable[[str], str]:
 def unavailable() -> Callable[[str], None]:
     """Return what gives up for a reason that lies in this machine: skips locally, fails in CI."""
     return missing
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeEngine]:
+    """Run a container engine that keeps images and runs scripts."""
+    with fake_engine() as engine:
+        yield engine

@@ -11,8 +11,10 @@ from modelpack.errors import Finding, InputError
 from modelpack.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from modelpack.engine.door import Engine
     from modelpack.inputs.machine import Machine
     from modelpack.platform import Platform
+    from modelpack.reference import Reference
 
 CACHE_VARIABLE = "MODELPACK_CACHE"
 CONFIGURATION_VARIABLE = "MODELPACK_CONFIG"
@@ -107,6 +109,23 @@ def machine(*, offline: bool = False, progress: Progress = SILENT) -> "Machine":
         offline=offline,
         progress=progress,
     )
+
+
+def engine_for(name: "Reference") -> "Engine":
+    """Return the engine that `name` is about: podman for its own storage, else what is chosen."""
+    from modelpack import reference  # noqa: PLC0415
+    from modelpack.engine import address, connecting  # noqa: PLC0415
+
+    if isinstance(name, reference.ContainersStorage):
+        return connecting.connect(address.podman_addresses(variables()), kind="podman")
+    return engine()
+
+
+def engine() -> "Engine":
+    """Return the container engine that DOCKER_HOST, a Docker context or a usual socket names."""
+    from modelpack.engine import address, connecting  # noqa: PLC0415
+
+    return connecting.connect(address.addresses(variables()))
 
 
 def threads() -> int:

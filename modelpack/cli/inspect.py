@@ -2,21 +2,15 @@
 
 import platform as this_machine
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from modelpack.cli.output import Output, with_output
-from modelpack.errors import InputError, Unavailable
+from modelpack.errors import InputError
 
 if TYPE_CHECKING:
     from modelpack.inspection.documents import Documents
-    from modelpack.inspection.reading import Readable
-    from modelpack.oci.layer import Descriptor
-    from modelpack.reference import Project
 
 RAW = ("manifest", "config", "index", "spec", "lock", "source", "weights")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -35,13 +29,17 @@ def command(*, output: Output, image: str, platform: str, raw: str | None) -> No
     """Show what an image claims to be and where it came from.
 
     IMAGE is a project (a folder, default `.`: the image last built from it), a layout
-    oci:PATH[:TAG|@DIGEST], or an archive oci-archive:FILE or docker-archive:FILE. Read are its
-    manifest, its configuration and its small last layer, never the weights. What is shown are
-    claims, not verified.
+    oci:PATH[:TAG|@DIGEST], an archive oci-archive:FILE or docker-archive:FILE, or an image of an
+    engine, docker-daemon:NAME or (podman's) containers-storage:NAME. Read are its manifest, its
+    configuration and its small last layer, never the weights; an engine sends all, and the rest
+    is let pass. What is shown are claims, not verified.
     """
-    from modelpack.inspection.reading import read  # noqa: PLC0415  not for `--help`
+    from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
+    from modelpack.cli.environment import engine_for  # noqa: PLC0415
+    from modelpack.inspection.reading import read  # noqa: PLC0415
 
-    with _opened(image) as (store, root):
+    name = reference.parse(image, at="IMAGE")
+    with opening.opened(name, engines=engine_for) as (store, root):
         documents = read(store, root, platform=platform, host=_host())
     if raw:
         _print_raw(documents, raw)
@@ -60,62 +58,6 @@ def command(*, output: Output, image: str, platform: str, raw: str | None) -> No
 def _host() -> str:
     machine = this_machine.machine()
     return f"linux/{_ARCHITECTURES.get(machine, machine)}"
-
-
-@contextmanager
-def _opened(image: str) -> Iterator[tuple["Readable", "Descriptor"]]:
-    """Open the layout or archive that `image` names, and find the image in it."""
-    from modelpack import reference  # noqa: PLC0415  not for `--help`
-
-    name = reference.parse(image, at="IMAGE")
-    match name:
-        case reference.Archive():
-            from modelpack.oci.archive_reading import Archive  # noqa: PLC0415
-
-            with Archive(Path(name.path)) as archive:
-                yield archive, archive.resolve("")
-        case reference.Layout():
-            from modelpack.oci.layout import Layout  # noqa: PLC0415
-
-            layout = Layout(Path(name.path))
-            with layout.reading():
-                yield layout, layout.resolve(name.digest or name.tag)
-        case reference.Project():
-            from modelpack.oci.layout import Layout  # noqa: PLC0415
-
-            layout = Layout(_built(name))
-            with layout.reading():
-                # The image last built stands first.
-                built = layout.manifests()[:1]
-                yield layout, built[0] if built else layout.resolve("")
-        case _:
-            raise Unavailable(
-                "not yet: this modelpack inspects layouts and archives only",
-                at=str(name),
-                hint=f"modelpack inspect ./{image}"
-                if Path(image).exists()
-                else "skopeo copy SOURCE oci:image:tag, then modelpack inspect oci:image:tag",
-            )
-
-
-def _built(project: "Project") -> Path:
-    """Return the layout of the image last built in a folder, or raise InputError."""
-    folder = Path(project.path)
-    layout = folder / "dist" / "image"
-    if (layout / "index.json").is_file():
-        return layout
-    if (folder / "index.json").is_file():
-        raise InputError("an OCI layout, not a project", at=str(folder), hint=f"oci:{folder}")
-    if folder.is_file():
-        raise InputError(
-            "a file, not a project", at=str(folder),
-            hint=f"modelpack inspect oci-archive:{folder}",
-        )  # fmt: skip
-    if not folder.is_dir():
-        raise InputError("there is no such folder", at=str(folder))
-    raise InputError(
-        "no image was built here yet", at=str(folder), hint=f"modelpack build {folder}"
-    )
 
 
 def _print_raw(documents: "Documents", kind: str) -> None:

@@ -47,6 +47,7 @@ def _sentences(title: str, sentences: Sequence[str]) -> str:
 def _identity(inspection: Inspection) -> Iterator[tuple[str, str]]:
     model, claims = inspection.model, inspection.claims
     yield "image", inspection.digest
+    yield "image id", inspection.config_digest
     yield "index", inspection.index
     yield "platform", inspection.platform
     yield "size", f"{display.size(inspection.size)} in {_count(len(inspection.layers), 'layer')}"

@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from modelpack import process
-from modelpack.errors import Unavailable
+from modelpack.errors import Finding, ModelpackError, Unavailable
 from modelpack.inputs.machine import Machine
 
 State = Literal["ok", "missing", "limited"]
@@ -48,7 +47,7 @@ def probe(machine: Machine, folder: Path, *, online: bool) -> tuple[Capability, 
         _namespaces(machine),
         *_room(machine, folder),
         _cloning(folder),
-        _docker(machine),
+        _engine(machine),
         *(_network(machine) if online else ()),
     )
 
@@ -181,28 +180,23 @@ def _clones(folder: Path) -> bool:
     return True
 
 
-def _docker(machine: Machine) -> Capability:
-    address = machine.environment.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    answers = address.startswith("unix://") and _answers(address.removeprefix("unix://"))
-    return Capability(
-        name="Docker engine",
-        state="ok" if answers else "limited",
-        found=f"answers at {address}" if answers else f"does not answer at {address}",
-        needed_for="running an image here; no command of ours",
-        hint="" if answers else "podman and containerd load the archives too",
-    )
+def _engine(machine: Machine) -> Capability:
+    from modelpack.engine import address, connecting  # noqa: PLC0415  heavy
 
-
-def _answers(path: str) -> bool:
-    """Tell whether an engine answers at a socket (Docker Engine API, /_ping)."""
+    problem: Finding | None = None
+    found = ""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_PATIENCE)
-            connection.connect(path)
-            connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-            return b" 200 " in connection.recv(256)
-    except OSError:
-        return False
+        found = str(connecting.connect(address.addresses(machine.environment)).about)
+    except ModelpackError as error:
+        problem = error.findings[0]
+        found = f"{problem.at}: {problem.message}" if problem.at else problem.message
+    return Capability(
+        name="container engine",
+        state="limited" if problem else "ok",
+        found=found,
+        needed_for="run, build --load, inspect docker-daemon:",
+        hint=problem.hint if problem else "",
+    )
 
 
 def _network(machine: Machine) -> Iterator[Capability]:

@@ -45,6 +45,7 @@ def describe(documents: Documents) -> Inspection:
     blobs = (config, *documents.manifest.layers)
     return Inspection(
         digest=documents.descriptor.digest,
+        config_digest=config.digest if config else "",
         index=documents.index.digest if documents.index else "",
         platform=settings.platform,
         platforms=documents.platforms,

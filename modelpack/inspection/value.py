@@ -177,6 +177,8 @@ class Inspection:
 
     digest: str
     "of the manifest"
+    config_digest: str = ""
+    "of the configuration, the image id in Docker: the same in every store and engine"
     verified: Literal[False] = False
     index: str = ""
     "digest of the index that the image was chosen from"

@@ -11,6 +11,7 @@ from modelpack.digest import Digest, hex_of
 from modelpack.errors import InputError
 from modelpack.oci import references
 from modelpack.oci.blobs import check_content, content_of, pieces_of
+from modelpack.oci.content import BLOCK, blocks, total
 from modelpack.oci.file_writing import fill_file, unwritable
 from modelpack.oci.hashing import RangesSha256
 from modelpack.oci.layer import Blob, Descriptor
@@ -45,22 +46,56 @@ def write(
     arguments only. What stood at `path` stays until the new file is whole. Raises InputError
     when a blob is not what its descriptor says, Unavailable when the disk fails.
     """
-    roots = [Root(manifest=manifest, tags=tuple(names)), *others]
+    parts, ranges = _parts([Root(manifest=manifest, tags=tuple(names)), *others], blobs, kind)
+    _replace(path, parts, ranges, advance, progress)
+
+
+class Streamed:
+    """The bytes that `write` writes for `docker load`, one after the other and without a file."""
+
+    def __init__(self, manifest: Blob, blobs: Sequence[Blob], *, names: Sequence[str]) -> None:
+        root = Root(manifest=manifest, tags=tuple(names))
+        self._parts, self._ranges = _parts([root], blobs, "docker-archive")
+        self.size = total(self._parts)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield blocks; what is wrong is raised before the end, so that nobody takes it for whole.
+
+        Raises like `write`.
+        """
+        seen = RangesSha256([(start, blob.size) for blob, start in self._ranges])
+        position = 0
+        for block in blocks(self._parts, BLOCK):
+            seen.take(memoryview(block), position)
+            position += len(block)
+            if position == self.size:
+                _check_ranges(self._ranges, seen)
+            yield block
+
+
+def _parts(
+    roots: Sequence[Root], blobs: Sequence[Blob], kind: Kind
+) -> tuple[list[Content], list[tuple[Blob, int]]]:
+    """Return the whole archive in pieces, and where in it each blob starts."""
     for name in (name for root in roots for name in root.tags):
         if not _NAME.fullmatch(name):
             raise InputError(f"not a name with a tag: `{name}`", at=kind)
-    members = list(_members(roots, blobs, kind))
     parts: list[Content] = []
     ranges: list[tuple[Blob, int]] = []
     position = 0
-    for entry, blob in members:
+    for entry, blob in _members(roots, blobs, kind):
         head = header(entry, at=position, align=_ALIGN if blob else 0)
         content = pieces_of(blob) if blob else (entry.content,)
         if blob:
             ranges.append((blob, position + len(head)))
         position += len(head) + entry.size + len(padding(entry.size))
         parts += [head, *content, padding(entry.size)]
-    _replace(path, [*parts, END], ranges, advance, progress)
+    return [*parts, END], ranges
+
+
+def _check_ranges(ranges: Sequence[tuple[Blob, int]], seen: RangesSha256) -> None:
+    for (blob, _), digits in zip(ranges, seen.digits, strict=True):
+        check_content(blob, digits, blob.size)
 
 
 def _replace(
@@ -80,8 +115,7 @@ def _replace(
     try:
         seen = RangesSha256([(start, blob.size) for blob, start in ranges])
         fill_file(file, str(temporary), parts, [seen], advance)
-        for (blob, _), digits in zip(ranges, seen.digits, strict=True):
-            check_content(blob, digits, blob.size)
+        _check_ranges(ranges, seen)
         os.rename(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)

@@ -1,25 +1,23 @@
 """Image archives of anybody, read at random: members by offset, documents bounded and checked."""
 
 import io
-import json
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from modelpack import canonical_json
 from modelpack import digest as digests
 from modelpack.digest import Digest, hex_of
 from modelpack.errors import InputError, Unavailable
 from modelpack.oci import references
-from modelpack.oci.layer import CONFIG, MANIFEST, REF_NAME, TAR, Descriptor
-from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse, parse_object, printable
+from modelpack.oci.docker_save import DockerImage, docker_images, docker_manifest
+from modelpack.oci.layer import MANIFEST, REF_NAME, Blob, Descriptor, Pieces, blob_of
+from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse, printable
+from modelpack.oci.tar import FileRange
 from modelpack.oci.tar_index import Member, members
-
-_LAYER_LIMIT = 4096
-"layers of one image"
 
 
 class Archive:
@@ -60,57 +58,20 @@ class Archive:
             raise InputError("neither an OCI archive nor one of `docker save`", at=str(self._path))
 
     def _docker_images(self) -> Iterator[Descriptor]:
-        at = f"{self._path}/manifest.json"
-        try:
-            value = json.loads(self._document("manifest.json"))
-        except (ValueError, RecursionError) as error:
-            raise InputError("not valid JSON", at=at) from error
-        if not isinstance(value, list) or len(value) > _LAYER_LIMIT:
-            raise InputError("not a list of images", at=at)
-        for image in value:
-            if not isinstance(image, dict):
-                raise InputError("not an image", at=at)
-            descriptor = self._docker_image(image, at)
-            for tag in image.get("RepoTags") or [""]:
-                named = {REF_NAME: tag} if isinstance(tag, str) and tag else {}
-                yield Descriptor(
-                    media_type=MANIFEST,
-                    digest=descriptor.digest,
-                    size=descriptor.size,
-                    annotations=named,
-                )
+        listing = self._document("manifest.json")
+        for image in docker_images(listing, at=f"{self._path}/manifest.json"):
+            descriptor = self._docker_image(image)
+            for tag in image.names or ("",):
+                yield replace(descriptor, annotations={REF_NAME: tag} if tag else {})
 
-    def _docker_image(self, image: dict[str, Any], at: str) -> Descriptor:
-        """Make the manifest that an image of `docker save` has not; layers are by diff_id."""
-        name, layers = image.get("Config"), image.get("Layers")
-        if not isinstance(name, str) or not isinstance(layers, list):
-            raise InputError("an image without `Config` and `Layers`", at=at)
-        config = self._document(name)
-        rootfs = parse_object(config, at=f"{self._path}/{printable(name)}").get("rootfs")
-        diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-        if not isinstance(diff_ids, list) or not len(diff_ids) == len(layers) <= _LAYER_LIMIT:
-            raise InputError("`rootfs` and `Layers` do not fit together", at=at)
-        below = [
-            self._docker_layer(layer, digests.parse(diff_id, at=at), at)
-            for layer, diff_id in zip(layers, diff_ids, strict=True)
-        ]
-        digest = self._make(config)
-        data = canonical_json.dumps(
-            {
-                "schemaVersion": 2,
-                "mediaType": MANIFEST,
-                "config": Descriptor(media_type=CONFIG, digest=digest, size=len(config)).as_json(),
-                "layers": [layer.as_json() for layer in below],
-            }
-        )
+    def _docker_image(self, image: DockerImage) -> Descriptor:
+        config = self._document(image.config)
+        members = [self._member(layer) for layer in image.layers]
+        sizes = [member.size for member in members]
+        data, diff_ids = docker_manifest(config, sizes, at=f"{self._path}/{image.config}")
+        self._make(config)
+        self._layers.update(zip(diff_ids, members, strict=True))
         return Descriptor(media_type=MANIFEST, digest=self._make(data), size=len(data))
-
-    def _docker_layer(self, name: object, diff_id: Digest, at: str) -> Descriptor:
-        if not isinstance(name, str):
-            raise InputError("a layer's name is not a text", at=at)
-        member = self._member(name)
-        self._layers[diff_id] = member
-        return Descriptor(media_type=TAR, digest=diff_id, size=member.size)
 
     def _make(self, data: bytes) -> Digest:
         digest = digests.of(data)
@@ -146,15 +107,28 @@ class Archive:
         with self.open_blob(what) as stream:
             return references.read_checked(stream, what, limit=limit)
 
+    def blob(self, descriptor: Descriptor) -> Blob:
+        """Return a blob to be copied elsewhere; whoever reads it checks its digest."""
+        if descriptor.digest in self._made:
+            return blob_of(self._made[descriptor.digest], descriptor.media_type)
+        member = self._blob_member(descriptor)
+        path = os.path.realpath(self._path)
+        part = FileRange(path=path, offset=member.offset, size=member.size)
+        return Blob(descriptor=descriptor, origin=Pieces((part,)))
+
     def open_blob(self, what: Descriptor | Digest) -> BinaryIO:
         """Open a blob; whoever reads it checks its digest."""
         digest = what.digest if isinstance(what, Descriptor) else what
         if digest in self._made:
             return io.BytesIO(self._made[digest])
+        return io.BufferedReader(_Section(self._stream.fileno(), self._blob_member(what)))
+
+    def _blob_member(self, what: Descriptor | Digest) -> Member:
+        digest = what.digest if isinstance(what, Descriptor) else what
         member = self._layers.get(digest) or self._member(f"blobs/sha256/{hex_of(digest)}")
         if isinstance(what, Descriptor) and member.size != what.size:
             raise InputError("the blob is damaged: it has another size", at=digest)
-        return io.BufferedReader(_Section(self._stream.fileno(), member))
+        return member
 
 
 class _Section(io.RawIOBase):

@@ -22,7 +22,7 @@ from modelpack.oci.blobs import check_content, pieces_of
 from modelpack.oci.content import pump
 from modelpack.oci.file_writing import unwritable, write_file
 from modelpack.oci.hashing import Sha256, Sink
-from modelpack.oci.layer import Blob, Descriptor
+from modelpack.oci.layer import Blob, Descriptor, StoredFile
 from modelpack.oci.locking import exclusive_folder
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse
 from modelpack.oci.referrers import Referrer, found
@@ -226,6 +226,11 @@ class Layout:
             stream.close()
             raise InputError("the blob is damaged: it has another size", at=str(path))
         return stream
+
+    def blob(self, descriptor: Descriptor) -> Blob:
+        """Return a blob to be copied elsewhere; whoever reads it checks its digest."""
+        path = self.path_of(digests.parse(descriptor.digest))
+        return Blob(descriptor=descriptor, origin=StoredFile(str(path)))
 
     def manifests(self) -> tuple[Descriptor, ...]:
         """Return the entries of `index.json`."""

@@ -30,13 +30,14 @@ def members(stream: BinaryIO, *, at: str) -> dict[str, Member]:
     """
     found: dict[str, Found] = {}
     for header in headers(stream, at=at):
-        _note(found, header)
-    return _resolved(found)
+        note(found, header)
+    return resolved(found)
 
 
-def _note(found: dict[str, Found], header: Header) -> None:
+def note(found: dict[str, Found], header: Header) -> None:
+    """Put a member into `found` as unpacking would: a later one replaces an earlier one."""
     name = posixpath.normpath(header.name)
-    if header.flag in (b"0", b"\0", b"7"):
+    if header.is_file:
         found[name] = Member(offset=header.offset, size=header.size)
     elif header.flag == b"1":
         found[name] = posixpath.normpath(header.target)
@@ -46,7 +47,7 @@ def _note(found: dict[str, Found], header: Header) -> None:
         found.pop(name, None)
 
 
-def _resolved(found: dict[str, Found]) -> dict[str, Member]:
+def resolved(found: dict[str, Found]) -> dict[str, Member]:
     """Replace links, which old `docker save` writes for equal layers, by what they point to."""
     files: dict[str, Member] = {}
     for name, first in found.items():

@@ -6,7 +6,7 @@ is unpacked. Bounded: a hostile header costs no more memory than an honest one.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from modelpack.errors import InputError
 from modelpack.oci.tar import BLOCK
@@ -32,6 +32,11 @@ class Header:
     keys: frozenset[str]
     "of its PAX records"
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return self.flag in (b"0", b"\0", b"7")
+
 
 @dataclass(slots=True, kw_only=True)
 class _Extension:
@@ -43,14 +48,46 @@ class _Extension:
     keys: frozenset[str] = frozenset()
 
 
+class Source(Protocol):
+    """Bytes that are read forwards."""
+
+    def read(self, count: int) -> bytes:
+        """Return the next `count` bytes, fewer at the end."""
+
+    def move(self, position: int) -> bool:
+        """Go on to `position`; False when the end comes before."""
+
+
+class _File:
+    """A file, of which nothing is read that is not asked for."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._end = stream.seek(0, 2)
+        stream.seek(0)
+
+    def read(self, count: int) -> bytes:
+        return self._stream.read(count)
+
+    def move(self, position: int) -> bool:
+        self._stream.seek(position)
+        return position <= self._end
+
+
 def headers(stream: BinaryIO, *, at: str, limit: int = MEMBER_LIMIT) -> Iterator[Header]:
-    """Yield the members of the tar in `stream`; raises InputError when it is damaged."""
+    """Yield the members of the tar in the file `stream`; raises InputError when it is damaged."""
+    return passing(_File(stream), at=at, limit=limit)
+
+
+def passing(source: Source, *, at: str, limit: int = MEMBER_LIMIT) -> Iterator[Header]:
+    """Yield the members of the tar in `source`, which then stands at the content of the last one.
+
+    Who takes a member may read its content, and no more. Raises InputError when it is damaged.
+    """
     extension = _Extension()
-    end = stream.seek(0, 2)
     position = 0
     for _ in range(limit):
-        stream.seek(position)
-        block = stream.read(BLOCK)
+        block = source.read(BLOCK)
         if position == 0:
             _refuse_compressed(block, at)
         if len(block) < BLOCK or not block.strip(b"\0"):
@@ -62,13 +99,9 @@ def headers(stream: BinaryIO, *, at: str, limit: int = MEMBER_LIMIT) -> Iterator
         own = _number(block[124:136], at)
         size = own if extension.size is None or flag in b"xgLK" else extension.size
         start = position + BLOCK
-        if start + size > end:
-            raise InputError("the archive is cut off", at=at)
-        position = start + size + -size % BLOCK
         if flag in (b"x", b"L", b"K"):
-            _extend(extension, flag, _body(stream, start, size, at), at)
-            continue
-        if flag != b"g":
+            _extend(extension, flag, _body(source, size, at), at)
+        elif flag != b"g":
             yield Header(
                 name=extension.name or _name(block), flag=flag,
                 mode=_number(block[100:108], at) & 0o7777,
@@ -76,6 +109,10 @@ def headers(stream: BinaryIO, *, at: str, limit: int = MEMBER_LIMIT) -> Iterator
                 offset=start, size=size, keys=extension.keys,
             )  # fmt: skip
             extension = _Extension()
+        if not source.move(start + size):
+            raise InputError("the archive is cut off", at=at)
+        source.read(-size % BLOCK)
+        position = start + size + -size % BLOCK
     raise InputError(f"more than {limit} members", at=at)
 
 
@@ -88,11 +125,10 @@ def _refuse_compressed(block: bytes, at: str) -> None:
         )
 
 
-def _body(stream: BinaryIO, start: int, size: int, at: str) -> bytes:
+def _body(source: Source, size: int, at: str) -> bytes:
     if size > _EXTENSION_LIMIT:
         raise InputError("an extended header is too large", at=at)
-    stream.seek(start)
-    return stream.read(size)
+    return source.read(size)
 
 
 def _extend(extension: _Extension, flag: bytes, body: bytes, at: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from modelpack.__main__ import main
 from modelpack.digest import hex_of
+from modelpack.oci.archive import Streamed
 from modelpack.oci.image import Image
 from modelpack.oci.layer import INDEX, Descriptor
 from modelpack.oci.layout import Layout
@@ -18,6 +19,7 @@ from modelpack.platform import Platform
 from modelpack.spec import Training, TrainingData
 from tests import values
 from tests.described_image import complete, described, shelf_of
+from tests.fakes.fake_engine import FakeEngine
 from tests.images import layer, nothing, put
 
 NOTICE = "claims, not verified"
@@ -354,11 +356,54 @@ def test_a_folder_without_an_image_is_answered_with_what_to_type(
     assert hint in error
 
 
-@pytest.mark.parametrize(
-    "name", ["ghcr.io/acme/minilm:1", "docker-daemon:minilm:1", "containers-storage:minilm:1"]
-)
-def test_images_elsewhere_are_not_read_yet(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "not yet" in failure_of(capsys, name, status=3)
+def test_images_elsewhere_are_not_read_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "not yet" in failure_of(capsys, "ghcr.io/acme/minilm:1", status=3)
+
+
+def archive_of(image: Image, name: str) -> bytes:
+    """Return a whole image as an engine keeps it."""
+    return b"".join(Streamed(image.manifest_blob, image.blobs, names=[name]))
+
+
+def test_an_image_of_an_engine_is_what_the_layout_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fake: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    image = complete().image()
+    with Layout(tmp_path / "image") as layout:
+        put(layout, image)
+    fake.keep(archive_of(image, "acme/digits:1"))
+    monkeypatch.setenv("DOCKER_HOST", fake.url)
+
+    held = json.loads(output_of(capsys, "--json", "docker-daemon:acme/digits:1"))
+    there = json.loads(output_of(capsys, "--json", f"oci:{tmp_path / 'image'}"))
+
+    assert held["config_digest"] == image.config_blob.digest
+    assert held == there
+
+
+def test_an_image_that_the_engine_has_not_is_named(
+    capsys: pytest.CaptureFixture[str], fake: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", fake.url)
+
+    error = failure_of(capsys, "docker-daemon:minilm:1", status=2)
+
+    assert "has no image `minilm:1`" in error
+    assert "hint: modelpack build --load" in error
+
+
+@pytest.mark.parametrize("name", ["docker-daemon:minilm:1", "containers-storage:minilm:1"])
+def test_where_no_engine_answers_it_is_said_how_to_start_one(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("DOCKER_HOST", "CONTAINER_HOST"):
+        monkeypatch.setenv(variable, f"unix://{tmp_path}/none")
+
+    error = failure_of(capsys, name, status=3)
+
+    assert "no socket" in error
+    assert "hint: " in error
 
 
 def test_a_folder_written_like_an_image_is_answered_with_what_to_type(

@@ -1,0 +1,59 @@
+"""What loading, running and testing an image ask of a container engine, and no more."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from modelpack.engine.value import About, Container, HeldImage, State
+from modelpack.progress import Progress
+
+
+class Engine(Protocol):
+    """A container engine that answers.
+
+    Every method raises Unavailable when the engine goes away or cannot do what is asked, and
+    InputError when what is asked is wrong: a name that is taken, a port in use.
+    """
+
+    @property
+    def about(self) -> About:
+        """Which engine it is."""
+
+    def image(self, name: str) -> HeldImage | None:
+        """Return the image with a name or id; None when the engine has none."""
+
+    def load(self, archive: Iterable[bytes], progress: Progress) -> None:
+        """Keep the image of an archive in the form of `docker save`."""
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image that is there a name (`minilm:1.2.0`), which another one may lose."""
+
+    def pull(self, name: str, progress: Progress) -> None:
+        """Fetch an image from its registry."""
+
+    def saved(self, name: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Return the archive of an image in the form of `docker save`, block by block."""
+
+    def create(self, container: Container) -> str:
+        """Make a container and return its id; nothing runs yet."""
+
+    def start(self, container: str) -> None:
+        """Start a container."""
+
+    def output(self, container: str, *, stdout: bool, stderr: bool) -> Iterator[bytes]:
+        """Yield what a container has written and writes, until it ends."""
+
+    def wait(self, container: str) -> int:
+        """Wait until a container ends, and return its exit status."""
+
+    def state(self, container: str) -> State | None:
+        """Return how a container is; None when there is none."""
+
+    def execute(self, container: str, command: tuple[str, ...]) -> int:
+        """Run one more command in a running container, and return its exit status."""
+
+    def stop(self, container: str, *, patience: int) -> None:
+        """Send the image's stop signal, and kill what still runs after `patience` seconds."""
+
+    def remove(self, container: str) -> None:
+        """Remove a container, killing it if it runs; none there is as good."""

@@ -1,0 +1,273 @@
+"""An engine through the `docker` SDK, which is imported late: it costs more than most commands.
+
+Source: Docker Engine API 1.40 and later; podman answers the same one.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+from modelpack.engine.failure import answered, spoken
+from modelpack.engine.value import (
+    TMPFS_OPTIONS,
+    About,
+    Container,
+    Gpus,
+    HeldImage,
+    Port,
+    State,
+)
+from modelpack.errors import InputError, Unavailable
+from modelpack.oci.content import BLOCK
+from modelpack.platform import Platform
+from modelpack.progress import Progress
+
+Client = Any
+"a docker.APIClient; the SDK has no types"
+_OK = 200
+_NO_SUCH = 404
+_PROTOCOL = "/tcp"
+
+
+class SdkEngine:
+    """A Docker engine, or podman that answers like one."""
+
+    def __init__(self, about: About, client: Client, patient: Client) -> None:
+        """Speak through `client`, and through `patient`, which never times out, of long things."""
+        self._about = about
+        self._client = client
+        self._patient = patient
+
+    @property
+    def about(self) -> About:
+        """Which engine it is."""
+        return self._about
+
+    def _spoken(self, doing: str) -> Any:  # noqa: ANN401  a context
+        return spoken(self._about.address, doing)
+
+    def image(self, name: str) -> HeldImage | None:
+        """Return the image with a name or id; None when the engine has none."""
+        with self._spoken("look for an image"):
+            found = _found(self._client.inspect_image, name)
+        return None if found is None else _held(found)
+
+    def load(self, archive: Iterable[bytes], progress: Progress) -> None:
+        """Keep the image of an archive in the form of `docker save`."""
+        doing = "load the image"
+        with self._spoken(doing):
+            _listen(self._patient.load_image(archive), doing, progress)
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image that is there a name."""
+        repository, _, tag = name.rpartition(":")
+        with self._spoken("name an image"):
+            self._client.tag(image, repository, tag)
+
+    def pull(self, name: str, progress: Progress) -> None:
+        """Fetch an image from its registry, with the credentials that Docker has for it."""
+        doing = f"pull `{name}`"
+        repository, tag = _repository_and_tag(name)
+        with self._spoken(doing):
+            lines = self._patient.pull(repository, tag=tag, stream=True, decode=True)
+            _listen(lines, doing, progress)
+
+    @contextmanager
+    def saved(self, name: str) -> Iterator[Iterator[bytes]]:
+        """Return the archive of an image in the form of `docker save`, block by block."""
+        doing = "save the image"
+        client = self._patient
+        # Not `get_image`: it cannot be ended before all of it has come.
+        url = f"{client.base_url}/v{client.api_version}/images/{quote(name, safe='')}/get"
+        with self._spoken(doing), client.get(url, stream=True, timeout=None) as response:
+            if response.status_code != _OK:
+                raise answered(_message(response), doing=doing)
+            yield response.iter_content(BLOCK)
+
+    def create(self, container: Container) -> str:
+        """Make a container and return its id; nothing runs yet."""
+        if container.gpus is not None and self._about.kind == "podman":
+            raise Unavailable(
+                "podman ignores a request for GPUs that comes through its socket",
+                at="--gpus", hint="run what `modelpack run --print` prints",
+            )  # fmt: skip
+        with self._spoken("create the container"):
+            made = self._client.create_container(
+                container.image,
+                command=list(container.command) or None,
+                user=container.user or None,
+                environment={v.name: v.value for v in container.variables} or None,
+                ports=[port.container for port in container.ports] or None,
+                name=container.name or None,
+                host_config=self._client.create_host_config(**_host_options(container)),
+                # What is asked for is all that gets in: no proxies of ~/.docker/config.json.
+                use_config_proxy=False,
+            )
+        return str(made["Id"])
+
+    def start(self, container: str) -> None:
+        """Start a container."""
+        with self._spoken("start the container"):
+            self._client.start(container)
+
+    def output(self, container: str, *, stdout: bool, stderr: bool) -> Iterator[bytes]:
+        """Yield what a container has written and writes, until it ends."""
+        with self._spoken("show what the container writes"):
+            yield from self._patient.logs(
+                container, stdout=stdout, stderr=stderr, stream=True, follow=True
+            )
+
+    def wait(self, container: str) -> int:
+        """Wait until a container ends, and return its exit status."""
+        with self._spoken("wait for the container"):
+            return int(self._patient.wait(container)["StatusCode"])
+
+    def state(self, container: str) -> State | None:
+        """Return how a container is; None when there is none."""
+        with self._spoken("look at the container"):
+            found = _found(self._client.inspect_container, container)
+        return None if found is None else _state(found)
+
+    def execute(self, container: str, command: tuple[str, ...]) -> int:
+        """Run one more command in a running container, and return its exit status."""
+        with self._spoken("run a command in the container"):
+            made = self._client.exec_create(container, list(command))["Id"]
+            self._client.exec_start(made)
+            return int(self._client.exec_inspect(made)["ExitCode"] or 0)
+
+    def stop(self, container: str, *, patience: int) -> None:
+        """Send the image's stop signal, and kill what still runs after `patience` seconds."""
+        with self._spoken("stop the container"):
+            _found(self._patient.stop, container, timeout=patience)
+
+    def remove(self, container: str) -> None:
+        """Remove a container, killing it if it runs; none there is as good."""
+        with self._spoken("remove the container"):
+            _found(self._client.remove_container, container, force=True, v=True)
+
+
+def about(version: Mapping[str, Any], api: str, address: str) -> About:
+    """Return which engine answered GET /version with `version`."""
+    parts = version.get("Components") or []
+    names = [str(part.get("Name")) for part in parts if isinstance(part, dict)]
+    return About(
+        kind="podman" if any(name.startswith("Podman") for name in names) else "docker",
+        version=str(version.get("Version", "")),
+        api=api,
+        platform=Platform(str(version.get("Os", "linux")), str(version.get("Arch", ""))),
+        address=address,
+    )
+
+
+def _found(ask: Any, what: str, **options: Any) -> Any:  # noqa: ANN401
+    """Return what `ask` returns, or None when the engine has no such thing."""
+    from docker.errors import APIError  # noqa: PLC0415
+
+    try:
+        return ask(what, **options)
+    except APIError as error:
+        if error.status_code == _NO_SUCH:
+            return None
+        raise
+
+
+def _message(response: Any) -> str:  # noqa: ANN401  a requests.Response
+    """Return what the engine answered instead of what it was asked for."""
+    try:
+        return str(response.json()["message"])
+    except (ValueError, LookupError, TypeError):
+        return str(response.text)
+
+
+def _held(found: Mapping[str, Any]) -> HeldImage:
+    return HeldImage(
+        id=str(found["Id"]),
+        names=tuple(str(name) for name in found.get("RepoTags") or ()),
+        platform=Platform(str(found.get("Os", "")), str(found.get("Architecture", ""))),
+        config=found.get("Config") or {},
+        diff_ids=tuple((found.get("RootFS") or {}).get("Layers") or ()),
+    )
+
+
+def _state(found: Mapping[str, Any]) -> State:
+    state = found.get("State") or {}
+    ended = state.get("Status") in ("exited", "dead", "stopped")
+    return State(
+        running=bool(state.get("Running")),
+        status=int(state.get("ExitCode", 0)) if ended else None,
+        out_of_memory=bool(state.get("OOMKilled")),
+        error=str(state.get("Error") or ""),
+        name=str(found.get("Name", "")).removeprefix("/"),
+        ports=tuple(_ports((found.get("NetworkSettings") or {}).get("Ports") or {})),
+    )
+
+
+def _ports(bindings: Mapping[str, Any]) -> Iterator[Port]:
+    for name, places in bindings.items():
+        if name.endswith(_PROTOCOL):
+            for place in places or ():
+                yield Port(
+                    container=int(name.removesuffix(_PROTOCOL)),
+                    host=int(place["HostPort"]),
+                    address=place.get("HostIp") or "0.0.0.0",  # noqa: S104  how podman says all
+                )
+
+
+def _host_options(container: Container) -> dict[str, Any]:
+    """Return what the engine's HostConfig is to say: hardened, whoever asks."""
+    from docker import types  # noqa: PLC0415
+
+    return {
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "tmpfs": {"/tmp": TMPFS_OPTIONS},  # noqa: S108  in the container
+        "network_mode": {"bridge": "default", "none": "none"}[container.network],
+        "port_bindings": {
+            port.container: (port.address, port.host or None) for port in container.ports
+        },
+        "mem_limit": container.memory or None,
+        "memswap_limit": container.memory or None,
+        "nano_cpus": round(container.cpus * 1_000_000_000) or None,
+        "mounts": [
+            types.Mount(target=mount.target, source=mount.source, type="bind", read_only=True)
+            for mount in container.mounts
+        ],
+        "device_requests": [_device_request(container.gpus)] if container.gpus else None,
+        "auto_remove": container.remove,
+    }
+
+
+def _device_request(gpus: Gpus) -> Any:  # noqa: ANN401
+    from docker import types  # noqa: PLC0415
+
+    return types.DeviceRequest(
+        count=None if gpus.devices else gpus.count,
+        device_ids=list(gpus.devices) or None,
+        capabilities=[["gpu"]],
+    )
+
+
+def _listen(lines: Iterable[Any], doing: str, progress: Progress) -> None:
+    """Follow an engine's progress; raise when a line is an error."""
+    for line in lines:
+        if not isinstance(line, dict):
+            continue
+        if said := line.get("error") or (line.get("errorDetail") or {}).get("message"):
+            raise answered(str(said), doing=doing)
+        status = line.get("status")
+        if isinstance(status, str) and "progressDetail" not in line:
+            progress.say(status)
+
+
+def _repository_and_tag(name: str) -> tuple[str, str]:
+    """Split a full name for the engine, which takes a digest for a tag."""
+    before, at, digest = name.partition("@")
+    if at:
+        return before.rpartition(":")[0] if ":" in before.rpartition("/")[2] else before, digest
+    repository, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        raise InputError(f"`{name}` has neither a tag nor a digest", at="IMAGE",
+                         hint=f"{name}:TAG")  # fmt: skip
+    return repository, tag

@@ -1,0 +1,78 @@
+"""From the name of an image to what holds it, open to be read."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from modelpack import reference
+from modelpack.engine.door import Engine
+from modelpack.errors import InputError, Unavailable
+from modelpack.oci.layer import Descriptor
+from modelpack.oci.manifest import MANIFEST_LIMIT
+from modelpack.reference import Reference
+
+
+class Readable(Protocol):
+    """What every place of images can do."""
+
+    def read(self, what: Descriptor, *, limit: int = MANIFEST_LIMIT) -> bytes:
+        """Return a blob of up to `limit` bytes, its digest and size checked."""
+
+
+Engines = Callable[[Reference], Engine]
+"returns the engine that a `docker-daemon:` or `containers-storage:` name is about"
+
+
+@contextmanager
+def opened(name: Reference, *, engines: Engines) -> Iterator[tuple[Readable, Descriptor]]:
+    """Open what `name` names, and find the image in it."""
+    match name:
+        case reference.Archive():
+            from modelpack.oci.archive_reading import Archive  # noqa: PLC0415
+
+            with Archive(Path(name.path)) as archive:
+                yield archive, archive.resolve("")
+        case reference.Layout():
+            from modelpack.oci.layout import Layout  # noqa: PLC0415
+
+            layout = Layout(Path(name.path))
+            with layout.reading():
+                yield layout, layout.resolve(name.digest or name.tag)
+        case reference.Project():
+            from modelpack.oci.layout import Layout  # noqa: PLC0415
+
+            layout = Layout(built(name))
+            with layout.reading():
+                # The image last built stands first.
+                entries = layout.manifests()[:1]
+                yield layout, entries[0] if entries else layout.resolve("")
+        case reference.Daemon() | reference.ContainersStorage():
+            from modelpack.engine import saved  # noqa: PLC0415
+
+            yield saved.documents(engines(name), name.reference.familiar)
+        case reference.Registry():
+            raise Unavailable(
+                "not yet: this modelpack reads no registries", at=str(name),
+                hint=f"modelpack inspect ./{name.familiar}"
+                if Path(name.familiar).exists()
+                else "skopeo copy SOURCE oci:image:tag, then modelpack inspect oci:image:tag",
+            )  # fmt: skip
+
+
+def built(project: reference.Project) -> Path:
+    """Return the layout of the image last built in a folder, or raise InputError."""
+    folder = Path(project.path)
+    layout = folder / "dist" / "image"
+    if (layout / "index.json").is_file():
+        return layout
+    if (folder / "index.json").is_file():
+        raise InputError("an OCI layout, not a project", at=str(folder), hint=f"oci:{folder}")
+    if folder.is_file():
+        raise InputError("a file, not a project", at=str(folder),
+                         hint=f"modelpack inspect oci-archive:{folder}")  # fmt: skip
+    if not folder.is_dir():
+        raise InputError("there is no such folder", at=str(folder))
+    raise InputError(
+        "no image was built here yet", at=str(folder), hint=f"modelpack build {folder}"
+    )
