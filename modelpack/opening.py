@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from modelpack import reference
 from modelpack.engine.door import Engine
-from modelpack.errors import InputError, Unavailable
+from modelpack.errors import InputError, ModelpackError
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.manifest import MANIFEST_LIMIT
+from modelpack.oci.registry.settings import Settings
 from modelpack.reference import Reference
+
+if TYPE_CHECKING:
+    from modelpack.oci.registry.repository import Repository
 
 
 class Readable(Protocol):
@@ -25,8 +30,13 @@ Engines = Callable[[Reference], Engine]
 
 
 @contextmanager
-def opened(name: Reference, *, engines: Engines) -> Iterator[tuple[Readable, Descriptor]]:
-    """Open what `name` names, and find the image in it."""
+def opened(
+    name: Reference, *, engines: Engines, registries: Callable[[], Settings]
+) -> Iterator[tuple[Readable, Descriptor]]:
+    """Open what `name` names, and find the image in it.
+
+    `registries` returns how registries are reached, once that is wanted.
+    """
     match name:
         case reference.Archive():
             from modelpack.oci.archive_reading import Archive  # noqa: PLC0415
@@ -52,12 +62,21 @@ def opened(name: Reference, *, engines: Engines) -> Iterator[tuple[Readable, Des
 
             yield saved.documents(engines(name), name.reference.familiar)
         case reference.Registry():
-            raise Unavailable(
-                "not yet: this modelpack reads no registries", at=str(name),
-                hint=f"modelpack inspect ./{name.familiar}"
-                if Path(name.familiar).exists()
-                else "skopeo copy SOURCE oci:image:tag, then modelpack inspect oci:image:tag",
-            )  # fmt: skip
+            from modelpack.oci.registry.repository import Repository  # noqa: PLC0415  the network
+
+            repository = Repository(name, registries())
+            yield repository, _found(repository, name)
+
+
+def _found(repository: "Repository", name: reference.Registry) -> Descriptor:
+    """Find the image, or fail with a thought for who meant a folder of that name."""
+    try:
+        return repository.resolve(name.digest or name.tag)
+    except ModelpackError as error:
+        if not Path(name.familiar).exists():
+            raise
+        hint = f"that is an image in a registry; the folder is `./{name.familiar}`"
+        raise type(error)(*(replace(f, hint=hint) for f in error.findings)) from error
 
 
 def built(project: reference.Project) -> Path:

@@ -3,16 +3,17 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelpack.errors import Finding, InputError
+from modelpack.errors import InputError
 from modelpack.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from modelpack.engine.door import Engine
     from modelpack.inputs.machine import Machine
+    from modelpack.oci.registry.settings import Settings
     from modelpack.platform import Platform
     from modelpack.reference import Reference
 
@@ -20,8 +21,6 @@ CACHE_VARIABLE = "MODELPACK_CACHE"
 CONFIGURATION_VARIABLE = "MODELPACK_CONFIG"
 DEFAULT_INDEX = "pypi"
 "this index without a URL is what pip is configured for"
-_TABLES = ("mirrors", "indexes")
-_MIRRORS = ("debian", "debian-security", "snapshot")
 _LONGEST_EPOCH = 11
 "digits: until the year 5138"
 
@@ -65,10 +64,9 @@ def configuration_file() -> Path:
 
 
 def configuration() -> Mapping[str, Mapping[str, object]]:
-    """Return the tables `[mirrors]` and `[indexes]` of the user's configuration, or nothing.
+    """Return the tables of the user's configuration (see `modelpack.cli.configuration`).
 
-    Raises InputError with every problem: mirrors map an archive to one or more URLs, indexes map
-    a name that a modelpack.toml uses to a URL.
+    Raises InputError with every problem.
     """
     path = configuration_file()
     try:
@@ -77,12 +75,9 @@ def configuration() -> Mapping[str, Mapping[str, object]]:
         raise InputError(f"cannot read: {error.strerror}", at=str(path)) from error
     if not data:
         return {}
-    from modelpack.spec.decoding import load  # noqa: PLC0415  most machines have no such file
+    from modelpack.cli.configuration import parse  # noqa: PLC0415  most machines have no such file
 
-    document = load(data, filename=str(path))
-    if findings := list(_configuration_findings(document, str(path))):
-        raise InputError(*findings)
-    return document
+    return parse(data, filename=str(path))
 
 
 def machine(*, offline: bool = False, progress: Progress = SILENT) -> "Machine":
@@ -101,6 +96,8 @@ def machine(*, offline: bool = False, progress: Progress = SILENT) -> "Machine":
         downloads=Downloads(cache),
         digests=FileDigests(cache / "digests"),
         mirrors=mirrors.find(environment, settings),
+        registries=registries(settings),
+        bases=_allowed_bases(settings),
         indexes={DEFAULT_INDEX: None, **own},
         environment=environment,
         now=now(),
@@ -128,6 +125,36 @@ def engine() -> "Engine":
     return connecting.connect(address.addresses(variables()))
 
 
+def registries(settings: Mapping[str, Mapping[str, object]] | None = None) -> "Settings":
+    """Return how registries are reached: by `settings`, else the user's configuration."""
+    from modelpack.oci.registry.settings import Settings  # noqa: PLC0415  not for every command
+
+    table = (configuration() if settings is None else settings).get("registries", {})
+    insecure, mirrors = table.get("insecure", ()), table.get("mirrors", {})
+    return Settings(
+        environment=variables(),
+        credential_files=tuple(_credential_files()),
+        insecure=frozenset(insecure if isinstance(insecure, list) else ()),
+        mirrors=mirrors if isinstance(mirrors, Mapping) else {},
+    )
+
+
+def _credential_files() -> Iterator[Path]:
+    """Yield where docker, and then podman (containers-auth.json(5)), keep credentials."""
+    docker = os.environ.get("DOCKER_CONFIG", "")
+    yield (Path(docker) if docker else Path.home() / ".docker") / "config.json"
+    if chosen := os.environ.get("REGISTRY_AUTH_FILE", ""):
+        yield Path(chosen)
+    if (running := os.environ.get("XDG_RUNTIME_DIR", "")).startswith("/"):
+        yield Path(running) / "containers" / "auth.json"
+    yield _xdg("XDG_CONFIG_HOME", ".config") / "containers" / "auth.json"
+
+
+def _allowed_bases(settings: Mapping[str, Mapping[str, object]]) -> tuple[str, ...] | None:
+    allowed = settings.get("bases", {}).get("allow")
+    return tuple(allowed) if isinstance(allowed, list) else None
+
+
 def threads() -> int:
     """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -150,28 +177,3 @@ def _xdg(variable: str, fallback: str) -> Path:
     """Return a base folder; a relative one is ignored (XDG Base Directory Specification)."""
     chosen = os.environ.get(variable, "")
     return Path(chosen) if chosen.startswith("/") else Path.home() / fallback
-
-
-def _configuration_findings(document: Mapping[str, object], file: str) -> list[Finding]:
-    from modelpack.spec.structure import similar  # noqa: PLC0415
-    from modelpack.web.urls import is_web  # noqa: PLC0415
-
-    findings: list[Finding] = []
-
-    def add(key: str, message: str, hint: str = "") -> None:
-        findings.append(Finding(message=message, at=f"{file}: {key}", hint=hint))
-
-    for table, content in document.items():
-        if table not in _TABLES:
-            add(table, "unknown table", similar(table, _TABLES) or "known: `mirrors`, `indexes`")
-            continue
-        if not isinstance(content, Mapping):
-            add(table, "expected a table", f"write `[{table}]`")
-            continue
-        for key, value in content.items():
-            if table == "mirrors" and key not in _MIRRORS:
-                add(f"{table}.{key}", "unknown archive", similar(key, _MIRRORS))
-            urls = value if isinstance(value, list) and table == "mirrors" else [value]
-            if not urls or not all(isinstance(url, str) and is_web(url) for url in urls):
-                add(f"{table}.{key}", "not a http or https URL")
-    return findings

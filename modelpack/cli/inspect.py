@@ -29,17 +29,18 @@ def command(*, output: Output, image: str, platform: str, raw: str | None) -> No
     """Show what an image claims to be and where it came from.
 
     IMAGE is a project (a folder, default `.`: the image last built from it), a layout
-    oci:PATH[:TAG|@DIGEST], an archive oci-archive:FILE or docker-archive:FILE, or an image of an
-    engine, docker-daemon:NAME or (podman's) containers-storage:NAME. Read are its manifest, its
-    configuration and its small last layer, never the weights; an engine sends all, and the rest
-    is let pass. What is shown are claims, not verified.
+    oci:PATH[:TAG|@DIGEST], an archive oci-archive:FILE or docker-archive:FILE, an image in a
+    registry, HOST/NAME[:TAG|@DIGEST], or of an engine, docker-daemon:NAME or (podman's)
+    containers-storage:NAME. Read are its manifest, its configuration and its small last layer,
+    never the weights; an engine sends all, and the rest is let pass. What is shown are claims,
+    not verified.
     """
     from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
-    from modelpack.cli.environment import engine_for  # noqa: PLC0415
+    from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
 
     name = reference.parse(image, at="IMAGE")
-    with opening.opened(name, engines=engine_for) as (store, root):
+    with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
         documents = read(store, root, platform=platform, host=_host())
     if raw:
         _print_raw(documents, raw)

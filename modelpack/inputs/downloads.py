@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from modelpack.digest import of_hex
 from modelpack.errors import Refused, Unavailable
+from modelpack.inputs.partial_download import PartialDownload
+from modelpack.oci.locking import exclusive_file
+from modelpack.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -78,6 +81,38 @@ class Downloads:
             with suppress(OSError):
                 Path(name).unlink()
             raise
+        return path
+
+    def resume(
+        self,
+        sha256: str,
+        size: int,
+        fill: Callable[[PartialDownload], None],
+        *,
+        progress: Progress = SILENT,
+    ) -> Path:
+        """Let `fill` complete a file of `size` bytes that an earlier process may have begun.
+
+        Waits for another process that fills the same one. What came stays for the next try when
+        `fill` raises; Refused when the whole is another content, and then nothing stays.
+        """
+        path = self._path(sha256)
+        part = self._folder / f".part-{sha256}"
+        with _reported(path):
+            self._make_folder()
+            handle = exclusive_file(part, progress=progress)
+            try:
+                if self.path(sha256) is not None:  # another process had it before us
+                    part.unlink()
+                    return path
+                os.fchmod(handle, 0o600)
+                partial = PartialDownload(handle, path=part, expected=size)
+                fill(partial)
+                partial.check(sha256)
+                part.replace(path)
+                self._remember(sha256, path.lstat())
+            finally:
+                os.close(handle)
         return path
 
     def _path(self, sha256: str) -> Path:

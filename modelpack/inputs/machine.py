@@ -4,12 +4,13 @@ Made once in `modelpack.cli`, the only place that reads the environment and the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelpack.inputs.debian.mirrors import Mirrors
 from modelpack.inputs.downloads import Downloads
 from modelpack.inputs.file_digests import FileDigests
+from modelpack.oci.registry.settings import Settings
 from modelpack.platform import Platform
 from modelpack.progress import SILENT, Progress
 
@@ -30,5 +31,8 @@ class Machine:
     threads: int
     host: Platform | None
     "what programs this machine can run; None: not Linux, or an unknown architecture"
+    registries: Settings = field(default_factory=Settings)
+    bases: tuple[str, ...] | None = None
+    "patterns of all that may be a base; None: anything may"
     offline: bool = False
     progress: Progress = SILENT

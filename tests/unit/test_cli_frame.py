@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 import pytest
@@ -456,6 +457,60 @@ def test_everything_wrong_with_the_users_configuration_is_said_at_once(home, mon
         "mirors": "did you mean `mirrors`?",
         "mirrors.debain": "did you mean `debian`?",
         "mirrors.snapshot": "",
+    }
+
+
+def test_the_machine_takes_registries_and_bases_from_the_users_configuration(home, monkeypatch):
+    file = home / "settings.toml"
+    file.write_text(
+        '[registries]\ninsecure = ["registry.lan:5000"]\n'
+        'mirrors = { "docker.io" = "mirror.lan/hub" }\n'
+        '[bases]\nallow = ["docker.io/library/python", "debian:13"]\n'
+    )
+    monkeypatch.setenv("MODELPACK_CONFIG", str(file))
+    monkeypatch.setenv("DOCKER_CONFIG", str(home / "docker"))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(home / "auth.json"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    machine = environment.machine()
+    assert machine.registries.insecure == {"registry.lan:5000"}
+    assert machine.registries.mirrors == {"docker.io": "mirror.lan/hub"}
+    assert machine.registries.credential_files[:3] == (
+        home / "docker" / "config.json",
+        home / "auth.json",
+        Path("/run/user/1000/containers/auth.json"),
+    )
+    assert machine.bases == ("docker.io/library/python", "debian:13")
+
+
+def test_without_a_configuration_every_base_is_allowed(home, monkeypatch):
+    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    machine = environment.machine()
+    assert machine.bases is None
+    assert machine.registries.credential_files == (
+        home / ".docker" / "config.json",
+        home / ".config" / "containers" / "auth.json",
+    )
+
+
+def test_every_wrong_word_about_registries_and_bases_is_said(home, monkeypatch):
+    file = home / "settings.toml"
+    file.write_text(
+        '[registries]\ninsecur = []\ninsecure = ["http://x"]\nmirrors = { "a b" = "c.d" }\n'
+        '[bases]\nalow = []\nallow = ["python", 7, "ghcr.io/A", "ghcr.io/*"]\n'
+    )
+    monkeypatch.setenv("MODELPACK_CONFIG", str(file))
+    with pytest.raises(InputError) as caught:
+        environment.configuration()
+    found = {f.at.removeprefix(f"{file}: "): f.message for f in caught.value.findings}
+    assert found == {
+        "registries.insecur": "unknown key",
+        "registries.insecure": "expected a list of hosts",
+        "registries.mirrors.a b": "expected a host and where its repositories are",
+        "bases.alow": "unknown key",
+        "bases.allow[0]": "write the host out: `docker.io/…`",
+        "bases.allow[1]": "expected a text",
+        "bases.allow[2]": "not a repository: `A`",
     }
 
 

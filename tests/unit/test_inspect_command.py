@@ -20,6 +20,7 @@ from modelpack.spec import Training, TrainingData
 from tests import values
 from tests.described_image import complete, described, shelf_of
 from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.registry_server import running_registry
 from tests.images import layer, nothing, put
 
 NOTICE = "claims, not verified"
@@ -356,8 +357,21 @@ def test_a_folder_without_an_image_is_answered_with_what_to_type(
     assert hint in error
 
 
-def test_images_elsewhere_are_not_read_yet(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "not yet" in failure_of(capsys, "ghcr.io/acme/minilm:1", status=3)
+@pytest.mark.parametrize("prefix", ["", "docker://"])
+def test_an_image_in_a_registry_is_read_without_its_weights(
+    prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = described().image()
+    shelf = shelf_of(image)
+    manifest = shelf.blobs.pop(image.digest)
+    with running_registry() as registry:
+        registry.put("acme/minilm", manifest, "1", blobs=tuple(shelf.blobs.values()))
+        name = f"{prefix}{registry.address}/acme/minilm:1"
+        shown = json.loads(output_of(capsys, name, "--json"))
+        read = [path.rpartition("/")[2] for path in registry.paths()]
+
+    assert shown["digest"] == image.digest
+    assert read == ["1", image.config_blob.digest, image.layers[-1].blob.digest]
 
 
 def archive_of(image: Image, name: str) -> bytes:
@@ -409,10 +423,15 @@ def test_where_no_engine_answers_it_is_said_how_to_start_one(
 def test_a_folder_written_like_an_image_is_answered_with_what_to_type(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "minilm").mkdir()
     monkeypatch.chdir(tmp_path)
+    with running_registry() as registry:
+        name = f"{registry.address}/minilm"
+        Path(name).mkdir(parents=True)
 
-    assert "hint: modelpack inspect ./minilm" in failure_of(capsys, "minilm", status=3)
+        error = failure_of(capsys, name, status=2)
+
+    assert "has no image `latest`" in error
+    assert f"the folder is `./{name}`" in error
 
 
 def test_a_layout_that_is_none_is_refused(

@@ -1,0 +1,197 @@
+"""One repository of a registry: the half of a Store that reads.
+
+Source: OCI distribution-spec 1.1, "Pull". Every byte is checked against its digest before anybody
+gets it under that name.
+"""
+
+from typing import Protocol
+
+from modelpack import digest as digests
+from modelpack.digest import Digest
+from modelpack.digest import of as digest_of
+from modelpack.errors import InputError, Refused
+from modelpack.oci.layer import INDEX, MANIFEST, Descriptor
+from modelpack.oci.manifest import (
+    DOCKER_INDEX,
+    DOCKER_MANIFEST,
+    INDEXES,
+    MANIFEST_LIMIT,
+    MANIFESTS,
+    Manifest,
+    parse,
+    printable,
+)
+from modelpack.oci.registry import failures
+from modelpack.oci.registry.credentials import Credentials
+from modelpack.oci.registry.session import Session
+from modelpack.oci.registry.settings import Endpoint, Settings
+from modelpack.progress import Advance
+from modelpack.reference import Registry
+from modelpack.web.client import Client, Passing, Reply, raise_if_passing
+from modelpack.web.urls import host_of
+
+DEFAULT_TAG = "latest"
+_ACCEPTED = ", ".join((INDEX, MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST))
+_OLD = "application/vnd.docker.distribution.manifest.v1"
+_OK, _PARTIAL, _NOT_THERE, _BAD_RANGE = 200, 206, 404, 416
+_CUTS = 1000
+"how often a connection may be cut in one download, each time after some bytes"
+
+
+class Partial(Protocol):
+    """A file that has the beginning of a content, or nothing yet."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes are there."""
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+
+    def restart(self) -> None:
+        """Throw away what is there."""
+
+
+class Repository:
+    """Reads blobs by digest and manifests by tag or digest."""
+
+    def __init__(self, name: Registry, settings: Settings, *, client: Client | None = None) -> None:
+        self.name = name
+        self._at = str(name)
+        self._client = client or Client(settings.environment)
+        self._session = Session(
+            name,
+            Endpoint.of(name, settings),
+            client=self._client,
+            credentials=Credentials(settings.credential_files, environment=settings.environment),
+        )
+        self._manifests: dict[Digest, bytes] = {}
+
+    def resolve(self, name: str) -> Descriptor:
+        """Return the manifest or index that a tag or a digest names; an empty name: `latest`.
+
+        Raises InputError when there is none, Refused when the registry sends another content than
+        the digest says, Unavailable when it cannot be asked.
+        """
+        wanted = digests.parse(name, at=self._at) if name.startswith("sha256:") else None
+        data, media_type = self._session.call(
+            lambda reply: self._manifest(reply, name or DEFAULT_TAG),
+            "GET",
+            f"manifests/{name or DEFAULT_TAG}",
+            headers={"Accept": _ACCEPTED},
+        )
+        digest = digest_of(data)
+        if wanted not in (None, digest):
+            raise Refused(f"the registry sends {digest} instead of {wanted}", at=self._at)
+        if media_type.startswith(_OLD):
+            raise InputError(
+                "the image has a manifest of schema 1, which is too old to be trusted",
+                at=self._at, hint="push it again with a docker of this decade",
+            )  # fmt: skip
+        found = parse(data, at=self._at)
+        self._manifests[digest] = data
+        return Descriptor(media_type=found.media_type, digest=digest, size=len(data))
+
+    def _manifest(self, reply: Reply, name: str) -> tuple[bytes, str]:
+        if reply.status != _OK:
+            raise failures.missing_manifest(reply, name)
+        data = reply.read(MANIFEST_LIMIT)
+        claimed = reply.headers.get("Docker-Content-Digest", "")
+        if claimed.startswith("sha256:") and claimed != digest_of(data):
+            raise Refused(
+                f"the registry calls what it sends {printable(claimed)}, but it is "
+                f"{digest_of(data)}", at=self._at,
+            )  # fmt: skip
+        return data, reply.headers.get("Content-Type", "")
+
+    def image(self, digest: Digest) -> Manifest:
+        """Return the manifest or index with `digest`, parsed."""
+        return parse(self.read(digest), at=digest)
+
+    def read(self, what: Descriptor | Digest, *, limit: int = MANIFEST_LIMIT) -> bytes:
+        """Return a blob or manifest of up to `limit` bytes, its digest checked."""
+        digest = what.digest if isinstance(what, Descriptor) else what
+        if not isinstance(what, Descriptor) or what.media_type in MANIFESTS | INDEXES:
+            if digest not in self._manifests:
+                self.resolve(digest)
+            data = self._manifests[digest]
+        else:
+            if what.size > limit:
+                raise InputError(f"the blob is larger than {limit} bytes", at=digest)
+            data = self._blob(what)
+        if isinstance(what, Descriptor) and len(data) != what.size:
+            raise Refused(f"{digest} has {len(data)} bytes instead of {what.size}", at=self._at)
+        return data
+
+    def _blob(self, descriptor: Descriptor) -> bytes:
+        def work(reply: Reply) -> bytes:
+            if reply.status != _OK:
+                raise failures.missing_blob(reply, descriptor.digest)
+            return reply.read(descriptor.size)
+
+        data = self._session.call(work, "GET", f"blobs/{descriptor.digest}")
+        if digest_of(data) != descriptor.digest:
+            raise Refused(
+                f"the registry sends {digest_of(data)} instead of {descriptor.digest}", at=self._at
+            )
+        return data
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Tell whether the registry says that it has exactly this content."""
+        kind = "manifests" if descriptor.media_type in MANIFESTS | INDEXES else "blobs"
+
+        def work(reply: Reply) -> bool:
+            if reply.status == _NOT_THERE:
+                return False
+            if reply.status != _OK:
+                raise failures.missing_blob(reply, descriptor.digest)
+            size = reply.headers.get("Content-Length", "")
+            return not size.isdecimal() or int(size) == descriptor.size
+
+        headers = {"Accept": _ACCEPTED} if kind == "manifests" else {}
+        return self._session.call(work, "HEAD", f"{kind}/{descriptor.digest}", headers=headers)
+
+    def fill(self, into: Partial, descriptor: Descriptor, advance: Advance) -> None:
+        """Write what is missing of a blob to `into`, beginning where it ends.
+
+        The bytes are not checked: whoever names the whole does. As long as every try brings some
+        bytes, another one follows. Raises Unavailable.
+        """
+        advance(into.size)
+        for _ in range(_CUTS):
+            before = into.size
+            try:
+                self._client.again(lambda: self._fill(into, descriptor, advance))
+            except Passing:
+                if into.size <= before:
+                    raise
+            else:
+                return
+
+    def _fill(self, into: Partial, descriptor: Descriptor, advance: Advance) -> None:
+        if into.size == descriptor.size:
+            return
+        start = into.size
+        headers = {"Range": f"bytes={start}-{descriptor.size - 1}"} if start else {}
+        with self._session.open("GET", f"blobs/{descriptor.digest}", headers=headers) as reply:
+            raise_if_passing(reply)
+            if reply.status == _OK or (start and reply.status == _BAD_RANGE):
+                # All of it again, or what is here is no beginning of it.
+                advance(-start)
+                into.restart()
+            if reply.status == _BAD_RANGE and start:
+                raise Passing(
+                    f"`{host_of(reply.url)}` cannot go on at byte {start}", at=self._at,
+                    hint="run it again",
+                )  # fmt: skip
+            if reply.status not in (_OK, _PARTIAL) or not _continues(reply, start):
+                raise failures.missing_blob(reply, descriptor.digest)
+            for chunk in reply.chunks(descriptor.size - into.size):
+                into.write(chunk)
+                advance(len(chunk))
+
+
+def _continues(reply: Reply, start: int) -> bool:
+    """Tell whether a partial answer begins at byte `start`."""
+    unit, _, rest = reply.headers.get("Content-Range", "").partition(" ")
+    return reply.status == _OK or (unit == "bytes" and rest.partition("-")[0] == str(start))
