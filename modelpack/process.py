@@ -3,8 +3,9 @@
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, BinaryIO
 
@@ -67,12 +68,14 @@ def stream(
     output: BinaryIO,
     said: Callable[[str], None],
     cwd: str | None = None,
+    timeout: float | None = None,
 ) -> int:
     """Run `argv`, its standard output into the file `output`; return its exit status.
 
     Every line of standard error goes to `said` as it is written; none is kept. However this is
     left, also by Ctrl-C, the program has ended then, with what it started: it is told to end, and
-    killed when it does not. Raises Unavailable when it cannot be started.
+    killed when it does not. Raises Unavailable when it cannot be started, or was killed because
+    it ran past `timeout` seconds.
     """
     try:
         child = subprocess.Popen(
@@ -87,13 +90,38 @@ def stream(
         )
     except OSError as error:
         raise Unavailable(f"cannot run `{argv[0]}`: {error.strerror}") from error
+    late = threading.Event()
+
+    def kill() -> None:
+        late.set()
+        _signal(child, signal.SIGKILL)
+
     try:
-        if child.stderr is not None:
-            for line in _lines(child.stderr):
-                said(line)
-        return child.wait()
+        with _alarm(timeout, kill):
+            if child.stderr is not None:
+                for line in _lines(child.stderr):
+                    said(line)
+            status = child.wait()
     finally:
         _end(child)
+    if late.is_set():
+        raise Unavailable(f"`{argv[0]}` did not end within {timeout} seconds")
+    return status
+
+
+@contextmanager
+def _alarm(timeout: float | None, ring: Callable[[], object]) -> Iterator[None]:
+    """Call `ring` after `timeout` seconds, unless this is left before."""
+    if timeout is None:
+        yield
+        return
+    timer = threading.Timer(timeout, ring)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _lines(source: IO[bytes]) -> Iterator[str]:

@@ -70,11 +70,12 @@ def deb(
     version: str = "1.0-1",
     architecture: str = "amd64",
     control: Mapping[str, bytes] = {},
+    fields: str = "",
     suffix: str = ".xz",
 ) -> bytes:
-    """A package; `control` are further files of its control archive, such as scripts."""
-    text = f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n".encode()
-    files = {"control": text, **control}
+    """A package; `control` are further files of its control archive, `fields` lines of one."""
+    text = f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n{fields}"
+    files = {"control": text.encode(), **control}
     return ar(
         ("debian-binary", b"2.0\n"),
         (

@@ -220,12 +220,13 @@ def _wheel(downloads: Downloads) -> Wheel:
     )  # fmt: skip
 
 
-def wheel(name: str, version: str, files: Mapping[str, bytes]) -> bytes:
+def wheel(name: str, version: str, files: Mapping[str, bytes], *, metadata: str = "") -> bytes:
     """Return a wheel whose members are stored: the same bytes with every zlib."""
     info = f"{name}-{version}.dist-info"
+    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}"
     content = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{info}/METADATA": about.encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
         b"Tag: py3-none-any\n",
     }

@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "plan": "Show what would be built, and what again and why.",
     "build": "Build the image; makes a missing modelpack.lock.",
     "inspect": "Show what an image claims to be and where it came from.",
+    "scan": "Let Trivy look at an image, and judge what it finds.",
     "doctor": "Show what this machine lacks, and for which command.",
     "cache": "Show or prune what is kept on disk.",
     "completion": "Print a completion script for bash, zsh or fish.",

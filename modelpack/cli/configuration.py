@@ -1,4 +1,4 @@
-"""The user's configuration file: mirrors, indexes, registries and bases of one machine."""
+"""The user's configuration file: mirrors, indexes, registries, bases, scans of one machine."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -11,6 +11,7 @@ from modelpack.spec.structure import similar
 from modelpack.web.urls import is_web
 
 _ARCHIVES = ("debian", "debian-security", "snapshot")
+_SCAN = ("database", "repository")
 _NO_URL = "not a http or https URL"
 
 Problem = tuple[str, str, str]
@@ -23,6 +24,7 @@ def parse(data: bytes, *, filename: str) -> Mapping[str, Mapping[str, object]]:
     `[mirrors]` maps an archive of Debian to one or more URLs, `[indexes]` a name that a
     modelpack.toml uses to a URL. `[registries]` lists `insecure` hosts, and under `mirrors` where
     the repositories of another host are. `[bases]` lists under `allow` all that may be a base.
+    `[scan]` has the folder of a vulnerability `database`, or the `repository` it comes from.
     """
     document = load(data, filename=filename)
     findings = []
@@ -86,6 +88,14 @@ def _bases(table: Mapping[str, Any]) -> Iterator[Problem]:
             yield f"allow[{number}]", complaint, "such as `docker.io/library/python` or `ghcr.io/*`"
 
 
+def _scan(table: Mapping[str, Any]) -> Iterator[Problem]:
+    for key, value in table.items():
+        if key not in _SCAN:
+            yield key, "unknown key", similar(key, _SCAN)
+        elif not isinstance(value, str) or not value:
+            yield key, "expected a text", ""
+
+
 def _is_host(text: object) -> bool:
     return _is_place(text) and "/" not in str(text)
 
@@ -99,4 +109,5 @@ def _is_place(text: object) -> bool:
 
 _TABLES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[Problem]]] = {
     "mirrors": _mirrors, "indexes": _indexes, "registries": _registries, "bases": _bases,
+    "scan": _scan,
 }  # fmt: skip

@@ -179,11 +179,19 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanIgnore:
-    """`[[scan.ignore]]`: a vulnerability accepted until a day."""
+    """`[[scan.ignore]]`: something that a scan finds, accepted until a day."""
 
     id: str
+    "of the vulnerability, misconfiguration, licence or rule for secrets"
     reason: str
     expires: date
+    "the last day"
+    package: str = ""
+    "empty: whichever"
+    path: str = ""
+    "in the image; empty: wherever, which no secret may be"
+    state: Literal["in_triage", "not_affected", "false_positive", "exploitable"] = "in_triage"
+    "what the VEX document says of it (CycloneDX, impact analysis state)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,8 +131,14 @@ FORMS: Mapping[str, Form] = MappingProxyType({
         r"[A-Za-z0-9][A-Za-z0-9.+-]{0,127}", "an SPDX licence identifier", "such as `AGPL-3.0-only`"
     ),
     "scan.ignore.id": Form(
-        r"[A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+", "the name of a vulnerability",
-        "such as `CVE-2025-0001`",
+        r"[A-Za-z][A-Za-z0-9]*(?:[.-][A-Za-z0-9]+)+", "the name of something found",
+        "such as `CVE-2025-0001`, `DS-0026`, `AGPL-3.0-only` or `private-key`",
+    ),
+    "scan.ignore.package": Form(
+        r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", "the name of a package", "without its version"
+    ),
+    "scan.ignore.path": Form(
+        rf"{_NO_PARENT}/[^\\]+", "a path in the image", "it starts with `/`, as the scan prints it"
     ),
 })  # fmt: skip
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from modelpack import reference
 from modelpack.errors import InputError
-from modelpack.spec import Image, Spec, Weights
+from modelpack.spec import Image, ScanIgnore, Spec, Weights
 from modelpack.spec.structure import Problems, dotted, shown, similar
 
 SCHEMA = 1
@@ -262,9 +262,22 @@ def _check_gates(spec: Spec, problems: Problems) -> None:
         problems.add(
             "evaluation.report", "is missing", hint='add `report = "…"`', rule="missing-key"
         )
-    seen = set[str]()
-    for position, ignored in enumerate(spec.scan.ignore):
+    _check_exceptions(spec.scan.ignore, problems)
+
+
+def _check_exceptions(exceptions: Sequence[ScanIgnore], problems: Problems) -> None:
+    seen = set[tuple[str, str, str]]()
+    for position, ignored in enumerate(exceptions):
         at = f"scan.ignore[{position}]"
-        if ignored.id and ignored.id in seen:
+        scope = (ignored.id, ignored.package, ignored.path)
+        if ignored.id and scope in seen:
             problems.add(f"{at}.id", f"`{ignored.id}` stands here twice", rule="duplicate")
-        seen.add(ignored.id)
+        seen.add(scope)
+        # Rules for secrets are in lower case, unlike all else.
+        if ignored.id[:1].islower() and not ignored.path and not problems.known(f"{at}.path"):
+            problems.add(
+                f"{at}.path",
+                "is missing: a secret is accepted in one file only",
+                hint='add `path = "/…"`, as the scan prints it',
+                rule="missing-key",
+            )

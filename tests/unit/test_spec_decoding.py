@@ -278,6 +278,32 @@ def test_another_schema_is_refused_before_its_keys_are_judged():
             "scan.ignore[0].expires",
         ),
         ("scan", 'ignore = [{ id = "CVE-1", expires = 2027-01-01 }]', "scan.ignore[0].reason"),
+        (
+            "scan",
+            'ignore = [{ id = "private-key", reason = "r", expires = 2027-01-01 }]',
+            "scan.ignore[0].path",
+        ),
+        (
+            "scan",
+            'ignore = [{ id = "a-b", path = "app/x", reason = "r", expires = 2027-01-01 }]',
+            "scan.ignore[0].path",
+        ),
+        (
+            "scan",
+            'ignore = [{ id = "CVE-1", package = "a b", reason = "r", expires = 2027-01-01 }]',
+            "scan.ignore[0].package",
+        ),
+        (
+            "scan",
+            'ignore = [{ id = "CVE-1", state = "fine", reason = "r", expires = 2027-01-01 }]',
+            "scan.ignore[0].state",
+        ),
+        (
+            "scan",
+            """ignore = [{ id = "A-1", reason = "r", expires = 2027-01-01 },
+            { id = "A-1", reason = "s", expires = 2027-01-02 }]""",
+            "scan.ignore[1].id",
+        ),
         ("sign", 'require = ["scan", "scan"]', "sign.require[1]"),
         ("sign", 'require = ["luck"]', "sign.require[0]"),
         ("training", 'data = [{ name = "" }]', "training.data[0].name"),

@@ -1,0 +1,162 @@
+"""`modelpack scan`: vulnerabilities, secrets, misconfiguration and licences, and the gate."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modelpack.cli.output import Output, with_output
+from modelpack.errors import Unavailable
+
+if TYPE_CHECKING:
+    from modelpack.evidence.scan.scanning import Scanned
+    from modelpack.evidence.scan.subject import Subject
+    from modelpack.project import Project
+    from modelpack.spec import Scan
+
+_EXIT = {"passed": 0, "failed": 1, "unknown": 3}
+
+
+@click.command("scan")
+@click.argument("image", default=".", metavar="[IMAGE]")
+@click.option(
+    "--file", type=click.Path(path_type=Path), metavar="F",
+    help="Take the rules from [scan] of this file (default: modelpack.toml of a project; for "
+    "other images what is strict by default).",
+)  # fmt: skip
+@click.option(
+    "--platform", default="", metavar="OS/ARCH", help="Only this image of an index: linux/arm64."
+)
+@click.option(
+    "--db", "database", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Use the vulnerability database in this folder as it is.",
+)  # fmt: skip
+@click.option("--offline", is_flag=True, help="Fetch no database; use what is on this machine.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "sarif"]), default="table", show_default=True,
+    help="What to print (see also --json).",
+)  # fmt: skip
+@click.option(
+    "--vex", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Also write the exceptions that apply as a CycloneDX VEX document.",
+)  # fmt: skip
+@with_output
+def command(
+    *,
+    output: Output,
+    image: str,
+    file: Path | None,
+    platform: str,
+    database: Path | None,
+    offline: bool,
+    form: str,
+    vex: Path | None,
+) -> None:
+    """Let Trivy look at an image, and judge what it finds by [scan] of the project.
+
+    IMAGE is a project (a folder, default `.`: the image last built from it), a layout
+    oci:PATH[:TAG|@DIGEST], or an archive oci-archive:FILE or docker-archive:FILE. Weights are left
+    out: they were checked when they were packed. Ends with 1 when something is above the gate, and
+    with 3 when nothing can be said, such as with an old database.
+    """
+    from modelpack.cli import display, scan_report  # noqa: PLC0415  not for `--help`
+    from modelpack.cli.place import open_machine  # noqa: PLC0415
+    from modelpack.evidence.scan import scanning  # noqa: PLC0415
+
+    this = _project(image, file)
+    machine = open_machine(output, offline=offline)
+    wanted = _database(database)
+    with _subjects(image, platform) as subjects:
+        scans = [
+            scanning.scan(subject, rules=_rules(this), wanted=wanted, machine=machine)
+            for subject in subjects
+        ]
+    name = this.spec.image.repository or this.spec.model.name if this else image
+    if vex is not None:
+        _write_vex(vex, scans[0], name)
+    for finding in dict.fromkeys(one for scanned in scans for one in scan_report.notices(scanned)):
+        if finding.severity == "error" or not output.quiet:
+            click.echo(display.finding(finding), err=True)
+    if form == "sarif" and not output.as_json:
+        _print_sarif(scans, this)
+    else:
+        output.result(
+            text=scan_report.text(scans, verbose=output.verbose),
+            document=scan_report.document(scans),
+        )
+    click.get_current_context().exit(max((_EXIT[one.outcome] for one in scans), key=_weight))
+
+
+def _weight(status: int) -> int:
+    """A no stands whatever else could not be found out."""
+    return (0, 3, 1).index(status)
+
+
+def _project(image: str, file: Path | None) -> "Project | None":
+    """Return the project whose rules count; an image's own claims never do."""
+    from modelpack import project, reference  # noqa: PLC0415
+
+    name = reference.parse(image, at="IMAGE")
+    if file is not None:
+        return project.read(file.parent, file=file)
+    if isinstance(name, reference.Project) and (Path(name.path) / project.FILENAME).exists():
+        return project.read(Path(name.path))
+    return None
+
+
+def _rules(this: "Project | None") -> "Scan":
+    from modelpack.spec import Scan  # noqa: PLC0415
+
+    return this.spec.scan if this else Scan()
+
+
+def _database(given: Path | None) -> Any:  # noqa: ANN401  a value of a module imported late
+    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.evidence.scan.database import Wanted  # noqa: PLC0415
+
+    settings = environment.configuration().get("scan", {})
+    folder, repository = str(settings.get("database", "")), str(settings.get("repository", ""))
+    if given is None and folder:
+        given = Path(folder).expanduser()
+    return Wanted(folder=given, repository=repository)
+
+
+@contextmanager
+def _subjects(image: str, platform: str) -> Iterator[Sequence["Subject"]]:
+    """Open the image, or all of an index, as long as its layers are read."""
+    from modelpack import opening, reference  # noqa: PLC0415
+    from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
+    from modelpack.evidence.scan import subject  # noqa: PLC0415
+    from modelpack.inspection.reading import read  # noqa: PLC0415
+    from modelpack.oci.archive_reading import Archive  # noqa: PLC0415
+    from modelpack.oci.layout import Layout  # noqa: PLC0415
+
+    name = reference.parse(image, at="IMAGE")
+    with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
+        if not isinstance(store, Archive | Layout):
+            raise Unavailable(
+                "not yet: this modelpack scans layouts and archives only", at=image,
+                hint="skopeo copy SOURCE oci:image:tag, then modelpack scan oci:image:tag",
+            )  # fmt: skip
+        first = read(store, root, platform=platform)
+        others = [] if platform else [one.platform for one in first.platforms]
+        each = [read(store, root, platform=other) for other in others] or [first]
+        yield [subject.stored(store, documents) for documents in each]
+
+
+def _write_vex(path: Path, scanned: "Scanned", name: str) -> None:
+    from modelpack import project  # noqa: PLC0415
+    from modelpack.canonical_json import pretty  # noqa: PLC0415
+    from modelpack.evidence.scan import vex  # noqa: PLC0415
+
+    project.write(path, pretty(vex.document(scanned, name)))
+
+
+def _print_sarif(scans: Sequence["Scanned"], this: "Project | None") -> None:
+    from modelpack.cli import display  # noqa: PLC0415
+    from modelpack.evidence.scan import sarif  # noqa: PLC0415
+
+    place = this.lock_path.name if this else "image"
+    click.echo(display.to_json(sarif.document(scans, place=place)))

@@ -1,0 +1,1 @@
+"""What is made to vouch for an image: found out here, about exactly this digest."""

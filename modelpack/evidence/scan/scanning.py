@@ -1,0 +1,133 @@
+"""One scan: a view of the image, what Trivy says of it, and what the project says to that."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from packaging.utils import canonicalize_name
+
+from modelpack.digest import Digest
+from modelpack.errors import Finding, ModelpackError, Refused, Unavailable
+from modelpack.evidence.scan import Report, gate, trivy, view
+from modelpack.evidence.scan import report as reports
+from modelpack.evidence.scan.database import Database, Wanted, opened, too_old
+from modelpack.evidence.scan.gate import Judgement
+from modelpack.evidence.scan.serving import served
+from modelpack.evidence.scan.subject import Subject
+from modelpack.inputs.machine import Machine
+from modelpack.inputs.scratch import scratch_folder
+from modelpack.spec import Scan
+
+_SHOWN = 5
+"names in one message"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scanned:
+    """What a scan found out about exactly this image."""
+
+    digest: Digest
+    platform: str
+    started: int
+    "seconds since 1970"
+    database: Database
+    rules: Scan
+    report: Report
+    judgement: Judgement
+    left_out: tuple[str, ...]
+    "weights in the image: files that were not looked at"
+    doubts: tuple[Finding, ...]
+    "why nothing found does not mean that there is nothing"
+
+    @property
+    def outcome(self) -> Literal["passed", "failed", "unknown"]:
+        """A no stands whatever else is in doubt."""
+        if self.judgement.count("fails"):
+            return "failed"
+        return "unknown" if self.doubts else "passed"
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything that is wrong or doubtful."""
+        return (*self.judgement.findings, *self.doubts)
+
+    @property
+    def error(self) -> ModelpackError | None:
+        """What to raise where only a yes will do."""
+        match self.outcome:
+            case "passed":
+                return None
+            case "failed":
+                return Refused(*self.findings)
+            case "unknown":
+                return Unavailable(*self.findings)
+
+
+def scan(subject: Subject, *, rules: Scan, wanted: Wanted, machine: Machine) -> Scanned:
+    """Scan `subject` and judge it by `rules`.
+
+    Raises Unavailable when there is no Trivy, no database or no answer, InputError when the image
+    is damaged.
+    """
+    program = trivy.find(machine.environment)
+    shown = view.of(subject)
+    with (
+        opened(wanted, program, machine) as database,
+        scratch_folder(machine.cache) as work,
+        served(shown) as name,
+    ):
+        machine.progress.say(f"scanning {subject.platform or 'the image'} with Trivy")
+        data = trivy.scan(
+            program, name, database=database.folder, environment=machine.environment, work=work
+        )
+    report = reports.parse(data)
+    if report.image_id != shown.image_id:
+        raise Unavailable("the report of Trivy is about another image", at=subject.digest)
+    return Scanned(
+        digest=subject.digest,
+        platform=subject.platform,
+        started=machine.now,
+        database=database,
+        rules=rules,
+        report=report,
+        judgement=gate.judge(report, rules, now=machine.now),
+        left_out=tuple(sorted(path for paths in subject.weights.values() for path in paths)),
+        doubts=tuple(_doubts(subject, report, database, rules, now=machine.now)),
+    )
+
+
+def _doubts(
+    subject: Subject, report: Report, database: Database, rules: Scan, *, now: int
+) -> Iterator[Finding]:
+    old = too_old(database, rules.database_max_age, now=now)
+    if old is not None:
+        yield old
+    seen = {
+        (package.type, canonicalize_name(package.name), package.version)
+        for package in report.packages
+    }
+    unseen = [
+        f"{claim.name} {claim.version}"
+        for claim in subject.packages
+        if (_purl_type(claim.type), canonicalize_name(claim.name), claim.version) not in seen
+    ]
+    if unseen:
+        more = f" and {len(unseen) - _SHOWN} more" if len(unseen) > _SHOWN else ""
+        yield Finding(
+            message=f"Trivy did not recognise {len(unseen)} packages that the image's lock names: "
+            f"{', '.join(unseen[:_SHOWN])}{more}",
+            at=subject.digest,
+            hint="what it knows of them was not asked: nothing can be said about them",
+            rule="scan.unseen",
+        )
+    if not report.system:
+        yield Finding(
+            message="Trivy recognised no operating system, so that its packages were not judged",
+            at=subject.digest,
+            rule="scan.system",
+            severity="warning",
+        )
+
+
+def _purl_type(kind: str) -> str:
+    return "pypi" if kind == "wheel" else kind

@@ -1,0 +1,117 @@
+"""The door to Trivy: found on PATH, run on files only, with nothing of the user's configuration.
+
+Source: Trivy 0.74, `trivy image --help`. It runs in an empty folder, because it takes
+`trivy.yaml`, `.trivyignore` and `trivy-secret.yaml` from where it is started, and without the
+user's variables, because `TRIVY_SEVERITY` or `TRIVY_SKIP_DIRS` would quietly change the answer.
+"""
+
+import shutil
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from modelpack import process
+from modelpack.errors import Unavailable
+from modelpack.evidence.scan.report import LIMIT
+
+TIMEOUT: Final = 900
+"seconds that a scan or a download may take"
+INSTALL: Final = (
+    "install Trivy: https://trivy.dev/docs/latest/getting-started/installation/, or "
+    "`GOEXPERIMENT=jsonv2 go install github.com/aquasecurity/trivy/cmd/trivy@v0.74.0`"
+)
+_QUIETLY = ("--quiet", "--no-progress", "--disable-telemetry", "--skip-version-check")
+_LOCALLY = (
+    "--skip-db-update", "--skip-java-db-update", "--skip-check-update", "--skip-vex-repo-update",
+    "--offline-scan",
+)  # fmt: skip
+_NETWORK = frozenset(
+    name
+    for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+    for name in (proxy, proxy.lower())
+) | {"SSL_CERT_FILE", "SSL_CERT_DIR", "DOCKER_CONFIG"}
+"variables with which a download finds its way; a scan gets none"
+_LINES = 5
+"of what Trivy said, shown when it fails"
+
+
+def find(environment: Mapping[str, str]) -> str:
+    """Return the path of `trivy`, or raise Unavailable with how to get it."""
+    program = shutil.which("trivy", path=environment.get("PATH", ""))
+    if program is None:
+        raise Unavailable("`trivy` is not installed", hint=INSTALL)
+    return program
+
+
+def version(program: str, *, environment: Mapping[str, str], work: Path) -> str:
+    """Return what Trivy calls its version."""
+    done = process.run(
+        [program, "version"], environment=_environment(environment, work), cwd=str(work),
+        timeout=TIMEOUT,
+    )  # fmt: skip
+    first = done.stdout.decode(errors="replace").partition("\n")[0]
+    return first.removeprefix("Version: ")[:100]
+
+
+def scan(
+    program: str, name: str, *, database: Path, environment: Mapping[str, str], work: Path
+) -> bytes:
+    """Return the JSON report on the image `name` of a registry on this machine.
+
+    `database` holds `trivy.db` and `metadata.json`, `work` is an empty folder. Nothing outside is
+    asked for. Raises Unavailable when Trivy fails, or says more than any image can give rise to.
+    """
+    cache = work / "cache"
+    cache.mkdir()
+    (cache / "db").symlink_to(database.absolute(), target_is_directory=True)
+    report = work / "report.json"
+    argv = [
+        program, "image", "--image-src", "remote", "--format", "json", "--output", report.name,
+        "--scanners", "vuln,secret,misconfig,license",
+        "--image-config-scanners", "misconfig,secret", "--list-all-pkgs",
+        "--cache-dir", cache.name, "--cache-backend", "memory", "--timeout", f"{TIMEOUT}s",
+        *_QUIETLY, *_LOCALLY, name,
+    ]  # fmt: skip
+    _run(argv, environment=_environment(environment, work), work=work)
+    if not report.is_file() or report.stat().st_size > LIMIT:
+        raise Unavailable(f"Trivy wrote no report, or one of more than {LIMIT} bytes")
+    return report.read_bytes()
+
+
+def download(program: str, *, repository: str, environment: Mapping[str, str], work: Path) -> Path:
+    """Download the newest database below the empty folder `work`, and return its folder.
+
+    `repository` is where from; empty: Trivy's own mirrors. Raises Unavailable when it fails.
+    """
+    argv = [program, "image", "--download-db-only", "--cache-dir", "cache", *_QUIETLY]
+    if repository:
+        argv += ["--db-repository", repository]
+    network = {name: text for name, text in environment.items() if name in _NETWORK}
+    if home := environment.get("HOME"):
+        network.setdefault("DOCKER_CONFIG", f"{home}/.docker")
+    _run(argv, environment={**network, **_environment(environment, work)}, work=work)
+    return work / "cache" / "db"
+
+
+def _environment(environment: Mapping[str, str], work: Path) -> Mapping[str, str]:
+    path = environment.get("PATH", "")
+    return {"PATH": path, "HOME": str(work), "TMPDIR": str(work), "LC_ALL": "C.UTF-8"}
+
+
+def _run(argv: Sequence[str], *, environment: Mapping[str, str], work: Path) -> None:
+    said: deque[str] = deque(maxlen=_LINES)
+    with (work / "output").open("wb") as output:
+        status = process.stream(
+            argv, environment=environment, output=output, said=said.append, cwd=str(work),
+            timeout=TIMEOUT,
+        )  # fmt: skip
+    if status:
+        lines = "\n".join(said) or "it said nothing"
+        raise Unavailable(f"Trivy ended with {status}:\n{lines}", hint=_hint("".join(said)))
+
+
+def _hint(said: str) -> str:
+    if "unknown flag" in said:
+        return "use Trivy 0.65 or newer; this modelpack is tested with 0.74"
+    return ""
