@@ -16,6 +16,7 @@ from modelpack.inputs.python.requirements import Requirement, Requirements
 from modelpack.inputs.python.target import Target
 from tests.values import AMD64
 from tests.wheel_files import PYTHON_3_13, build
+from tests.wheel_server import wheel_server
 
 pytestmark = pytest.mark.integration
 
@@ -186,3 +187,19 @@ def test_wheels_that_are_gone_or_replaced_are_all_named(links: Path, tmp_path: P
     assert [finding.at for finding in caught.value.findings] == ["gone", "replaced"]
     assert {finding.hint for finding in caught.value.findings} == {"modelpack lock --upgrade deps"}
     assert there.sha256 in fetch(links, tmp_path, Selected(wheel=there), offline=True)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_metadata_are_read_without_the_wheel_where_the_server_can(
+    links: Path, *, ranges: bool
+) -> None:
+    noise = {"demo/noise.bin": os.urandom(4 << 20)}
+    _, path = build(links, files=noise, metadata="Requires-Dist: lib>=2\n")
+    with wheel_server(links, ranges=ranges) as server:
+        (chosen,) = package_index.select(
+            Requirements(path="requirements.lock", requirements=(pinned("demo", path),)),
+            target=TARGET, indexes={"own": server.url},
+            environment={**surroundings(links), "PIP_NO_INDEX": "0", "PIP_FIND_LINKS": ""},
+        )  # fmt: skip
+    assert chosen.requires_dist == ("lib>=2",)
+    assert (server.sent < path.stat().st_size // 4) is ranges

@@ -23,6 +23,9 @@ from modelpack.progress import SILENT, Advance, Progress
 
 _CHUNK = 1 << 20
 _METADATA_LIMIT = 16 << 20
+_METADATA_BY_RANGES = "--use-feature=fast-deps"
+"""of an index that does not state metadata by itself (PEP 658), only the end of each wheel is read,
+not gigabytes; without it where a server or a release of pip does not know that"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +149,7 @@ class _Query:
 
     def _report(self, left: dict[str, Requirement]) -> tuple[dict[str, Requirement], list[Any]]:
         """Return what of `left` the index has in any form, and pip's report on it."""
+        ranges = [_METADATA_BY_RANGES]
         while left:
             with tempfile.TemporaryDirectory(prefix="modelpack-") as folder:
                 place = Path(folder)
@@ -155,7 +159,7 @@ class _Query:
                     "install",
                     [
                         "--dry-run", "--ignore-installed", "--quiet", "--report=report.json",
-                        *pip_command.target_options(self.target),
+                        *ranges, *pip_command.target_options(self.target),
                         "--requirement=requirements.txt",
                     ],
                     environment=self.environment, cwd=place,
@@ -163,9 +167,12 @@ class _Query:
                 if answer.succeeded:
                     return left, json.loads((place / "report.json").read_bytes())["install"]
             refused = answer.refused
-            if answer.trouble or refused not in left:
+            if answer.trouble or (refused not in left and not ranges):
                 raise answer.unavailable()
-            del left[refused]
+            if refused in left:
+                del left[refused]
+            else:
+                ranges = []
         return {}, []
 
     def _stated(self, item: Any, wanted: Mapping[str, Requirement]) -> Selected | None:  # noqa: ANN401  JSON
