@@ -10,7 +10,7 @@ from modelpack.assembly.image_names import expect_room
 from modelpack.assembly.outputs import Output, write_outputs
 from modelpack.assembly.source_reading import CodeAndSource, read_source
 from modelpack.assembly.weights_at_hand import AtHand, differences, weights_at_hand
-from modelpack.builders.embedded import Embedded
+from modelpack.builders.choice import open_builder
 from modelpack.digest import Digest
 from modelpack.errors import Finding, InputError, ModelpackError, Refused, StaleLock, joined
 from modelpack.inputs import weights_image
@@ -55,6 +55,8 @@ class Options:
     "seconds: SOURCE_DATE_EPOCH"
     locked: bool = False
     use_cache: bool = True
+    builder: str = "embedded"
+    "or `docker`, or the name of a buildx builder"
 
 
 def make_lock(
@@ -180,9 +182,10 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         )  # fmt: skip
         images = []
         for platform, planned in make_plans(this, lock, read):
-            with Embedded(
-                platform, user=this.spec.runtime.user, compressor=lock.compressor,
-                machine=machine, layers=layers,
+            with open_builder(
+                options.builder, platform, planned, user=this.spec.runtime.user,
+                compressor=lock.compressor, machine=machine, layers=layers,
+                use_cache=options.use_cache,
             ) as builder:  # fmt: skip
                 made_image, made = image(planned, inputs, builder=builder, layers=layers)
             images.append((planned, made_image, made))

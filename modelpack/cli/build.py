@@ -67,8 +67,6 @@ def command(
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli import environment, gpu_memory  # noqa: PLC0415
 
-    if builder != "embedded":
-        raise click.UsageError(f"no builder `{builder}` — this version has `embedded`")
     this = open_project(folder, file)
     machine = open_machine(output, offline=offline)
     tags, full = image_names(this.spec, names)
@@ -79,7 +77,7 @@ def command(
         outputs=parsed,
         options=pipeline.Options(
             revision=revision, epoch=environment.source_date_epoch(), locked=locked,
-            use_cache=not no_cache,
+            use_cache=not no_cache, builder=builder,
         ),
     )  # fmt: skip
     warn(output, built.findings)

@@ -75,6 +75,22 @@ def bytes_of(content: Content) -> bytes:
     return data
 
 
+def chunks(content: Content, length: int) -> Iterator[bytes]:
+    """Yield `content` in chunks of up to `length` bytes; InputError when a file is too short."""
+    if isinstance(content, bytes):
+        yield content
+        return
+    with open(content.path, "rb", buffering=0) as file:
+        file.seek(content.offset)
+        left = content.size
+        while left:
+            chunk = file.read(min(left, length))
+            if not chunk:
+                raise InputError("the file is shorter than it was", at=content.path)
+            left -= len(chunk)
+            yield chunk
+
+
 def directory(path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0) -> Entry:
     """Return a directory entry."""
     return Entry(path=path, kind="directory", mode=mode, uid=uid, gid=gid)

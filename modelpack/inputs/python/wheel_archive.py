@@ -7,7 +7,7 @@ import base64
 import hashlib
 import io
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -178,12 +178,27 @@ class Member(io.RawIOBase):
             self._compare()
         return data
 
+    def vouch_for(self, chunks: Iterable[bytes]) -> str:
+        """Return the sha256 of `chunks`, which are read in its place and must be the same bytes."""
+        own = hashlib.sha256()
+        for chunk in chunks:
+            self._hash.update(chunk)
+            if self._algorithm != "sha256":
+                own.update(chunk)
+        self._compare()
+        return self.sha256 or encoded(own.digest())
+
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Fill `buffer`."""
         view = memoryview(buffer).cast("B")
         data = self.read(len(view))
         view[: len(data)] = data
         return len(data)
+
+    @property
+    def stated(self) -> str | None:
+        """The sha256 that RECORD states; None where it states another digest."""
+        return self._expected.rstrip("=") if self._algorithm == "sha256" else None
 
     @property
     def sha256(self) -> str | None:

@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -20,7 +20,7 @@ from installer.utils import Scheme
 from modelpack.errors import Refused
 from modelpack.inputs.python.wheel_archive import Member, encoded
 from modelpack.inputs.quoting import quoted
-from modelpack.oci.tar import Content, FileRange
+from modelpack.oci.tar import Content, FileRange, size_of
 from modelpack.oci.tree import check_path
 
 _CHUNK = 1 << 20
@@ -34,6 +34,10 @@ from {module} import {name}
 if __name__ == "__main__":
     sys.exit({attribute}())
 """
+
+
+Elsewhere = Callable[[str, Member], tuple[Content, str]]
+"returns content and sha256 (as RECORD writes it) of the member that goes to a path"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +84,25 @@ class Layout:
 
 
 class EnvironmentDestination(WheelDestination):
-    """Collects the files of one wheel; their bytes go to `spill`, one after the other."""
+    """Collects the files of one wheel; their bytes go to `spill`, one after the other.
+
+    With `elsewhere`, all but scripts are taken from there.
+    """
 
     def __init__(
-        self, *, layout: Layout, distribution: str, wheel: str, spill: BinaryIO, spill_path: str
+        self,
+        *,
+        layout: Layout,
+        distribution: str,
+        wheel: str,
+        spill: BinaryIO,
+        spill_path: str,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._layout = layout
         self._distribution = distribution
         self._wheel = wheel
+        self._elsewhere = elsewhere
         self._spill, self._spill_path, self._position = spill, spill_path, 0
         self.files: list[InstalledFile] = []
 
@@ -114,6 +129,9 @@ class EnvironmentDestination(WheelDestination):
         name = str(path)
         if not isinstance(stream, Member):
             return self._put(scheme, name, stream.read(), executable=False)
+        if self._elsewhere is not None and scheme != "scripts":
+            content, digest = self._elsewhere(self._place(scheme, name), stream)
+            return self._add(scheme, name, content, digest, executable=is_executable)
         executable, head = is_executable or scheme == "scripts", b""
         if scheme == "scripts":
             head = stream.read(len(_PLACEHOLDER))
@@ -164,11 +182,13 @@ class EnvironmentDestination(WheelDestination):
     def _add(
         self, scheme: str, path: str, content: Content, digest: str, *, executable: bool
     ) -> RecordEntry:
-        full = f"{self._layout.folder(scheme, self._distribution)}/{path}"
+        full = self._place(scheme, path)
         check_path(full, at=self._wheel)
         self.files.append(
             InstalledFile(path=full, content=content, sha256=digest, executable=executable)
         )
-        size = content.size if isinstance(content, FileRange) else len(content)
         relative = posixpath.relpath(full, self._layout.site_packages)
-        return RecordEntry(relative, Hash("sha256", digest), size)
+        return RecordEntry(relative, Hash("sha256", digest), size_of(content))
+
+    def _place(self, scheme: str, path: str) -> str:
+        return f"{self._layout.folder(scheme, self._distribution)}/{path}"

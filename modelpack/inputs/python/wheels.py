@@ -19,7 +19,7 @@ from modelpack.lock import Interpreter, Wheel
 from modelpack.oci.tree import Tree
 
 if TYPE_CHECKING:
-    from modelpack.inputs.python.wheel_destination import InstalledFile, Layout
+    from modelpack.inputs.python.wheel_destination import Elsewhere, InstalledFile, Layout
 
 INSTALLER = b"modelpack\n"
 
@@ -31,21 +31,29 @@ def tree(
     interpreter: Interpreter,
     scratch: Path,
     venv: str = "opt/venv",
+    elsewhere: "Elsewhere | None" = None,
 ) -> Tree:
     """Return the virtual environment that holds `wheels`, whose files are `paths` by sha256.
 
-    Contents lie in files in `scratch`, a folder that must outlive the Tree. Raises Refused with a
-    finding for each wheel that is damaged or hostile, and for each path that two wheels write
-    with different bytes.
+    Contents lie in files in `scratch`, a folder that must outlive the Tree, but for those of
+    members that `elsewhere` finds. Raises Refused with a finding for each wheel that is damaged or
+    hostile, and for each path that two wheels write with different bytes.
     """
     from modelpack.inputs.python.wheel_destination import Layout  # noqa: PLC0415  loads installer
 
     layout = Layout(venv=venv, minor=interpreter.minor)
-    result = _skeleton(layout, interpreter)
+    result = skeleton(layout, interpreter)
     ordered = sorted(wheels, key=lambda wheel: wheel.filename)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = [
-            pool.submit(_installed, wheel, paths[wheel.sha256], layout=layout, scratch=scratch)
+            pool.submit(
+                _installed,
+                wheel,
+                paths[wheel.sha256],
+                layout=layout,
+                scratch=scratch,
+                elsewhere=elsewhere,
+            )
             for wheel in ordered
         ]
     findings: list[Finding] = []
@@ -73,7 +81,7 @@ def bytecode_sources(tree: Tree) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((label, tuple(groups[label])) for label in sorted(groups))
 
 
-def _skeleton(layout: "Layout", interpreter: Interpreter) -> Tree:
+def skeleton(layout: "Layout", interpreter: Interpreter) -> Tree:
     """Return an environment without packages (PEP 405, as `python -m venv` lays it out)."""
     owner = "the virtual environment itself"
     result = Tree()
@@ -91,7 +99,12 @@ def _skeleton(layout: "Layout", interpreter: Interpreter) -> Tree:
 
 
 def _installed(
-    wheel: Wheel, path: Path, *, layout: "Layout", scratch: Path
+    wheel: Wheel,
+    path: Path,
+    *,
+    layout: "Layout",
+    scratch: Path,
+    elsewhere: "Elsewhere | None",
 ) -> "list[InstalledFile]":
     """Return the files that `wheel` puts into an environment, or raise Refused."""
     from zipfile import BadZipFile, ZipFile  # noqa: PLC0415  slow to import
@@ -117,6 +130,7 @@ def _installed(
                 wheel=wheel.filename,
                 spill=spill,
                 spill_path=str(spill_path),
+                elsewhere=elsewhere,
             )
             install(source, destination, additional_metadata={"INSTALLER": INSTALLER})
     except (
