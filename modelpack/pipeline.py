@@ -41,6 +41,7 @@ class Built:
     lock: Lock
     source: CodeAndSource
     at_hand: AtHand
+    builder: str
     findings: tuple[Finding, ...]
     new_lock: bool
 
@@ -202,6 +203,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
     return Built(
         digest=whole.digest, images=tuple(images), weights=weights, lock=lock, source=read,
         at_hand=at_hand,
+        builder=options.builder,
         findings=tuple(dict.fromkeys((*findings, *read.findings))), new_lock=new_lock,
     )  # fmt: skip
 

@@ -2,13 +2,19 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.buildkit import BuildKitError, desk, name_builder, running_buildkit
 from tests.fakes.fake_engine import FakeEngine, fake_engine
+
+ROOT = Path(__file__).parents[1]
 
 # No test asserts a duration, on any machine; CI tries the same examples every time.
 settings.register_profile(
@@ -51,3 +57,39 @@ def fake() -> Iterator[FakeEngine]:
     """Run a container engine that keeps images and runs scripts."""
     with fake_engine() as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def go_tool(unavailable: Callable[[str], None]) -> Callable[[str], str]:
+    """Return the path of a pinned Go program; CI builds it before, here it may be missing."""
+
+    def find(tool: str) -> str:
+        script = ROOT / "tests" / "tools" / "build.sh"
+        done = subprocess.run(
+            ["sh", str(script), "--cached", tool], capture_output=True, check=False
+        )
+        if done.returncode:
+            unavailable(f"`{tool}` is not built: sh tests/tools/build.sh {tool}")
+        return done.stdout.decode().strip()
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def buildkit(
+    go_tool: Callable[[str], str],
+    require_tool: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Mapping[str, str]]:
+    """Run a BuildKit; return the environment of somebody whose buildx knows it as `far`."""
+    buildkitd, buildx, runc = go_tool("buildkitd"), go_tool("buildx"), require_tool("runc")
+    if os.geteuid() != 0:
+        missing("BuildKit in namespaces of its own needs root")
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(running_buildkit(buildkitd, runc))
+        except BuildKitError as error:
+            missing(str(error))
+        variables = desk(tmp_path_factory.mktemp("desk") / "home", docker_buildx=buildx)
+        name_builder(variables, running.address)
+        yield variables

@@ -58,16 +58,16 @@ def running_engine(dockerd: str, docker: str) -> Iterator[Engine]:
         engine = Engine(docker=docker, socket=folder / "docker.sock", home=folder)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [*_ISOLATION, dockerd, *_options(folder)], stdout=log, stderr=log
+                [*ISOLATION, dockerd, *_options(folder)], stdout=log, stderr=log
             )
         try:
             _wait(engine, process, folder / "log")
             yield engine
         finally:
-            _stop(process)
+            kill_namespace(process)
 
 
-_ISOLATION = (
+ISOLATION = (
     "setpriv", "--pdeathsig", "KILL", "--",
     "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
 )  # fmt: skip
@@ -93,7 +93,7 @@ def _wait(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.2)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def kill_namespace(process: subprocess.Popen[bytes]) -> None:
     """Kill it: the first process of the namespace dies with it, and all others with that one."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     words = children.read_text("ascii").split() if children.exists() else []

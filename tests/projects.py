@@ -170,7 +170,7 @@ def _platform(
     )  # fmt: skip
     debs = {"python3.13-minimal": _python_deb(), **{name: _plain_deb(name) for name in packages}}
     for content in debs.values():
-        _download(downloads, content)
+        keep(downloads, content)
     return PlatformLock(
         platform=AMD64,
         base=AssembledBase(
@@ -216,7 +216,7 @@ def _wheel(downloads: Downloads) -> Wheel:
     )  # fmt: skip
     return Wheel(
         name="pastel", version="1.0", filename="pastel-1.0-py3-none-any.whl", size=len(content),
-        sha256=_download(downloads, content),
+        sha256=keep(downloads, content),
     )  # fmt: skip
 
 
@@ -241,7 +241,8 @@ def wheel(name: str, version: str, files: Mapping[str, bytes], *, metadata: str 
     return out.getvalue()
 
 
-def _download(downloads: Downloads, content: bytes) -> str:
+def keep(downloads: Downloads, content: bytes) -> str:
+    """Keep `content` as if it had been downloaded; return its sha256."""
     sha256 = hashlib.sha256(content).hexdigest()
     if downloads.path(sha256) is None:
         downloads.add(sha256, len(content), lambda file: file.write(content))

@@ -25,6 +25,8 @@ class Builder(Protocol):
     """Makes the layers for which something must be unpacked or run."""
 
     name: str
+    reproducible: bool
+    "whether a step gives one and the same layer, wherever and however often it is made"
 
     def key(self, step: Step) -> Digest:
         """Return the key under which the layer of `step` is remembered."""
@@ -41,6 +43,8 @@ class Made:
     layer: Layer
     reused: bool
     "made by an earlier build"
+    reproducible: bool = True
+    "made anew it would be the same bytes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +99,10 @@ def _make(step: Step, inputs: Inputs, builder: Builder | None, layers: LayerCach
                 raise ValueError("this plan needs a builder")
             known = layers.find(builder.key(step))
             layer = known or builder.layer(step)
-            return Made(step=step, layer=layer, reused=known is not None)
+            return Made(
+                step=step, layer=layer, reused=known is not None,
+                reproducible=builder.reproducible,
+            )  # fmt: skip
     return Made(step=step, layer=layer, reused=False)
 
 

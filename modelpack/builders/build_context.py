@@ -1,4 +1,4 @@
-"""What BuildKit is given: a folder with the wheels of the lock, pip and one program to run.
+"""What BuildKit is given: a folder with the wheels of the lock, pip and a program to run.
 
 Weights and code are never in it. The base is in it as a layer, or beside it as an OCI layout.
 """
@@ -6,73 +6,67 @@ Weights and code are never in it. The base is in it as a layer, or beside it as 
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from modelpack import canonical_json
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
-from modelpack.inputs.python import bytecode, wheels
+from modelpack.inputs import runtime_files
 from modelpack.inputs.python.pip_wheel import PIP
-from modelpack.inputs.python.wheel_destination import Layout
-from modelpack.lock import PlatformLock
-from modelpack.oci.tree import Tree, check_path
+from modelpack.lock import Interpreter, PlatformLock
+from modelpack.oci.tree import check_path
+from modelpack.plan import VENV
 
-PROGRAM: Final = "in_container.py"
 BASE: Final = "base"
 "the name of the stage or named context that is the base"
+PIP_STEP: Final = f"/{PIP.filename}/pip"
+"what the command that installs has in it, and no other"
+SETTLING_STEP: Final = "/environment.py"
 _MOUNT = "/modelpack"
 _PIP_OPTIONS: Final = (
-    "--isolated", "--no-deps", "--no-index", "--find-links=wheels", "--require-hashes",
-    "--only-binary=:all:", "--no-compile", "--no-cache-dir", "--ignore-installed",
-    "--no-warn-script-location", "--root-user-action=ignore", "--no-input",
-    "--disable-pip-version-check", "--progress-bar=off", "--no-color",
-    "--requirement=requirements.txt",
+    "--isolated", "--no-deps", "--no-index", f"--find-links={_MOUNT}/wheels", "--require-hashes",
+    "--only-binary=:all:", "--no-compile", "--no-cache-dir", "--no-warn-script-location",
+    "--root-user-action=ignore", "--no-input", "--disable-pip-version-check",
+    "--progress-bar=off", "--no-color", f"--requirement={_MOUNT}/requirements.txt",
 )  # fmt: skip
-_PIP_ENVIRONMENT: Final = {
-    "LC_ALL": "C.UTF-8",
-    "PIP_CONFIG_FILE": os.devnull,
-    "PYTHONHASHSEED": "0",
-    "SOURCE_DATE_EPOCH": "0",
-}
-
-
-@cache
-def program() -> bytes:
-    """Return the program that runs in BuildKit."""
-    return (files("modelpack.builders") / PROGRAM).read_bytes()
 
 
 def recipe_digest() -> Digest:
     """Return the digest of all that decides what BuildKit makes of given wheels and base."""
+    nobody = Interpreter(version="", path="", glibc="")
+    programs = (runtime_files.environment(), runtime_files.bytecode_driver())
     parts = [
-        dockerfile([], interpreter="", venv=""), digest_of(program()), PIP.sha256,
-        _PIP_OPTIONS, _PIP_ENVIRONMENT,
-    ]  # fmt: skip
+        dockerfile([], nobody, bytecode=""),
+        PIP.sha256,
+        *(digest_of(text) for text in programs),
+    ]
     return digest_of(canonical_json.dumps(parts))
 
 
-def dockerfile(first: list[str], *, interpreter: str, venv: str) -> str:
-    """Return the Dockerfile whose last stage holds the environment `venv` and nothing else.
+def dockerfile(first: Sequence[str], interpreter: Interpreter, *, bytecode: str) -> str:
+    """Return the Dockerfile whose last stage holds the virtual environment and nothing else.
 
-    `first` are the lines of the stage that is the base, unless BASE is a named context.
+    `first` are the lines of the stage that is the base, unless BASE is a named context. RUN is
+    never a shell: the base may have none.
     """
-    run = json.dumps([interpreter, "-I", "-B", f"{_MOUNT}/{PROGRAM}"])
-    return "\n".join(
-        [
-            *first,
-            f"FROM {BASE} AS environment",
-            # Not the user of a foreign base: what it may write is not ours to know.
-            "USER 0:0",
-            f"RUN --mount=type=bind,target={_MOUNT} {run}",
-            "FROM scratch",
-            f"COPY --from=environment {venv} {venv}",
-            "",
-        ]
+    python = interpreter.path
+    commands = (
+        [python, "-I", "-m", "venv", "--without-pip", VENV],
+        [f"{VENV}/bin/python", "-I", "-B", f"{_MOUNT}{PIP_STEP}", "install", *_PIP_OPTIONS],
+        [python, "-I", f"{_MOUNT}{SETTLING_STEP}", VENV, python, bytecode],
     )
+    lines = [
+        *first,
+        f"FROM {BASE} AS environment",
+        # Not the user of a foreign base: what that one may write is not ours to know.
+        "USER 0:0",
+        *(f"RUN --mount=type=bind,target={_MOUNT} {json.dumps(words)}" for words in commands),
+        "FROM scratch",
+        f"COPY --from=environment {VENV} {VENV}",
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def write(
@@ -81,21 +75,19 @@ def write(
     *,
     paths: Mapping[str, Path],
     pip: Path,
-    venv: str,
-    first: list[str],
+    first: Sequence[str],
 ) -> None:
-    """Fill the new `folder`: `paths` are the files of the wheels by sha256, `venv` is absolute."""
+    """Fill `folder`; `paths` are the files of the wheels by sha256."""
     (folder / "wheels").mkdir(parents=True)
     for wheel in platform.wheels:
         check_path(wheel.filename, at=wheel.name)
         _place(paths[wheel.sha256], folder / "wheels" / os.path.basename(wheel.filename))
     _place(pip, folder / PIP.filename)
-    text = dockerfile(first, interpreter=platform.interpreter.path, venv=venv)
+    text = dockerfile(first, platform.interpreter, bytecode=platform.bytecode)
     (folder / "Dockerfile").write_text(text, encoding="utf-8")
-    (folder / PROGRAM).write_bytes(program())
     (folder / "requirements.txt").write_text(_requirements(platform), encoding="utf-8")
-    recipe = canonical_json.dumps(_recipe(platform, venv))
-    (folder / "recipe.json").write_bytes(recipe)
+    (folder / "environment.py").write_bytes(runtime_files.environment())
+    (folder / "bytecode_driver.py").write_bytes(runtime_files.bytecode_driver())
 
 
 def _place(source: Path, target: Path) -> None:
@@ -111,37 +103,3 @@ def _requirements(platform: PlatformLock) -> str:
         f"{wheel.filename.partition('-')[0]}=={wheel.version} --hash=sha256:{wheel.sha256}\n"
         for wheel in platform.wheels
     )
-
-
-def _recipe(platform: PlatformLock, venv: str) -> dict[str, Any]:
-    layout = Layout(venv=venv.strip("/"), minor=platform.interpreter.minor)
-    empty = wheels.skeleton(layout, platform.interpreter)
-    return {
-        "venv": venv,
-        "interpreter": platform.interpreter.path,
-        "site_packages": f"/{layout.site_packages}",
-        "skeleton": _skeleton(empty),
-        "pip": PIP.filename,
-        "options": _PIP_OPTIONS,
-        "environment": _PIP_ENVIRONMENT,
-        "bytecode": None if platform.bytecode == "none" else _bytecode(platform),
-    }
-
-
-def _skeleton(empty: Tree) -> list[list[str]]:
-    """Return path, target of a link and text of a file of what is no folder."""
-    return [
-        [f"/{path}", entry.target, entry.content.decode()]
-        for path, entry in empty.items()
-        if entry.kind != "directory" and isinstance(entry.content, bytes)
-    ]
-
-
-def _bytecode(platform: PlatformLock) -> dict[str, Any]:
-    return {
-        "flags": bytecode.FLAGS,
-        "environment": bytecode.ENVIRONMENT,
-        "driver": bytecode.driver(),
-        "limit": bytecode.SOURCE_LIMIT,
-        "tag": "cpython-" + platform.interpreter.minor.replace(".", ""),
-    }

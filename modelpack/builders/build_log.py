@@ -6,14 +6,12 @@ Bounded: of each step only its last lines are kept, whatever it prints.
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 _STEP = re.compile(r"#([0-9]{1,6}) (.*)")
 _OUTPUT = re.compile(r"[0-9]+\.[0-9]+ (.*)")
 _TITLE = re.compile(r"\[[^]]*\] .*")
-_OWN = "modelpack: "
-"how a line begins that `in_container.py` prints"
 _FAILED = "ERROR: "
 _KEPT = 12
 "lines of a step"
@@ -31,10 +29,11 @@ class _Step:
 
 
 class BuildLog:
-    """Listens to one build; `told` gets what is worth telling at once."""
+    """Listens to one build; `told` gets the words of a stage when a step with its key begins."""
 
-    def __init__(self, told: Callable[[str], None]) -> None:
+    def __init__(self, told: Callable[[str], None], *, stages: Mapping[str, str]) -> None:
         self._told = told
+        self._stages = stages
         self._steps: OrderedDict[str, _Step] = OrderedDict()
         self._last: deque[str] = deque(maxlen=_KEPT)
 
@@ -53,15 +52,15 @@ class BuildLog:
 
     def _note(self, step: _Step, text: str) -> None:
         if output := _OUTPUT.fullmatch(text):
-            said = output[1]
-            if said.startswith(_OWN):
-                self._told(said.removeprefix(_OWN))
-            elif said.strip():
-                step.lines.append(said)
+            if output[1].strip():
+                step.lines.append(output[1])
         elif text.startswith(_FAILED):
             step.error = text.removeprefix(_FAILED)
         elif not step.title and _TITLE.fullmatch(text):
             step.title = text
+            for key, words in self._stages.items():
+                if key in text:
+                    self._told(words)
 
     @property
     def failed(self) -> str:

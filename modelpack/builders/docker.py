@@ -48,6 +48,8 @@ class Docker:
     No program is started before a layer must be made.
     """
 
+    reproducible = True
+
     def __init__(
         self,
         name: str,
@@ -129,13 +131,16 @@ class Docker:
         context, result = scratch / "context", scratch / "built.tar"
         context.mkdir()
         first, contexts = self._base_of(client, context, scratch)
-        build_context.write(context, self._platform, paths=paths, pip=pip, venv=VENV, first=first)
+        build_context.write(context, self._platform, paths=paths, pip=pip, first=first)
         self._machine.progress.say(f"building with `{self.name}`")
         with result.open("wb") as output:
             buildkit.build(
                 client, context, output, platform=self._platform.platform, contexts=contexts,
                 use_cache=self._use_cache, environment=self._machine.environment,
-                log=BuildLog(self._machine.progress.say),
+                log=BuildLog(self._machine.progress.say, stages={
+                    build_context.PIP_STEP: f"installing {len(self._platform.wheels)} wheels",
+                    build_context.SETTLING_STEP: "checking what was installed, compiling it",
+                }),
             )  # fmt: skip
         try:
             return tar_tree.read(result, at=f"what builder `{self.name}` returned")

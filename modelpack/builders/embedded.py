@@ -30,6 +30,7 @@ class Embedded:
     """Makes the layers that Steps describe, within `with`, which owns the scratch folder."""
 
     name = "embedded"
+    reproducible = True
 
     def __init__(
         self,

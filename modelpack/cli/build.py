@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @click.option("--offline", is_flag=True, help="Use nothing but what is on this machine.")
 @click.option(
     "--builder", default="embedded", show_default=True, metavar="NAME",
-    help="What makes base and dependency layers.",
+    help="What installs the dependencies: `embedded`, `docker` (BuildKit, as Docker itself would "
+    "use it), or a builder that buildx knows. The image is the same one.",
 )  # fmt: skip
 @click.option(
     "--output", "targets", multiple=True, metavar="IMAGE",
@@ -58,8 +59,8 @@ def command(
 ) -> None:
     """Build the image of the project in DIR (default: here) and print its digest.
 
-    Makes a missing modelpack.lock, and never changes one that exists. Needs neither Docker nor
-    root. Everything that is wrong is said at once, and then nothing is written.
+    Makes a missing modelpack.lock, and never changes one that exists. Needs neither Docker (but
+    for `--builder docker`) nor root. Everything that is wrong is said at once, and then nothing is written.
     """
     from modelpack import pipeline, project  # noqa: PLC0415
     from modelpack.assembly import outputs  # noqa: PLC0415
@@ -110,6 +111,7 @@ def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
         ],
         "layout": next((t.removeprefix("oci:") for t in targets if t.startswith("oci:")), None),
         "outputs": targets,
+        "builder": built.builder,
         "plan": built.images[0][0].digest,
         "lock": lock_encoding.digest(built.lock),
         "weights": weights_digest(built.lock),
@@ -137,6 +139,7 @@ def _layer(item: "Made", built: "pipeline.Built") -> dict[str, Any]:
         "paths": _paths(item),
         "reused": item.reused,
         "proof": _proof(item, built),
+        "reproducible": item.reproducible,
     }
 
 

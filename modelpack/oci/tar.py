@@ -78,7 +78,7 @@ def bytes_of(content: Content) -> bytes:
 def chunks(content: Content, length: int) -> Iterator[bytes]:
     """Yield `content` in chunks of up to `length` bytes; InputError when a file is too short."""
     if isinstance(content, bytes):
-        yield content
+        yield from (content[at : at + length] for at in range(0, len(content), length))
         return
     with open(content.path, "rb", buffering=0) as file:
         file.seek(content.offset)

@@ -126,19 +126,3 @@ def podman(
     with tempfile.TemporaryDirectory(prefix="podman-") as name:
         storage = [f"--root={name}/root", f"--runroot={name}/run", "--storage-driver=overlay"]
         yield ["unshare", "--mount", "--", program, *storage]
-
-
-@pytest.fixture(scope="session")
-def go_tool(unavailable: Callable[[str], None]) -> Callable[[str], str]:
-    """Return the path of a pinned Go program; CI builds it before, here it may be missing."""
-
-    def find(tool: str) -> str:
-        script = ROOT / "tests" / "tools" / "build.sh"
-        done = subprocess.run(
-            ["sh", str(script), "--cached", tool], capture_output=True, check=False
-        )
-        if done.returncode:
-            unavailable(f"`{tool}` is not built: sh tests/tools/build.sh {tool}")
-        return done.stdout.decode().strip()
-
-    return find

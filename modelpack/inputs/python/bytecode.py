@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from io import BufferedReader
 from pathlib import Path
-from typing import Final
 
 from modelpack import process
 from modelpack.errors import InputError, Unavailable
@@ -32,12 +31,11 @@ __all__ = ["BaseInterpreter", "compile"]
 
 _TIMEOUT = 1800
 "seconds for one group"
-ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
 "all that the compiler sees of its surroundings"
-FLAGS: Final = ("-B", "-P", "-S", "-s", "-W", "ignore")
+_FLAGS = ("-B", "-P", "-S", "-s", "-W", "ignore")
 "nothing but the standard library; not `-I`, which would ignore the hash seed"
-SOURCE_LIMIT: Final = 64 << 20
-"bytes of a module: a larger one is left as it is"
+_SOURCE_LIMIT = 64 << 20
 _CHUNK = 1 << 20
 
 
@@ -77,7 +75,8 @@ def compile(  # noqa: A001  the field's word
             f"this machine cannot run the base's interpreter for {platform}",
             hint='build on such a machine, or set `bytecode = "none"` and lock again',
         )
-    argv = (*base.argv, *FLAGS, "-c", driver())
+    driver = files("modelpack.inputs.python").joinpath("bytecode_driver.py").read_text("utf-8")
+    argv = (*base.argv, *_FLAGS, "-c", driver)
     identity = _identity(base, argv) if cache else ""
     folder = Path(tempfile.mkdtemp(prefix="bytecode-", dir=scratch))
     groups = [
@@ -109,18 +108,13 @@ def compile(  # noqa: A001  the field's word
     return results
 
 
-def driver() -> str:
-    """Return the program that the base's interpreter runs, with FLAGS, in ENVIRONMENT."""
-    return files("modelpack.inputs.python").joinpath("bytecode_driver.py").read_text("utf-8")
-
-
 def _group(tree: Tree, label: str, paths: tuple[str, ...], spill: Path) -> _Group:
     """Return the group of `paths`; sources that lie in memory are written to `spill`."""
     ordered, ranges, position = list[str](), list[FileRange](), 0
     with spill.open("wb") as output:
         for path in sorted(set(paths), key=str.encode):
             content = tree[path].content
-            if tree[path].kind != "file" or tree[path].size > SOURCE_LIMIT:
+            if tree[path].kind != "file" or tree[path].size > _SOURCE_LIMIT:
                 continue
             if isinstance(content, bytes):
                 output.write(content)
@@ -143,7 +137,7 @@ def _compile_group(
         fields += [b"/" + path.encode(), os.fsencode(source.path)]
     done = process.run(
         [*argv, str(output)],
-        environment=ENVIRONMENT,
+        environment=_ENVIRONMENT,
         cwd="/",
         stdin=b"\0".join(fields),
         timeout=_TIMEOUT,
@@ -181,7 +175,7 @@ def _read(output: Path, group: _Group, interpreter: Interpreter) -> Iterator[tup
 
 def _identity(base: BaseInterpreter, argv: Sequence[str]) -> str:
     """Return a digest of all of the interpreter that can change what it compiles."""
-    digest = hashlib.sha256(repr((FLAGS, sorted(ENVIRONMENT.items()), argv[-1])).encode())
+    digest = hashlib.sha256(repr((_FLAGS, sorted(_ENVIRONMENT.items()), argv[-1])).encode())
     library = base.standard_library
     modules = [*library.glob("*.py")]
     for package in ("collections", "encodings", "importlib"):

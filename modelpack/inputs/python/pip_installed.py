@@ -1,10 +1,11 @@
 """What pip installed elsewhere, held against the wheels: nothing gets in that none vouches for.
 
 Every file is the member of a wheel, with the bytes of its RECORD, or is written here as for an
-environment that was made without pip (RECORD, INSTALLER, launchers). What pip adds is left out:
-REQUESTED, and second names of its own launcher. Bytecode alone is taken on trust.
+environment that was made without pip (RECORD, INSTALLER, launchers). Bytecode alone is taken on
+trust.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from modelpack.errors import Finding, Refused
 from modelpack.inputs.python import wheels as wheel_inputs
+from modelpack.inputs.python.wheel_archive import encoded
 from modelpack.inputs.quoting import quoted
 from modelpack.lock import Interpreter, Wheel
 from modelpack.oci.tar import bytes_of, chunks, size_of
@@ -87,20 +89,22 @@ def environment(
 
 
 def _as_stated(place: str, member: "Member") -> "tuple[Content, str]":  # noqa: ARG001
-    """Take the digest from RECORD, and no content."""
-    if member.stated is not None:
-        return b"", member.stated
-    return b"", member.vouch_for(iter(lambda: member.read(_CHUNK), b""))
+    """Take the digest from RECORD, and itself as the content: equal where the bytes are equal."""
+    digest = member.stated
+    if digest is None:
+        own = hashlib.sha256()
+        while chunk := member.read(_CHUNK):
+            own.update(chunk)
+        digest = encoded(own.digest())
+    return digest.encode(), digest
 
 
 def _expected(path: str, entry: "Entry", result: Tree, venv: str) -> bool:
     """Tell whether pip may have left `entry` there; members were compared when they were taken."""
     known = result.get(path)
     if known is None:
-        folder, _, name = path.rpartition("/")
-        requested = name == "REQUESTED" and f"{folder}/RECORD" in result
         launcher = _OWN_LAUNCHERS.fullmatch(path.removeprefix(f"{venv}/"))
-        return requested or (launcher is not None and f"{venv}/bin/pip" in result)
+        return launcher is not None and f"{venv}/bin/pip" in result
     if known.kind != entry.kind or known.target != entry.target:
         return False
     if path == f"{venv}/pyvenv.cfg":
