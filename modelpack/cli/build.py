@@ -59,8 +59,9 @@ def command(
 ) -> None:
     """Build the image of the project in DIR (default: here) and print its digest.
 
-    Makes a missing modelpack.lock, and never changes one that exists. Needs neither Docker (but
-    for `--builder docker`) nor root. Everything that is wrong is said at once, and then nothing is written.
+    Makes a missing modelpack.lock, and never changes one that exists. Needs neither root nor, but
+    for `--builder docker`, Docker. Everything that is wrong is said at once, and then nothing is
+    written.
     """
     from modelpack import pipeline, project  # noqa: PLC0415
     from modelpack.assembly import outputs  # noqa: PLC0415
