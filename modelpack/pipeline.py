@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
-from modelpack import plan, project
+from modelpack import dockerfile, plan, project
+from modelpack.assembly import rendering
 from modelpack.assembly.assemble import Inputs, Made, image
 from modelpack.assembly.image_names import expect_room
 from modelpack.assembly.outputs import Output, write_outputs
@@ -21,6 +23,7 @@ from modelpack.oci.image import Image, Index
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.layout import Layout
 from modelpack.plan import Plan
+from modelpack.platform import Platform
 from modelpack.project import Project
 from modelpack.resolve import Resolution, resolve, runtime_lock
 from modelpack.resolve.dependencies import Upgrade, check_lockfile, requirement_digests
@@ -206,6 +209,28 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         builder=options.builder,
         findings=tuple(dict.fromkeys((*findings, *read.findings))), new_lock=new_lock,
     )  # fmt: skip
+
+
+def render(
+    this: Project,
+    place: Path,
+    *,
+    machine: Machine,
+    platforms: Sequence[Platform],
+    options: Options,
+    how: dockerfile.Options,
+) -> rendering.Rendered:
+    """Write a Dockerfile for each of `platforms` (none: all), and their context, to `place`."""
+    secrets_in_spec(this)
+    lock = require_fresh(this)
+    read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
+    planned = rendering.choose(make_plans(this, lock, read), platforms)
+    inputs = Inputs(
+        spec=this.spec, lock=lock, source=read.source, code=read.code,
+        weights=rendering.baked_weights(this.spec, lock, this.root, machine=machine),
+        digests=machine.digests, threads=machine.threads,
+    )  # fmt: skip
+    return rendering.write_all(planned, inputs, place, machine=machine, options=how)
 
 
 def _with_all_else(error: ModelpackError, this: Project, machine: Machine) -> ModelpackError:

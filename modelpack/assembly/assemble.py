@@ -114,14 +114,22 @@ def _code_layer(step: Step, inputs: Inputs, layers: LayerCache) -> Layer:
     )  # fmt: skip
 
 
+def meta_files(inputs: Inputs) -> Mapping[str, bytes]:
+    """Return the files of the last layer, by their path in the image."""
+    described = documents(inputs.spec, inputs.lock, inputs.source)
+    return {
+        **{f"{PLACE}/{name}": data for name, data in described.items()},
+        GUARD: runtime_files.guard(),
+        PROBE: runtime_files.probe(),
+    }
+
+
 def _meta_layer(inputs: Inputs) -> Layer:
     tree = Tree()
-    for name, data in documents(inputs.spec, inputs.lock, inputs.source).items():
-        tree.file(f"{PLACE.strip('/')}/{name}", data)
+    for path, data in meta_files(inputs).items():
+        tree.file(path.strip("/"), data)
     for weights in mounted(inputs.spec, inputs.lock):
         tree.add(directory(weights.destination.strip("/")))  # where they will be mounted
-    tree.file(GUARD.strip("/"), runtime_files.guard())
-    tree.file(PROBE.strip("/"), runtime_files.probe())
     data = b"".join(piece for piece in pieces(tree.entries()) if isinstance(piece, bytes))
     blob = blob_of(data, TAR)
     return Layer(blob=blob, diff_id=blob.digest, created_by="modelpack meta")

@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     "lock": "Pin every input in modelpack.lock, or tell whether it is stale.",
     "check": "Look for all that would refuse a build.",
     "plan": "Show what would be built, and what again and why.",
+    "render": "Write a Dockerfile and its context, for plain docker build.",
     "build": "Build the image; makes a missing modelpack.lock.",
     "inspect": "Show what an image claims to be and where it came from.",
     "scan": "Let Trivy look at an image, and judge what it finds.",

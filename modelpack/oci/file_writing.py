@@ -8,6 +8,7 @@ that it was not written since; else the clone itself is read.
 import errno
 import fcntl
 import os
+import stat
 import struct
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,8 @@ from modelpack.progress import Advance
 
 _SECTOR = 4096
 "what offsets and lengths of clones and direct writes are multiples of, on every common disk"
-_WORTH_CLONING = 1 << 20
+WORTH_CLONING = 1 << 20
+"bytes from which on copying is avoided where it can be"
 _WORTH_DIRECT = 8 << 20
 "bytes; below, the page cache is as fast"
 _YOUNG = 2_000_000_000
@@ -64,6 +66,54 @@ def write_file(
         raise
     finally:
         os.close(file)
+
+
+def share_file(path: str, source: FileRange, mode: int, advance: Advance) -> bool:
+    """Create `path` with the content of a whole file and `mode`; tell whether it cost no copy.
+
+    The disk blocks are shared where the file system can; else a large file gets a second name,
+    if its mode is `mode` already. Raises as `write_file` does.
+    """
+    status = status_of(source.path)
+    if status.st_size != source.size:
+        raise changed(source.path)
+    if source.size >= WORTH_CLONING:
+        fits = stat.S_IMODE(status.st_mode) == mode
+        if _cloned(path, source, mode) or (fits and _linked(path, source.path)):
+            advance(source.size)
+            return True
+    write_file(path, (source,), (), advance)
+    os.chmod(path, mode)
+    return False
+
+
+def _cloned(path: str, source: FileRange, mode: int) -> bool:
+    """Create `path` as a clone of a whole file; False, and nothing is there, where it cannot be."""
+    if sys.platform != "linux":
+        return False
+    file, cloned = -1, False
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # Length 0: to the end of the source, which need not be the end of a block.
+        if _clone(file, source, 0, 0):
+            os.fchmod(file, mode)
+            cloned = os.fstat(file).st_size == source.size
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        if file >= 0:
+            os.close(file)
+            if not cloned:
+                os.unlink(path)
+    return cloned
+
+
+def _linked(path: str, source: str) -> bool:
+    try:
+        os.link(source, path, follow_symlinks=False)
+    except OSError:
+        return False  # another file system, or one that has no such links
+    return True
 
 
 def fill_file(
@@ -170,7 +220,7 @@ def _clone_all(file: int, pieces: Sequence[Content]) -> dict[str, os.stat_result
                     path=piece.path, offset=piece.offset + whole, size=piece.size - whole
                 )
                 position += whole
-        for block in blocks((rest,), _WORTH_CLONING):
+        for block in blocks((rest,), WORTH_CLONING):
             _write(file, block, position)
             position += len(block)
     return cloned
@@ -187,7 +237,7 @@ def _has_clonable(pieces: Sequence[Content]) -> bool:
 
 def _clonable(piece: FileRange, position: int) -> bool:
     aligned = position % _SECTOR == 0 and piece.offset % _SECTOR == 0
-    return aligned and piece.size >= _WORTH_CLONING
+    return aligned and piece.size >= WORTH_CLONING
 
 
 def _clone(file: int, piece: FileRange, length: int, position: int) -> bool:

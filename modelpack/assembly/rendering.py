@@ -1,0 +1,127 @@
+"""Plans to Dockerfiles and the build context that they share."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from modelpack import dockerfile, templates
+from modelpack.assembly import build_context
+from modelpack.assembly.assemble import Inputs
+from modelpack.assembly.build_context import Written
+from modelpack.assembly.weights_at_hand import differences, weights_at_hand
+from modelpack.builders.embedded import Embedded
+from modelpack.dockerfile import Dockerfile
+from modelpack.errors import InputError, StaleLock
+from modelpack.inputs.machine import Machine
+from modelpack.inputs.python import package_index, pip_wheel
+from modelpack.inputs.scratch import scratch_folder
+from modelpack.lock import Lock, PlatformLock
+from modelpack.metadata import mounted
+from modelpack.oci.layer_cache import LayerCache
+from modelpack.oci.plain_layers import write_plain
+from modelpack.plan import Plan
+from modelpack.platform import Platform
+from modelpack.spec import Spec
+
+Planned = tuple[PlatformLock, Plan]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """The Dockerfiles, with their plans, and the context that they lie in."""
+
+    dockerfiles: tuple[tuple[Plan, Dockerfile], ...]
+    context: Written
+
+
+def choose(planned: Sequence[Planned], wanted: Sequence[Platform]) -> tuple[Planned, ...]:
+    """Return the plans for the `wanted` platforms, in the order of the lock; all without any.
+
+    Raises InputError for a platform that is not locked.
+    """
+    locked = {platform.platform for platform, _ in planned}
+    for platform in wanted:
+        if platform not in locked:
+            raise InputError(
+                f"`{platform}` is not locked", at="--platform",
+                hint=f"this project has {', '.join(f'`{one}`' for one in sorted(locked))}",
+            )  # fmt: skip
+    return tuple(item for item in planned if not wanted or item[0].platform in wanted)
+
+
+def write_all(
+    planned: Sequence[Planned],
+    inputs: Inputs,
+    place: Path,
+    *,
+    machine: Machine,
+    options: dockerfile.Options,
+) -> Rendered:
+    """Render each plan and write everything that the Dockerfiles need to `place`."""
+    build_context.refuse_strangers(place)
+    template = templates.text(dockerfile.TEMPLATE)
+    rendered = []
+    for number, (platform, plan) in enumerate(planned):
+        suffix = f".{platform.platform.architecture}" if number else ""
+        rendered.append(
+            dockerfile.render(
+                plan, inputs.spec, inputs.lock, platform, template=template, pip=pip_wheel.PIP,
+                name=f"{dockerfile.NAME}{suffix}", options=options,
+            )
+        )  # fmt: skip
+    with scratch_folder(machine.cache) as scratch:
+        files: dict[str, Path] = {}
+        for one, (platform, plan) in zip(rendered, planned, strict=True):
+            files |= _wheels(one, machine)
+            if one.archive:
+                files[one.archive] = _archive(platform, plan, inputs, machine, scratch)
+        context = build_context.tree(rendered, inputs, files)
+        written = build_context.write(place, context, progress=machine.progress)
+    pairs = ((plan, one) for one, (_, plan) in zip(rendered, planned, strict=True))
+    return Rendered(dockerfiles=tuple(pairs), context=written)
+
+
+def _wheels(one: Dockerfile, machine: Machine) -> Mapping[str, Path]:
+    """Return pip and the wheels that lie in the context, by their path in it."""
+    if not one.requirements:
+        return {}
+    pip = f"{dockerfile.INSTALL}/{pip_wheel.PIP.filename}"
+    found = package_index.fetch(
+        tuple(one.wheels.values()), downloads=machine.downloads, indexes=machine.indexes,
+        environment=machine.environment, offline=machine.offline, progress=machine.progress,
+    )  # fmt: skip
+    inside = {path: found[wheel.sha256] for path, wheel in one.wheels.items()}
+    return {pip: pip_wheel.fetch(machine), **inside}
+
+
+def _archive(
+    platform: PlatformLock, plan: Plan, inputs: Inputs, machine: Machine, scratch: Path
+) -> Path:
+    """Write the assembled base as a tar into `scratch`."""
+    layers = LayerCache(machine.cache, known=machine.digests)
+    (step,) = (step for step in plan.steps if step.kind == "base")
+    with Embedded(
+        platform, user=inputs.spec.runtime.user, compressor=inputs.lock.compressor,
+        machine=machine, layers=layers,
+    ) as builder:  # fmt: skip
+        layer = layers.find(builder.key(step)) or builder.layer(step)
+    place = Path(tempfile.mkdtemp(dir=scratch)) / "base.tar"
+    write_plain(layer, place)
+    return place
+
+
+def baked_weights(
+    spec: Spec, lock: Lock, root: Path, *, machine: Machine
+) -> Mapping[str, Mapping[str, Path]]:
+    """Return the source of each weight file that a context holds; reads what is not remembered.
+
+    Raises StaleLock when one is not the locked file, Refused when a gate refuses it.
+    """
+    separate = mounted(spec, lock)
+    baked = replace(lock, weights=tuple(w for w in lock.weights if w not in separate))
+    if findings := differences(spec, baked, root, machine=machine):
+        raise StaleLock(*findings)
+    at_hand = weights_at_hand(spec, baked, root, machine=machine, store=None)
+    at_hand.remember(machine.digests)
+    return at_hand.sources
