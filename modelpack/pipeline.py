@@ -57,6 +57,8 @@ class Options:
     "replaces git's; `none`: no revision"
     epoch: int | None = None
     "seconds: SOURCE_DATE_EPOCH"
+    platforms: frozenset[Platform] = frozenset()
+    "which of the locked ones are built; none: all, under one index"
     locked: bool = False
     use_cache: bool = True
     builder: str = "embedded"
@@ -130,13 +132,23 @@ def judge_lock(this: Project, *, machine: Machine) -> None:
 
 
 def make_plans(
-    this: Project, lock: Lock, read: CodeAndSource
+    this: Project, lock: Lock, read: CodeAndSource, *, only: frozenset[Platform] = frozenset()
 ) -> tuple[tuple[PlatformLock, Plan], ...]:
-    """Return the plan of each locked platform; `plan.make_weights` has that of mounted weights."""
+    """Return the plan of each locked platform; `plan.make_weights` has that of mounted weights.
+
+    With `only`, of these platforms, whose plans are the same as among all.
+    """
+    locked = {platform.platform: platform for platform in lock.platforms}
+    if unknown := sorted(only - {*locked}):
+        raise InputError(
+            f"`{unknown[0]}` is not locked", at="--platform",
+            hint=f"this project has {', '.join(f'`{name}`' for name in sorted(locked))}",
+        )  # fmt: skip
     weights = weights_image.digest(this.spec, lock)
     return tuple(
         (platform, plan.make(this.spec, lock, read.source, platform, weights_image=weights))
-        for platform in lock.platforms
+        for name, platform in locked.items()
+        if not only or name in only
     )
 
 
@@ -153,10 +165,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
 
     Raises with everything that is wrong at once, and leaves the outputs as they were.
     """
-    if any(weights.mode == "mount" for weights in this.spec.weights):
-        for output in outputs:
-            expect_room(output.tags, at=str(output.target))
-            expect_room(output.names, at=str(output.target))
+    _check_outputs(this, outputs, options)
     new_lock = this.lock is None and not options.locked
     findings: tuple[Finding, ...] = check(this, machine=machine) if new_lock else ()
     with ExitStack() as stack:
@@ -176,6 +185,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
             # 4. The weights on this machine are the locked ones, or are not needed.
             at_hand = weights_at_hand(this.spec, lock, this.root, machine=machine, store=into)
+            plans = make_plans(this, lock, read, only=options.platforms)
         except (InputError, Refused) as error:
             raise _with_all_else(error, this, machine) from error
         # 5. Layers and images.
@@ -185,11 +195,10 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             weights=at_hand.sources, digests=machine.digests, threads=machine.threads,
         )  # fmt: skip
         images = []
-        for platform, planned in make_plans(this, lock, read):
+        for platform, planned in plans:
             with open_builder(
-                options.builder, platform, planned, user=this.spec.runtime.user,
-                compressor=lock.compressor, machine=machine, layers=layers,
-                use_cache=options.use_cache,
+                options.builder, platform, planned, lock, user=this.spec.runtime.user,
+                machine=machine, layers=layers, use_cache=options.use_cache,
             ) as builder:  # fmt: skip
                 made_image, made = image(planned, inputs, builder=builder, layers=layers)
             images.append((planned, made_image, made))
@@ -224,13 +233,24 @@ def render(
     secrets_in_spec(this)
     lock = require_fresh(this)
     read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
-    planned = rendering.choose(make_plans(this, lock, read), platforms)
+    planned = make_plans(this, lock, read, only=frozenset(platforms))
     inputs = Inputs(
         spec=this.spec, lock=lock, source=read.source, code=read.code,
         weights=rendering.baked_weights(this.spec, lock, this.root, machine=machine),
         digests=machine.digests, threads=machine.threads,
     )  # fmt: skip
     return rendering.write_all(planned, inputs, place, machine=machine, options=how)
+
+
+def _check_outputs(this: Project, outputs: Sequence[Output], options: Options) -> None:
+    """Raise InputError for what an output cannot hold."""
+    count = len(options.platforms or this.spec.image.platforms)
+    for output in outputs:
+        if count > 1:
+            output.expect_one_platform()
+        if any(weights.mode == "mount" for weights in this.spec.weights):
+            expect_room(output.tags, at=str(output.target))
+            expect_room(output.names, at=str(output.target))
 
 
 def _with_all_else(error: ModelpackError, this: Project, machine: Machine) -> ModelpackError:

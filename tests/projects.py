@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
+from modelpack import platform as platforms
 from modelpack import project
 from modelpack.errors import ModelpackError
 from modelpack.inputs.debian.mirrors import Mirrors
@@ -43,6 +44,8 @@ from modelpack.spec import Spec
 from tests import debian_archive, wheel_files
 
 AMD64 = Platform("linux", "amd64")
+MACHINES = {"amd64": 62, "arm64": 183}
+"`e_machine` of ELF files by architecture (ELF-64 Object File Format; AAELF64)"
 EPOCH = 1_700_000_000
 TOML = """\
 schema = 1
@@ -143,8 +146,8 @@ def write_lock(
         compressor=compression.current(this.spec.image.compression),
         runtime=runtime_lock(),
         platforms=tuple(
-            _platform(this.spec, machine.downloads, packages, wheels=wheels)
-            for _ in this.spec.image.platforms
+            _platform(this.spec, platforms.parse(name), machine.downloads, packages, wheels=wheels)
+            for name in this.spec.image.platforms
         ),
         weights=weights,
     )
@@ -162,22 +165,26 @@ def machine_of(cache: Path) -> Machine:
 
 
 def _platform(
-    spec: Spec, downloads: Downloads, packages: Sequence[str], *, wheels: bool
+    spec: Spec, platform: Platform, downloads: Downloads, packages: Sequence[str], *, wheels: bool
 ) -> PlatformLock:
     release = DebianRelease(
         archive="debian", suite="trixie", snapshot="20260101T000000Z", sha256="1" * 64,
         signed_by=("A" * 40,),
     )  # fmt: skip
-    debs = {"python3.13-minimal": _python_deb(), **{name: _plain_deb(name) for name in packages}}
+    debs = {
+        "python3.13-minimal": _python_deb(platform),
+        **{name: _plain_deb(name) for name in packages},
+    }
     for content in debs.values():
         keep(downloads, content)
     return PlatformLock(
-        platform=AMD64,
+        platform=platform,
         base=AssembledBase(
             distribution=spec.runtime.base,
             releases=(release,),
             packages=tuple(
-                debian_archive.locked(content, name=name) for name, content in sorted(debs.items())
+                debian_archive.locked(content, name=name, architecture=platform.architecture)
+                for name, content in sorted(debs.items())
             ),
         ),
         interpreter=Interpreter(version="3.13.5", path="/usr/bin/python3.13", glibc="2.41"),
@@ -186,19 +193,21 @@ def _platform(
     )
 
 
-def _python_deb() -> bytes:
+def _python_deb(platform: Platform) -> bytes:
     # Not compressed: what a compressor makes differs between versions of its library.
+    machine = MACHINES[platform.architecture]
     return debian_archive.deb(
         "python3.13-minimal",
         debian_archive.folder("./usr/"),
         debian_archive.folder("./usr/bin/"),
         debian_archive.file(
-            "./usr/bin/python3.13", debian_archive.library(needed=("libc.so.6",)), mode=0o755
+            "./usr/bin/python3.13",
+            debian_archive.library(needed=("libc.so.6",), machine=machine), mode=0o755,
         ),
-        debian_archive.file("./usr/lib/x86_64-linux-gnu/libc.so.6",
-                            debian_archive.library("libc.so.6")),
+        debian_archive.file(f"./usr/lib/{platform.multiarch}/libc.so.6",
+                            debian_archive.library("libc.so.6", machine=machine)),
         debian_archive.file("./usr/lib/python3.13/os.py", b"sep = '/'\n" * 2000),
-        suffix="",
+        architecture=platform.architecture, suffix="",
     )  # fmt: skip
 
 

@@ -27,6 +27,14 @@ class Output:
     names: tuple[str, ...]
     "full ones, of an archive"
 
+    def expect_one_platform(self) -> None:
+        """Raise InputError where images of several platforms cannot stand."""
+        if isinstance(self.target, reference.Archive) and self.target.kind == "docker-archive":
+            raise InputError(
+                "a `docker-archive` holds one platform", at=str(self.target),
+                hint="build one, such as `--platform linux/amd64`, or use `oci-archive:`",
+            )  # fmt: skip
+
     @contextmanager
     def open(self, machine: Machine) -> Iterator[Layout | None]:
         """Hold the layout under its lock, for an archive nothing; failing leaves no new folder.

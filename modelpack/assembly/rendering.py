@@ -12,16 +12,16 @@ from modelpack.assembly.build_context import Written
 from modelpack.assembly.weights_at_hand import differences, weights_at_hand
 from modelpack.builders.embedded import Embedded
 from modelpack.dockerfile import Dockerfile
-from modelpack.errors import InputError, StaleLock
+from modelpack.errors import StaleLock
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.python import package_index, pip_wheel
 from modelpack.inputs.scratch import scratch_folder
 from modelpack.lock import Lock, PlatformLock
+from modelpack.lock.bytecode import compiler
 from modelpack.metadata import mounted
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.plain_layers import write_plain
 from modelpack.plan import Plan
-from modelpack.platform import Platform
 from modelpack.spec import Spec
 
 Planned = tuple[PlatformLock, Plan]
@@ -33,21 +33,6 @@ class Rendered:
 
     dockerfiles: tuple[tuple[Plan, Dockerfile], ...]
     context: Written
-
-
-def choose(planned: Sequence[Planned], wanted: Sequence[Platform]) -> tuple[Planned, ...]:
-    """Return the plans for the `wanted` platforms, in the order of the lock; all without any.
-
-    Raises InputError for a platform that is not locked.
-    """
-    locked = {platform.platform for platform, _ in planned}
-    for platform in wanted:
-        if platform not in locked:
-            raise InputError(
-                f"`{platform}` is not locked", at="--platform",
-                hint=f"this project has {', '.join(f'`{one}`' for one in sorted(locked))}",
-            )  # fmt: skip
-    return tuple(item for item in planned if not wanted or item[0].platform in wanted)
 
 
 def write_all(
@@ -102,7 +87,8 @@ def _archive(
     layers = LayerCache(machine.cache, known=machine.digests)
     (step,) = (step for step in plan.steps if step.kind == "base")
     with Embedded(
-        platform, user=inputs.spec.runtime.user, compressor=inputs.lock.compressor,
+        platform, compiler=compiler(platform, inputs.lock.platforms, machine.host),
+        user=inputs.spec.runtime.user, compressor=inputs.lock.compressor,
         machine=machine, layers=layers,
     ) as builder:  # fmt: skip
         layer = layers.find(builder.key(step)) or builder.layer(step)

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from modelpack.builders.embedded import Embedded
 from modelpack.inputs.machine import Machine
-from modelpack.lock import Compressor, PlatformLock
+from modelpack.lock import Lock, PlatformLock
+from modelpack.lock.bytecode import compiler
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.plan import Plan
 
@@ -18,25 +19,28 @@ def open_builder(
     name: str,
     platform: PlatformLock,
     plan: Plan,
+    lock: Lock,
     *,
     user: int,
-    compressor: Compressor,
     machine: Machine,
     layers: LayerCache,
     use_cache: bool,
 ) -> "Embedded | Docker":
     """Return the builder `name` for the layers of `plan`, to be used within `with`.
 
+    `lock` holds `platform`, and perhaps another one whose interpreter compiles for it here.
     All names but `embedded` are Docker's: `docker` itself, or a builder that buildx knows.
     """
+    embedded = Embedded(
+        platform, compiler=compiler(platform, lock.platforms, machine.host), user=user,
+        compressor=lock.compressor, machine=machine, layers=layers,
+    )  # fmt: skip
     if name == EMBEDDED:
-        return Embedded(
-            platform, user=user, compressor=compressor, machine=machine, layers=layers
-        )  # fmt: skip
+        return embedded
     from modelpack.builders.docker import Docker  # noqa: PLC0415  only when asked for
 
     base = tuple(step for step in plan.steps if step.kind == "base")
     return Docker(
-        name, platform, user=user, compressor=compressor, machine=machine, layers=layers,
-        base=base, use_cache=use_cache,
+        name, platform, embedded=embedded, compressor=lock.compressor, machine=machine,
+        layers=layers, base=base, use_cache=use_cache,
     )  # fmt: skip

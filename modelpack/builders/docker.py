@@ -55,14 +55,14 @@ class Docker:
         name: str,
         platform: PlatformLock,
         *,
-        user: int,
+        embedded: Embedded,
         compressor: Compressor,
         machine: Machine,
         layers: LayerCache,
         base: tuple[Step, ...],
         use_cache: bool,
     ) -> None:
-        """`base` are the steps of the base, whose layers are the embedded builder's."""
+        """`base` are the steps of the base, whose layers are those of the `embedded` builder."""
         self.name = name
         self._platform = platform
         self._compressor = compressor
@@ -72,9 +72,7 @@ class Docker:
         self._use_cache = use_cache
         self._made: dict[Digest, Layer] = {}
         self._stack = ExitStack()
-        self._embedded = self._stack.enter_context(
-            Embedded(platform, user=user, compressor=compressor, machine=machine, layers=layers)
-        )
+        self._embedded = self._stack.enter_context(embedded)
 
     def __enter__(self) -> Self:
         return self

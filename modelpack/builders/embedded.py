@@ -24,10 +24,15 @@ from modelpack.plan import VENV, Step
 
 if TYPE_CHECKING:
     from modelpack.inputs.python.base_interpreter import BaseInterpreter
+    from modelpack.platform import Platform
 
 
 class Embedded:
-    """Makes the layers that Steps describe, within `with`, which owns the scratch folder."""
+    """Makes the layers that Steps describe, within `with`, which owns the scratch folder.
+
+    The interpreter of `compiler`, which is that of `platform` unless another one is given,
+    compiles the bytecode: see `modelpack.lock.bytecode`.
+    """
 
     name = "embedded"
     reproducible = True
@@ -36,19 +41,21 @@ class Embedded:
         self,
         platform: PlatformLock,
         *,
+        compiler: PlatformLock | None = None,
         user: int,
         compressor: Compressor,
         machine: Machine,
         layers: LayerCache,
     ) -> None:
         self._platform = platform
+        self._compiler = compiler or platform
         self._user = user
         self._compressor = compressor
         self._machine = machine
         self._layers = layers
         self._stack = ExitStack()
         self._scratch: Path | None = None
-        self._base: Tree | None = None
+        self._bases: dict[Platform, Tree] = {}
         self._runner: BaseInterpreter | None = None
 
     def __enter__(self) -> Self:
@@ -82,7 +89,7 @@ class Embedded:
         )
 
     def _base_entries(self) -> tuple[Entry, ...]:
-        tree = self._base_tree()
+        tree = self._base_tree(self._platform)
         if self._platform.bytecode != "none":
             library = f"usr/lib/python{self._platform.interpreter.minor}"
             groups: dict[str, list[str]] = defaultdict(list)
@@ -125,8 +132,8 @@ class Embedded:
             tree,
             sources=[(label, tuple(groups[label])) for label in sorted(groups)],
             base_root=runner.root,
-            interpreter=self._platform.interpreter,
-            platform=self._platform.platform,
+            interpreter=self._compiler.interpreter,
+            platform=self._compiler.platform,
             scratch=self._scratch_folder("bytecode"),
             cache=self._machine.cache / "bytecode",
             progress=self._machine.progress,
@@ -138,23 +145,25 @@ class Embedded:
         from modelpack.inputs.python.base_interpreter import BaseInterpreter  # noqa: PLC0415
 
         if self._runner is None:
+            compiler = self._compiler
             self._runner = BaseInterpreter.extract(
-                self._base_tree(), self._scratch_folder("base") / "root",
-                interpreter=self._platform.interpreter, platform=self._platform.platform,
+                self._base_tree(compiler), self._scratch_folder("base") / "root",
+                interpreter=compiler.interpreter, platform=compiler.platform,
             )  # fmt: skip
         if not self._runner.runnable:
             raise Unavailable(
                 f"bytecode for {self._platform.platform} cannot be compiled on this machine",
                 at="runtime.bytecode",
-                hint='build on that platform, or set `bytecode = "none"` and run `modelpack lock`',
+                hint="build on that platform, or lock with the platform of this machine, too, or "
+                'set `bytecode = "none"` and run `modelpack lock`',
             )
         return self._runner
 
-    def _base_tree(self) -> Tree:
+    def _base_tree(self, platform: PlatformLock) -> Tree:
         from modelpack.inputs.debian import base as debian_base  # noqa: PLC0415  only when a layer is made
 
-        if self._base is None:
-            base = self._platform.base
+        if platform.platform not in self._bases:
+            base = platform.base
             if not isinstance(base, AssembledBase):
                 raise InputError(
                     "the embedded builder of this version makes Debian bases only",
@@ -167,14 +176,14 @@ class Embedded:
                 progress=machine.progress,
             )  # fmt: skip
             machine.progress.say(f"unpacking {len(debs)} Debian packages")
-            self._base = debian_base.tree(
+            self._bases[platform.platform] = debian_base.tree(
                 base,
                 debs,
-                platform=self._platform.platform,
+                platform=platform.platform,
                 user=self._user,
                 spill=self._scratch_folder("debian") / "content",
             )
-        return self._base
+        return self._bases[platform.platform]
 
     def _scratch_folder(self, name: str) -> Path:
         if self._scratch is None:

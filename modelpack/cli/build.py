@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     "[image] and [model]).",
 )  # fmt: skip
 @click.option(
+    "--platform", "platforms", multiple=True, metavar="OS/ARCH",
+    help="Build this one of the locked platforms (repeatable; default: all, under one index).",
+)  # fmt: skip
+@click.option(
     "--revision", metavar="REV", help="The commit to record, or `none` (default: what git says)."
 )
 @click.option("--no-cache", is_flag=True, help="Make every layer anew.")
@@ -53,6 +57,7 @@ def command(
     builder: str,
     targets: tuple[str, ...],
     names: tuple[str, ...],
+    platforms: tuple[str, ...],
     revision: str | None,
     no_cache: bool,
     metadata_file: Path | None,
@@ -63,7 +68,7 @@ def command(
     for `--builder docker`, Docker. Everything that is wrong is said at once, and then nothing is
     written.
     """
-    from modelpack import pipeline, project  # noqa: PLC0415
+    from modelpack import pipeline, platform, project  # noqa: PLC0415
     from modelpack.assembly import outputs  # noqa: PLC0415
     from modelpack.assembly.image_names import image_names  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
@@ -80,6 +85,7 @@ def command(
         options=pipeline.Options(
             revision=revision, epoch=environment.source_date_epoch(), locked=locked,
             use_cache=not no_cache, builder=builder,
+            platforms=frozenset(platform.parse(name, at="--platform") for name in platforms),
         ),
     )  # fmt: skip
     warn(output, built.findings)

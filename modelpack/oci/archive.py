@@ -140,7 +140,7 @@ def _members(
         raise InputError(
             "a `docker-archive` holds one platform",
             at=roots[images.index(None)].manifest.digest,
-            hint="use `oci-archive:` or name one platform",
+            hint="use `oci-archive:`, or build one platform",
         )
     yield directory("blobs"), None
     yield directory("blobs/sha256"), None

@@ -1,6 +1,7 @@
 """Spec to Lock: every outside input is looked up once, checked, and recorded by digest."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from modelpack.lock import (
     RuntimeLock,
     Wheel,
 )
+from modelpack.lock.bytecode import compiler
 from modelpack.lock.staleness import fingerprints
 from modelpack.oci.layout import Layout
 from modelpack.platform import Platform
@@ -80,24 +82,18 @@ def resolve(
         renew = renew | {"dependencies"}
     passed = _gate(spec, root, previous, renew, compile_with)
     known = previous.weights if previous and "weights" not in renew else None
-    findings: list[Finding] = []
-    locked: list[PlatformLock] = []
-    epoch = 0
-    for wanted in [platforms.parse(name, at="image.platforms") for name in spec.image.platforms]:
-        base = _base(spec, wanted, previous if "base" not in renew else None, machine)
-        if "dependencies" in renew and spec.dependencies.source and not locked:
-            _compile(spec, root, wanted, base, machine, compile_with)
-        wheels, more = _wheels(spec, root, wanted, base, previous, renew, machine)
-        findings += [*base.findings, *more]
-        epoch = max(epoch, base.epoch)
-        locked.append(
-            PlatformLock(
-                platform=wanted, base=base.base, interpreter=base.interpreter, wheels=wheels,
-                bytecode=base.bytecode or _bytecode(spec, wanted, machine),
-            )
-        )  # fmt: skip
+    bases = {
+        wanted: _base(spec, wanted, previous if "base" not in renew else None, machine)
+        for wanted in [platforms.parse(n, at="image.platforms") for n in spec.image.platforms]
+    }
+    if "dependencies" in renew and spec.dependencies.source:
+        # Once for all: under an interpreter that runs here, where there is one.
+        wanted = machine.host if machine.host in bases else next(iter(bases))
+        _compile(spec, root, wanted, bases[wanted], machine, compile_with)
+    wheels, found = _all_wheels(spec, root, bases, previous, renew, machine)
+    locked, more = _locked(spec, bases, wheels, machine)
     memory = memory_of_files(spec, passed) if known is None else memory_of(spec, known)
-    findings += gpu_findings(spec, locked, memory)
+    findings = [*found, *more, *gpu_findings(spec, locked, memory)]
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         # Before the weights are hashed: a refusal is fast.
@@ -108,13 +104,36 @@ def resolve(
         findings += more
     lock = Lock(
         fingerprints=fingerprints(spec, requirements=requirement_digests(spec, root)),
-        epoch=epoch,
+        epoch=max(base.epoch for base in bases.values()),
         compressor=_compressor(spec, previous, renew),
         runtime=runtime_lock(),
-        platforms=tuple(locked),
+        platforms=locked,
         weights=weights,
     )
     return Resolution(lock=lock, findings=tuple(findings))
+
+
+def _locked(
+    spec: Spec,
+    bases: Mapping[Platform, _Base],
+    wheels: Mapping[Platform, tuple[Wheel, ...]],
+    machine: Machine,
+) -> tuple[tuple[PlatformLock, ...], tuple[Finding, ...]]:
+    """Return what is locked of each platform, its bytecode settled once all are known."""
+    locked = [
+        PlatformLock(
+            platform=wanted, base=base.base, interpreter=base.interpreter, wheels=wheels[wanted],
+            bytecode=base.bytecode or "none",
+        )
+        for wanted, base in bases.items()
+    ]  # fmt: skip
+    findings: list[Finding] = []
+    for position, one in enumerate(locked):
+        if bases[one.platform].bytecode is None:
+            bytecode, more = _bytecode(spec, one, locked, machine)
+            locked[position] = replace(one, bytecode=bytecode)
+            findings += more
+    return tuple(locked), tuple(findings)
 
 
 def _gate(
@@ -199,12 +218,48 @@ def _base(spec: Spec, wanted: Platform, previous: Lock | None, machine: Machine)
 def _compile(
     spec: Spec, root: Path, wanted: Platform, base: _Base, machine: Machine, upgrade: Upgrade | None
 ) -> None:
-    """Compile the lockfile where it is missing or asked for: once, for the first platform."""
+    """Compile the lockfile where it is missing or asked for."""
     if upgrade is None and (root / spec.dependencies.lockfile).exists():
         return
     compile_requirements(
         spec, root, platform=wanted, interpreter=base.interpreter, base=base.base,
         machine=machine, upgrade=upgrade or Upgrade(),
+    )  # fmt: skip
+
+
+def _all_wheels(
+    spec: Spec,
+    root: Path,
+    bases: Mapping[Platform, _Base],
+    previous: Lock | None,
+    renew: frozenset[Part],
+    machine: Machine,
+) -> tuple[Mapping[Platform, tuple[Wheel, ...]], tuple[Finding, ...]]:
+    """Return the wheels of each platform, and all findings; raise with what any of them lacks."""
+    wheels: dict[Platform, tuple[Wheel, ...]] = {}
+    findings: dict[Platform, tuple[Finding, ...]] = {}
+    errors: dict[Platform, tuple[Finding, ...]] = {}
+    for wanted, base in bases.items():
+        try:
+            wheels[wanted], more = _wheels(spec, root, wanted, base, previous, renew, machine)
+            findings[wanted] = (*base.findings, *more)
+        except InputError as error:
+            errors[wanted] = error.findings
+    if errors:
+        raise InputError(*_together({**errors, **findings}, of=len(bases)))
+    return wheels, _together(findings, of=len(bases))
+
+
+def _together(found: Mapping[Platform, Sequence[Finding]], *, of: int) -> tuple[Finding, ...]:
+    """Return each finding once, and say for which platform unless it is for all `of` them."""
+    where: dict[Finding, list[Platform]] = {}
+    for platform, findings in found.items():
+        for finding in dict.fromkeys(findings):
+            where.setdefault(finding, []).append(platform)
+    return tuple(
+        finding if len(places) == of or any(str(place) in finding.message for place in places)
+        else replace(finding, message=f"{finding.message} (for {', '.join(map(str, places))})")
+        for finding, places in where.items()
     )  # fmt: skip
 
 
@@ -225,8 +280,25 @@ def _wheels(
     )
 
 
-def _bytecode(spec: Spec, wanted: Platform, machine: Machine) -> Literal["unchecked-hash", "none"]:
-    """Settle `auto`: compiled where a machine like this one can compile it, else not at all."""
+def _bytecode(
+    spec: Spec, wanted: PlatformLock, locked: Sequence[PlatformLock], machine: Machine
+) -> tuple[Literal["unchecked-hash", "none"], tuple[Finding, ...]]:
+    """Settle `auto`: compiled where a machine like this one can compile it, else not at all.
+
+    An interpreter compiles for other architectures, too, but only one of a base that is locked
+    is run: the bytecode of an image never depends on anything that its lock does not hold.
+    """
     if spec.runtime.bytecode != "auto":
-        return spec.runtime.bytecode
-    return "unchecked-hash" if machine.host == wanted else "none"
+        return spec.runtime.bytecode, ()
+    if not isinstance(wanted.base, AssembledBase):
+        return "none", ()
+    if compiler(wanted, locked, machine.host) is not None:
+        return "unchecked-hash", ()
+    finding = Finding(
+        message=f"Python files for {wanted.platform} are not compiled ahead: no locked interpreter "
+        "of the same Python runs on this machine",
+        at="runtime.bytecode", rule="bytecode.none", severity="warning",
+        hint=f"lock on {wanted.platform}, or with the platform of this machine in "
+        "`image.platforms`",
+    )  # fmt: skip
+    return "none", (finding,)
