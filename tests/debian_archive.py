@@ -131,6 +131,7 @@ class Repository:
     signer: Any
     files: dict[str, bytes] = field(default_factory=dict)
     stanzas: dict[tuple[str, str], str] = field(default_factory=dict)
+    architectures: tuple[str, ...] = ("amd64",)
 
     def add(
         self,
@@ -140,21 +141,28 @@ class Repository:
         suite: str = "trixie",
         version: str = "1.0-1",
         fields: str = "",
+        architecture: str = "",
+    ) -> None:
+        """Put a package into the indexes of all architectures, or of one."""
+        for each in (architecture,) if architecture else self.architectures:
+            self._add(name, content, suite, version, fields, each)
+
+    def _add(
+        self, name: str, content: bytes, suite: str, version: str, fields: str, architecture: str
     ) -> None:
         archive = "debian-security" if suite.endswith("-security") else "debian"
-        path = f"pool/main/{name[0]}/{name}/{name}_{version.replace(':', '_')}.deb"
+        other = "" if architecture == "amd64" else f"_{architecture}"
+        path = f"pool/main/{name[0]}/{name}/{name}_{version.replace(':', '_')}{other}.deb"
         self.files[f"/{archive}/{path}"] = content
-        key = (archive, suite)
+        key = (archive, suite + other)
         self.stanzas[key] = self.stanzas.get(key, "") + (
-            f"Package: {name}\nVersion: {version}\nArchitecture: amd64\n{fields}"
+            f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n{fields}"
             f"Filename: {path}\nSize: {len(content)}\n"
             f"SHA256: {hashlib.sha256(content).hexdigest()}\n\n"
         )
 
     def publish(self, archive: str, suite: str, *, fields: Mapping[str, str] = {}) -> None:
         """Sign the index of `suite`; `fields` change or (when empty) leave out some of it."""
-        packed = lzma.compress(self.stanzas.get((archive, suite), "").encode())
-        digest = hashlib.sha256(packed).hexdigest()
         values = {
             "Origin": "Debian",
             "Label": "Debian-Security" if archive == "debian-security" else "Debian",
@@ -166,11 +174,17 @@ class Repository:
             **fields,
         }
         text = "".join(f"{name}: {value}\n" for name, value in values.items() if value)
-        text += f"SHA256:\n {digest} {len(packed):8} main/binary-amd64/Packages.xz\n"
+        text += "SHA256:\n"
         root = f"/{archive}/dists/{suite}"
+        for architecture in self.architectures:
+            key = (archive, suite if architecture == "amd64" else f"{suite}_{architecture}")
+            packed = lzma.compress(self.stanzas.get(key, "").encode())
+            digest = hashlib.sha256(packed).hexdigest()
+            folder = f"main/binary-{architecture}"
+            text += f" {digest} {len(packed):8} {folder}/Packages.xz\n"
+            self.files[f"{root}/{folder}/by-hash/SHA256/{digest}"] = packed
+            self.files[f"{root}/{folder}/Packages.xz"] = packed
         self.files[f"{root}/InRelease"] = self.sign(text.encode())
-        self.files[f"{root}/main/binary-amd64/by-hash/SHA256/{digest}"] = packed
-        self.files[f"{root}/main/binary-amd64/Packages.xz"] = packed
 
     def publish_all(self, codename: str = "trixie") -> None:
         self.publish("debian", codename)

@@ -21,10 +21,10 @@ from modelpack.lock import (
     RuntimeLock,
     Wheel,
 )
-from modelpack.lock.bytecode import compiler
 from modelpack.lock.staleness import fingerprints
 from modelpack.oci.layout import Layout
 from modelpack.platform import Platform
+from modelpack.resolve.bytecode import settle
 from modelpack.resolve.dependencies import (
     Upgrade,
     check_lockfile,
@@ -130,7 +130,7 @@ def _locked(
     findings: list[Finding] = []
     for position, one in enumerate(locked):
         if bases[one.platform].bytecode is None:
-            bytecode, more = _bytecode(spec, one, locked, machine)
+            bytecode, more = settle(spec, one, locked, machine.host)
             locked[position] = replace(one, bytecode=bytecode)
             findings += more
     return tuple(locked), tuple(findings)
@@ -278,27 +278,3 @@ def _wheels(
     return resolve_wheels(
         spec, root, platform=wanted, interpreter=base.interpreter, machine=machine
     )
-
-
-def _bytecode(
-    spec: Spec, wanted: PlatformLock, locked: Sequence[PlatformLock], machine: Machine
-) -> tuple[Literal["unchecked-hash", "none"], tuple[Finding, ...]]:
-    """Settle `auto`: compiled where a machine like this one can compile it, else not at all.
-
-    An interpreter compiles for other architectures, too, but only one of a base that is locked
-    is run: the bytecode of an image never depends on anything that its lock does not hold.
-    """
-    if spec.runtime.bytecode != "auto":
-        return spec.runtime.bytecode, ()
-    if not isinstance(wanted.base, AssembledBase):
-        return "none", ()
-    if compiler(wanted, locked, machine.host) is not None:
-        return "unchecked-hash", ()
-    finding = Finding(
-        message=f"Python files for {wanted.platform} are not compiled ahead: no locked interpreter "
-        "of the same Python runs on this machine",
-        at="runtime.bytecode", rule="bytecode.none", severity="warning",
-        hint=f"lock on {wanted.platform}, or with the platform of this machine in "
-        "`image.platforms`",
-    )  # fmt: skip
-    return "none", (finding,)

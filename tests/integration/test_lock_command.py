@@ -17,6 +17,8 @@ import pytest
 from modelpack.cli import environment
 from modelpack.inputs.debian import distributions
 from modelpack.inputs.debian import keys as debian_keys
+from modelpack.lock import AssembledBase
+from modelpack.lock import encoding as lock_encoding
 from tests import debian_archive, projects
 from tests.command_line import Done, run_here, state_of
 from tests.debian_archive import NOW, Repository, deb, serve_files
@@ -512,3 +514,93 @@ def test_another_file_has_its_own_lock(desk: Desk) -> None:
     assert desk.run("lock", "--file", other, "--check").status == 0
     assert desk.run("build", "--file", other, "--locked").status == 0
     assert (desk.folder / "dist" / "image" / "index.json").is_file()
+
+
+def for_two_platforms(desk: Desk) -> None:
+    """Let Debian have arm64, too, and the project ask for both."""
+    desk.repository.architectures = ("amd64", "arm64")
+    versions = {"libc6": "2.41-12", f"python{MINOR}-minimal": f"{platform.python_version()}-1"}
+    for name in distributions.DISTRIBUTIONS["debian:13"].roots:
+        version = versions.get(name, "1.0-1")
+        desk.repository.add(name, package(name, version), version=version, architecture="arm64")
+    desk.repository.publish_all()
+    desk.add('[image]\nplatforms = ["linux/amd64", "linux/arm64"]\n')
+
+
+def test_two_platforms_are_locked_together(desk: Desk) -> None:
+    for_two_platforms(desk)
+    abi = "cp" + MINOR.replace(".", "")
+    build_wheel(desk.wheels, "pure", "1.0")
+    for machine in ("x86_64", "aarch64"):
+        build_wheel(desk.wheels, "native", "1.0", tag=f"{abi}-{abi}-manylinux_2_17_{machine}")
+    desk.pin("pure==1.0", "native==1.0")
+
+    assert desk.lock().status == 0
+
+    lock = lock_encoding.parse(desk.lock_file.read_bytes())
+    assert [str(one.platform) for one in lock.platforms] == ["linux/amd64", "linux/arm64"]
+    for one in lock.platforms:
+        native, pure = one.wheels
+        assert native.filename.endswith(f"_{one.platform.machine}.whl")
+        assert pure.filename == "pure-1.0-py3-none-any.whl"
+        assert isinstance(one.base, AssembledBase)
+        assert {package.architecture for package in one.base.packages} == {
+            one.platform.architecture
+        }
+
+
+def test_a_wheel_that_one_platform_lacks_is_one_finding(desk: Desk) -> None:
+    for_two_platforms(desk)
+    abi = "cp" + MINOR.replace(".", "")
+    for name in ("alpha", "beta"):
+        build_wheel(desk.wheels, name, "1.0", tag=f"{abi}-{abi}-manylinux_2_17_x86_64")
+    build_wheel(desk.wheels, "pure", "1.0")
+    desk.pin("alpha==1.0", "beta==1.0", "pure==1.0")
+
+    done = desk.lock("--json")
+
+    assert done.status == 2
+    findings = done.document["error"]["findings"]
+    assert [finding["at"].rpartition("/")[2] for finding in findings] == [
+        "requirements.lock:1", "requirements.lock:2",
+    ]  # fmt: skip
+    for name, finding in zip(("alpha", "beta"), findings, strict=True):
+        assert f"`{name}` 1.0 has no wheel for Python {MINOR} on linux/arm64" in finding["message"]
+    assert not desk.lock_file.exists()
+
+
+def test_what_is_wrong_on_both_platforms_is_said_once(desk: Desk) -> None:
+    for_two_platforms(desk)
+    build_wheel(desk.wheels, "alpha", "1.0", metadata="Requires-Dist: beta\n")
+    abi = "cp" + MINOR.replace(".", "")
+    arm64 = "Requires-Dist: gamma\n"
+    build_wheel(desk.wheels, "native", "1.0", tag=f"{abi}-{abi}-manylinux_2_17_x86_64")
+    build_wheel(desk.wheels, "native", "1.0", tag=f"{abi}-{abi}-manylinux_2_17_aarch64",
+                metadata=arm64)  # fmt: skip
+    desk.pin("alpha==1.0", "native==1.0", "absent==1.0 --hash=sha256:" + "0" * 64)
+
+    findings = desk.lock("--json").document["error"]["findings"]
+    assert ["absent" in finding["message"] for finding in findings] == [True]
+
+    desk.pin("alpha==1.0", "native==1.0")
+    done = desk.lock("--json")
+    assert done.status == 1
+    assert [finding["message"] for finding in done.document["error"]["findings"]] == [
+        "`alpha` 1.0 requires `beta`, which is not locked",
+        "`native` 1.0 requires `gamma`, which is not locked (for linux/arm64)",
+    ]
+
+
+def test_both_platforms_are_compiled_for_by_the_machine_of_one(desk: Desk) -> None:
+    for_two_platforms(desk)
+    desk.edit('bytecode = "none"', 'bytecode = "auto"')
+    assert desk.lock().status == 0
+    lock = lock_encoding.parse(desk.lock_file.read_bytes())
+    assert {one.bytecode for one in lock.platforms} == {"unchecked-hash"}
+
+    desk.edit('"linux/amd64", ', "")
+    done = desk.lock()
+    assert done.status == 0
+    assert "Python files for linux/arm64 are not compiled ahead" in done.err
+    (alone,) = lock_encoding.parse(desk.lock_file.read_bytes()).platforms
+    assert alone.bytecode == "none"
