@@ -13,6 +13,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -153,6 +154,15 @@ def write_lock(
     )
     project.write(this.lock_path, lock_encoding.dump(lock))
     return lock
+
+
+def rewrite_lock(folder: Path, platform: PlatformLock) -> None:
+    """Let the lock of a project name another `platform`."""
+    this = project.read(folder)
+    assert this.lock is not None
+    project.write(
+        this.lock_path, lock_encoding.dump(replace(this.lock, platforms=(platform,)))
+    )  # fmt: skip
 
 
 def machine_of(cache: Path) -> Machine:
@@ -330,7 +340,7 @@ def damage(layout: Path) -> list[str]:
     wrong = [
         f"blob {path.name} holds other bytes"
         for path in sorted(layout.glob("blobs/sha256/*"))
-        if _sha256(path) != path.name
+        if sha256_of(path) != path.name
     ]
     if not (layout / "index.json").exists():
         return wrong
@@ -348,6 +358,7 @@ def strangers(folder: Path, expected: Iterable[str]) -> list[str]:
     return sorted({entry.name for entry in os.scandir(folder)} - set(expected))
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the digest of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

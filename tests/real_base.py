@@ -14,7 +14,6 @@ from modelpack.inputs.debian import base as debian_base
 from modelpack.inputs.downloads import Downloads
 from modelpack.inputs.python import pip_wheel
 from modelpack.lock import AssembledBase, Lock, PlatformLock, Wheel
-from modelpack.lock import encoding as lock_encoding
 from tests import projects, wheel_files
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits"
@@ -77,10 +76,7 @@ def make_project(
     )
     for path in [*_packages(platform), *(path for _, path in wheels)]:
         projects.keep(downloads, path.read_bytes())
-    this = project.read(folder)
-    assert this.lock is not None
-    lock = replace(this.lock, platforms=(platform,))
-    project.write(this.lock_path, lock_encoding.dump(lock))
+    projects.rewrite_lock(folder, platform)
     return folder
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from modelpack.builders.choice import EMBEDDED, key
 from modelpack.errors import ModelpackError
 from modelpack.inputs.machine import Machine
 from modelpack.oci import references
+from modelpack.oci.layer import Layer
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.layout import Layout
 from modelpack.plan import Plan, Step
@@ -27,12 +29,14 @@ class Explained:
 
 
 def explain(plan: Plan, layout: Path, machine: Machine) -> tuple[Explained, ...]:
-    """Return what a build of `plan` into `layout` would do with each step."""
+    """Return what a build of `plan` into `layout` with the last builder would do with each step."""
     layers = LayerCache(machine.cache, known=machine.digests)
     store = Layout(layout, known=machine.digests)
-    before = _last_build(layout.parent / "build.json")
+    builder, before = _last_build(layout.parent / "build.json")
     present = _present(store)
-    return tuple(_explain(step, layers, present, before) for step in plan.steps)
+    return tuple(
+        _explain(step, layers.find(key(builder, step)), present, before) for step in plan.steps
+    )
 
 
 def _present(store: Layout) -> frozenset[str]:
@@ -43,25 +47,27 @@ def _present(store: Layout) -> frozenset[str]:
         return frozenset()
 
 
-def _last_build(path: Path) -> Mapping[str, list[dict[str, Any]]]:
-    """Return the layers of the last build by step kind; nothing where it is not known."""
+def _last_build(path: Path) -> tuple[str, Mapping[str, list[dict[str, Any]]]]:
+    """Return the last build's builder and its layers by step kind; none where it is not known."""
     try:
-        layers = json.loads(path.read_bytes())["layers"]
+        record = json.loads(path.read_bytes())
+        layers = record["layers"]
         kinds = {str(layer["step"]) for layer in layers}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
-    return {kind: [layer for layer in layers if layer["step"] == kind] for kind in kinds}
+        builder = str(record.get("builder", EMBEDDED))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return EMBEDDED, {}
+    return builder, {kind: [layer for layer in layers if layer["step"] == kind] for kind in kinds}
 
 
 def _explain(
     step: Step,
-    layers: LayerCache,
+    made: Layer | None,
     present: frozenset[str],
     before: Mapping[str, list[dict[str, Any]]],
 ) -> Explained:
     if step.kind in ("meta", "nameplate"):
         return Explained(step=step, state="make", why="always: it is small and describes the rest")
-    known = layers.find(step.digest) if step.known is None else None
+    known = made if step.known is None else None
     digest = step.known or (known.blob.digest if known else None)
     if digest is not None and digest in present:
         return Explained(step=step, state="reuse", why="")

@@ -3,16 +3,26 @@
 from typing import TYPE_CHECKING
 
 from modelpack.builders.embedded import Embedded
+from modelpack.digest import Digest
 from modelpack.inputs.machine import Machine
 from modelpack.lock import Lock, PlatformLock
 from modelpack.lock.bytecode import compiler
 from modelpack.oci.layer_cache import LayerCache
-from modelpack.plan import Plan
+from modelpack.plan import Plan, Step
 
 if TYPE_CHECKING:
     from modelpack.builders.docker import Docker
 
 EMBEDDED = Embedded.name
+
+
+def key(name: str, step: Step) -> Digest:
+    """Return the key under which the layer that builder `name` makes of `step` is remembered."""
+    if name == EMBEDDED:
+        return step.digest
+    from modelpack.builders import docker  # noqa: PLC0415  only when asked for
+
+    return docker.key(step)
 
 
 def open_builder(
