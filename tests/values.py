@@ -3,9 +3,11 @@
 from modelpack.digest import Digest
 from modelpack.lock import (
     AssembledBase,
+    BaseLayer,
     Compressor,
     DebianPackage,
     DebianRelease,
+    ImageBase,
     Interpreter,
     Lock,
     PlatformLock,
@@ -59,6 +61,20 @@ def weights_lock(*files: WeightFile) -> WeightsLock:
         name="digits", destination="/models/digits", digest=digest("d"),
         files=files or (weight_file(),), bundle=digest("e"),
     )  # fmt: skip
+
+
+def image_base(**changes: object) -> ImageBase:
+    """Return a base from a registry, of one layer."""
+    layer = BaseLayer(
+        digest=digest("a"), diff_id=digest("b"), size=1,
+        media_type="application/vnd.oci.image.layer.v1.tar+gzip",
+    )  # fmt: skip
+    values: dict[str, object] = {
+        "reference": "docker.io/library/python:3.13-slim", "digest": digest("8"),
+        "config": digest("9"), "layers": (layer,),
+        "environment": ("LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin"),
+    }  # fmt: skip
+    return ImageBase(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def platform_lock(**changes: object) -> PlatformLock:

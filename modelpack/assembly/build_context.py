@@ -56,8 +56,8 @@ def tree(dockerfiles: Sequence[Dockerfile], inputs: Inputs, files: Mapping[str, 
     for path, place in files.items():
         result.file(path, _content(place))
     if any(one.requirements for one in dockerfiles):
-        result.file(f"{dockerfile.INSTALL}/environment.py", runtime_files.environment())
-        result.file(f"{dockerfile.INSTALL}/bytecode_driver.py", runtime_files.bytecode_driver())
+        result.file(f"{dockerfile.SETTLE}/environment.py", runtime_files.environment())
+        result.file(f"{dockerfile.SETTLE}/bytecode_driver.py", runtime_files.bytecode_driver())
     for path, source in _weights(dockerfiles, inputs).items():
         result.file(path, _content(source))
     for entry in inputs.code.tree(dockerfile.CODE).entries():

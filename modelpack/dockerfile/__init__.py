@@ -23,6 +23,7 @@ FIRST_LINE: Final = "# Made by `modelpack render`"
 CODE: Final = "code"
 META: Final = "meta"
 INSTALL: Final = "install"
+SETTLE: Final = f"{INSTALL}/settle"
 WEIGHTS: Final = "weights"
 _SECOND = 1_000_000_000
 _LINE_LIMIT = 65_535
@@ -178,6 +179,8 @@ def _environment(
         # An image may have a user of its own, who may not write.
         "user": None if isinstance(platform.base, AssembledBase) else quote("0:0"),
         "requirements": quote(requirements),
+        "pip": quote(f"{INSTALL}/{pip.filename}"),
+        "programs": quote(f"{SETTLE}/"),
         "wheels": quote(wheels) if wheels else None,
         "venv": quote(VENV),
         "create": quote([python, "-I", "-m", "venv", "--without-pip", VENV]),

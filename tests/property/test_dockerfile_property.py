@@ -14,7 +14,7 @@ from modelpack.dockerfile.syntax import quote
 from modelpack.errors import InputError
 from modelpack.inputs import weights_image
 from modelpack.inputs.python.pip_wheel import PIP
-from modelpack.lock import BaseLayer, ImageBase, Lock
+from modelpack.lock import ImageBase, Lock
 from modelpack.spec import Spec
 from modelpack.spec import decoding as spec_decoding
 from tests import dockerfile_reading, values
@@ -81,13 +81,8 @@ def locks(draw: st.DrawFn) -> Lock:
     """Draw the small Lock, on an assembled base or on one from a registry."""
     changes: dict[str, Any] = {} if draw(st.booleans()) else {"wheels": ()}
     if draw(st.booleans()):
-        layer = BaseLayer(digest=values.digest("a"), diff_id=values.digest("b"), size=1,
-                          media_type="application/vnd.oci.image.layer.v1.tar")  # fmt: skip
-        changes["base"] = ImageBase(
-            reference="docker.io/library/python:3.13", digest=values.digest("8"),
-            config=values.digest("9"), layers=(layer,),
-            environment=tuple(f"{name}={value}" for name, value in draw(ENTRIES)),
-        )  # fmt: skip
+        environment = tuple(f"{name}={value}" for name, value in draw(ENTRIES))
+        changes["base"] = values.image_base(environment=environment)
     return values.lock(platforms=(values.platform_lock(**changes),))
 
 
@@ -133,8 +128,8 @@ def test_what_is_read_back_is_what_was_planned(spec, lock, link, wheels):
     assert list(config["Labels"]) == list(made.config["Labels"])
     assert names(base) == (["FROM"] if foreign else ["FROM", "ADD"])
     assert [names(stage) for stage in between] == [
-        ["FROM", *(["USER"] if foreign else []), "WORKDIR", "COPY",
-         *(["COPY"] if wheels else ["ARG"] * 3), "RUN", "RUN", "RUN"]
+        ["FROM", *(["USER"] if foreign else []), "WORKDIR", "RUN", "COPY",
+         *(["COPY"] if wheels else ["ARG"] * 3), "RUN", "COPY", "RUN"]
     ] * bool(platform.wheels)  # fmt: skip
     copies = ["COPY"] * bool(platform.wheels)
     copies += ["WORKDIR"] if spec.weights[0].mode == "mount" else ["COPY"]

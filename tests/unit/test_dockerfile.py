@@ -10,24 +10,12 @@ from modelpack.dockerfile import Dockerfile, Options
 from modelpack.errors import InputError
 from modelpack.inputs import weights_image
 from modelpack.inputs.python.pip_wheel import PIP
-from modelpack.lock import OWN_LAYER, BaseLayer, ImageBase, Lock
+from modelpack.lock import OWN_LAYER, Lock
 from modelpack.platform import Platform
 from modelpack.spec import Image, Runtime, Spec, Weights
 from tests import dockerfile_reading, values
 
 TEMPLATE = templates.text(dockerfile.TEMPLATE)
-
-
-def image_base(**changes):
-    """A base from a registry."""
-    own = {
-        "reference": "docker.io/library/python:3.13-slim",
-        "digest": values.digest("8"), "config": values.digest("9"),
-        "layers": (BaseLayer(digest=values.digest("a"), diff_id=values.digest("b"), size=1,
-                             media_type="application/vnd.oci.image.layer.v1.tar+gzip"),),
-        "environment": ("LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin"),
-    }  # fmt: skip
-    return ImageBase(**{**own, **changes})
 
 
 def locked(**changes) -> Lock:
@@ -70,7 +58,7 @@ def test_three_stages_base_environment_and_image():
 
     assert names(one) == [
         ["FROM", "ADD"],
-        ["FROM", "WORKDIR", "COPY", "ARG", "ARG", "ARG", "RUN", "RUN", "RUN"],
+        ["FROM", "WORKDIR", "RUN", "COPY", "ARG", "ARG", "ARG", "RUN", "COPY", "RUN"],
         ["FROM", "COPY", "COPY", "COPY", "COPY", *CONFIGURATION],
     ]
     assert dockerfile_reading.configuration(stages(one)[-1]) == made.config
@@ -122,7 +110,7 @@ def test_without_wheels_there_is_no_environment():
 
 
 def test_base_from_a_registry_is_pinned_by_digest():
-    _, one = render(lock=locked(base=image_base()))
+    _, one = render(lock=locked(base=values.image_base()))
     base, environment, image = stages(one)
 
     assert [i.rest for i in base] == [
@@ -134,7 +122,7 @@ def test_base_from_a_registry_is_pinned_by_digest():
 
 
 def test_reference_with_a_digest_keeps_one_digest():
-    base = image_base(reference=f"ghcr.io/acme/base:1@{values.digest('c')}")
+    base = values.image_base(reference=f"ghcr.io/acme/base:1@{values.digest('c')}")
     _, one = render(lock=locked(base=base))
 
     assert stages(one)[0][0].rest == f"ghcr.io/acme/base:1@{values.digest('8')} AS base"
@@ -143,7 +131,7 @@ def test_reference_with_a_digest_keeps_one_digest():
 def test_health_check_of_a_foreign_base_does_not_stay():
     spec = values.spec(runtime=Runtime())
     _, assembled = render(spec)
-    _, foreign = render(spec, locked(base=image_base()))
+    _, foreign = render(spec, locked(base=values.image_base()))
 
     assert "HEALTHCHECK" not in names(assembled)[-1]
     assert [i.rest for i in stages(foreign)[-1] if i.name == "HEALTHCHECK"] == ["NONE"]
@@ -199,7 +187,7 @@ def test_link_stands_on_every_copy_of_the_image_and_only_when_asked_for():
 
 
 def test_nothing_in_it_is_a_shell_form():
-    for base in (values.platform_lock().base, image_base()):
+    for base in (values.platform_lock().base, values.image_base()):
         _, one = render(lock=locked(base=base))
         for instruction in dockerfile_reading.read(one.text):
             if instruction.name in {"RUN", "CMD", "ENTRYPOINT"}:
