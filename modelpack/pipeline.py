@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelpack import dockerfile, plan, project
 from modelpack.assembly import rendering
 from modelpack.assembly.assemble import Inputs, Made, image
 from modelpack.assembly.image_names import expect_room
-from modelpack.assembly.outputs import Output, write_outputs
+from modelpack.assembly.outputs import Output, write_outputs, write_unnamed
 from modelpack.assembly.source_reading import CodeAndSource, read_source
 from modelpack.assembly.weights_at_hand import AtHand, differences, weights_at_hand
 from modelpack.builders.choice import open_builder
@@ -30,6 +31,10 @@ from modelpack.resolve.dependencies import Upgrade, check_lockfile, requirement_
 from modelpack.resolve.gpu import gate_gpu
 from modelpack.resolve.weights import gate as gate_weights
 
+if TYPE_CHECKING:
+    from modelpack.evidence.scan.database import Wanted
+    from modelpack.evidence.scan.scanning import Scanned
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
@@ -47,6 +52,8 @@ class Built:
     builder: str
     findings: tuple[Finding, ...]
     new_lock: bool
+    scans: tuple["Scanned", ...] = ()
+    "of each platform, where a scan was asked for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +70,8 @@ class Options:
     use_cache: bool = True
     builder: str = "embedded"
     "or `docker`, or the name of a buildx builder"
+    scan: "Wanted | None" = None
+    "scan before the image gets its names, with this database"
 
 
 def make_lock(
@@ -166,6 +175,10 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
     Raises with everything that is wrong at once, and leaves the outputs as they were.
     """
     _check_outputs(this, outputs, options)
+    if options.scan is not None:
+        from modelpack.evidence.scan import trivy  # noqa: PLC0415
+
+        trivy.find(machine.environment)  # rather now than when all is built
     new_lock = this.lock is None and not options.locked
     findings: tuple[Finding, ...] = check(this, machine=machine) if new_lock else ()
     with ExitStack() as stack:
@@ -210,6 +223,13 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         whole: Image | Index = images[0][1]
         if len(images) > 1:
             whole = Index(images=tuple(item for _, item, _ in images))
+        scans: tuple[Scanned, ...] = ()
+        if options.scan is not None:
+            from modelpack.assembly.scans import scan_all  # noqa: PLC0415  not for every build
+
+            there = [layout for layout in layouts if layout is not None]
+            write_unnamed(there, whole, weights[1] if weights else None, machine=machine)
+            scans = scan_all(this.spec, lock, images, there, wanted=options.scan, machine=machine)
         write_outputs(outputs, layouts, whole, weights[1] if weights else None, machine=machine)
         at_hand.remember(machine.digests)
     return Built(
@@ -217,6 +237,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         at_hand=at_hand,
         builder=options.builder,
         findings=tuple(dict.fromkeys((*findings, *read.findings))), new_lock=new_lock,
+        scans=scans,
     )  # fmt: skip
 
 

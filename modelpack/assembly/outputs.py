@@ -106,6 +106,19 @@ def blobs(whole: Image | Index) -> Iterator[Blob]:
         yield image.manifest_blob
 
 
+def write_unnamed(
+    layouts: Iterable[Layout], whole: Image | Index, weights: Image | None, *, machine: Machine
+) -> None:
+    """Write the image, and that of its `weights`, into `layouts`, by digest only: no tag moves."""
+    content = _all_blobs(whole, weights)
+    roots = [Root(manifest=one.manifest_blob) for one in (whole, weights) if one]
+    for layout in layouts:
+        size = sum(blob.size for blob in content)
+        with machine.progress.task(f"writing {layout.root}", size) as advance:
+            layout.write_all(content, advance)
+        layout.commit(roots)
+
+
 def write_outputs(
     outputs: Sequence[Output],
     layouts: Sequence[Layout | None],
@@ -118,8 +131,7 @@ def write_outputs(
 
     All content first, then the names of each.
     """
-    content = (*blobs(whole), *(weights.blobs if weights else ()))
-    below = tuple({blob.digest: blob for blob in content}.values())
+    below = _all_blobs(whole, weights)
     size = sum(blob.size for blob in below)
     for output, layout in zip(outputs, layouts, strict=True):
         with machine.progress.task(f"writing {output.target}", size) as advance:
@@ -135,6 +147,11 @@ def write_outputs(
         if layout is not None:
             root = Root(manifest=whole.manifest_blob, tags=output.tags)
             layout.commit([root, *_weights_root(weights, output.tags)])
+
+
+def _all_blobs(whole: Image | Index, weights: Image | None) -> tuple[Blob, ...]:
+    content = (*blobs(whole), *(weights.blobs if weights else ()))
+    return tuple({blob.digest: blob for blob in content}.values())
 
 
 def _weights_root(weights: Image | None, names: Sequence[str]) -> tuple[Root, ...]:

@@ -41,6 +41,14 @@ if TYPE_CHECKING:
 @click.option(
     "--revision", metavar="REV", help="The commit to record, or `none` (default: what git says)."
 )
+@click.option(
+    "--scan", "scanning", is_flag=True,
+    help="Scan the image before it gets its names (see `modelpack scan`).",
+)  # fmt: skip
+@click.option(
+    "--db", "database", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Use the vulnerability database in this folder as it is.",
+)  # fmt: skip
 @click.option("--no-cache", is_flag=True, help="Make every layer anew.")
 @click.option(
     "--metadata-file", type=click.Path(path_type=Path), metavar="FILE",
@@ -59,6 +67,8 @@ def command(
     names: tuple[str, ...],
     platforms: tuple[str, ...],
     revision: str | None,
+    scanning: bool,
+    database: Path | None,
     no_cache: bool,
     metadata_file: Path | None,
 ) -> None:
@@ -73,6 +83,7 @@ def command(
     from modelpack.assembly.image_names import image_names  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli import environment, gpu_memory  # noqa: PLC0415
+    from modelpack.cli.scan import wanted_database, write_copies  # noqa: PLC0415
 
     this = open_project(folder, file)
     machine = open_machine(output, offline=offline)
@@ -86,12 +97,14 @@ def command(
             revision=revision, epoch=environment.source_date_epoch(), locked=locked,
             use_cache=not no_cache, builder=builder,
             platforms=frozenset(platform.parse(name, at="--platform") for name in platforms),
+            scan=wanted_database(database) if scanning else None,
         ),
     )  # fmt: skip
     warn(output, built.findings)
     memory = gpu_memory.tell(output, this.spec, built.lock)
     document = {**describe(built, [str(item.target) for item in parsed]), "gpu_memory": memory}
     project.write(this.output / "build.json", pretty({"schema": 1, **document}))
+    write_copies(this, built.scans)
     if metadata_file is not None:
         project.write(metadata_file, pretty({"schema": 1, **document}))
     if not output.quiet and not output.as_json:

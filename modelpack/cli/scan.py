@@ -1,9 +1,10 @@
 """`modelpack scan`: vulnerabilities, secrets, misconfiguration and licences, and the gate."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,7 @@ from modelpack.cli.output import Output, with_output
 from modelpack.errors import Unavailable
 
 if TYPE_CHECKING:
+    from modelpack.evidence.scan.database import Wanted
     from modelpack.evidence.scan.scanning import Scanned
     from modelpack.evidence.scan.subject import Subject
     from modelpack.project import Project
@@ -67,13 +69,19 @@ def command(
 
     this = _project(image, file)
     machine = open_machine(output, offline=offline)
-    wanted = _database(database)
+    wanted = wanted_database(database)
     with _subjects(image, platform) as subjects:
         scans = [
             scanning.scan(subject, rules=_rules(this), wanted=wanted, machine=machine)
             for subject in subjects
         ]
-    name = this.spec.image.repository or this.spec.model.name if this else image
+    name = _name(this) if this else image
+    try:
+        _attach(image, scans, name)
+    except Unavailable as error:
+        output.say(f"what was found is not kept with the image: {error}")
+    if this:
+        write_copies(this, scans)
     if vex is not None:
         _write_vex(vex, scans[0], name)
     for finding in dict.fromkeys(one for scanned in scans for one in scan_report.notices(scanned)):
@@ -112,7 +120,8 @@ def _rules(this: "Project | None") -> "Scan":
     return this.spec.scan if this else Scan()
 
 
-def _database(given: Path | None) -> Any:  # noqa: ANN401  a value of a module imported late
+def wanted_database(given: Path | None) -> "Wanted":
+    """Return the database in the folder `given`, else as the user's configuration says."""
     from modelpack.cli import environment  # noqa: PLC0415
     from modelpack.evidence.scan.database import Wanted  # noqa: PLC0415
 
@@ -144,6 +153,42 @@ def _subjects(image: str, platform: str) -> Iterator[Sequence["Subject"]]:
         others = [] if platform else [one.platform for one in first.platforms]
         each = [read(store, root, platform=other) for other in others] or [first]
         yield [subject.stored(store, documents) for documents in each]
+
+
+def _name(this: "Project") -> str:
+    return this.spec.image.repository or this.spec.model.name
+
+
+def write_copies(this: "Project", scans: Sequence["Scanned"]) -> None:
+    """Write what is said of the project's image to `dist/scan.json`, one file a platform."""
+    from modelpack import project  # noqa: PLC0415
+    from modelpack.canonical_json import pretty  # noqa: PLC0415
+    from modelpack.evidence.scan import predicate  # noqa: PLC0415
+
+    for scanned in scans:
+        more = f"-{scanned.platform.replace('/', '-')}" if len(scans) > 1 else ""
+        said = predicate.statement(scanned, _name(this)).as_bytes()
+        project.write(this.output / f"scan{more}.json", pretty(json.loads(said)))
+
+
+def _attach(image: str, scans: Sequence["Scanned"], name: str) -> None:
+    """Keep what is said of an image with it, where it lies in a layout."""
+    from modelpack import opening, reference  # noqa: PLC0415
+    from modelpack.evidence.scan import predicate  # noqa: PLC0415
+    from modelpack.oci.layout import Layout  # noqa: PLC0415
+    from modelpack.trust.statement import referrer  # noqa: PLC0415
+
+    match reference.parse(image):
+        case reference.Project() as place:
+            layout = Layout(opening.built(place))
+        case reference.Layout() as place:
+            layout = Layout(Path(place.path))
+        case _:
+            return
+    with layout:
+        for scanned in scans:
+            said = referrer(predicate.statement(scanned, name), kind=predicate.KIND)
+            layout.attach(scanned.manifest, [said])
 
 
 def _write_vex(path: Path, scanned: "Scanned", name: str) -> None:

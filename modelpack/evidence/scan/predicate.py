@@ -11,9 +11,19 @@ from modelpack import __version__, canonical_json
 from modelpack.canonical_json import rfc3339
 from modelpack.evidence.scan import Misconfiguration, Secret, Vulnerability
 from modelpack.evidence.scan.scanning import Scanned
+from modelpack.trust.statement import Statement, about
 
 TYPE: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"
+KIND: Final = "scan"
+"a later scan takes the place of an earlier one"
 _SCHEMA = 2
+
+
+def statement(scanned: Scanned, name: str) -> Statement:
+    """Return what `scanned` says of the image `name`."""
+    return Statement(
+        subjects=about(name, scanned.digest), predicate_type=TYPE, predicate=predicate(scanned)
+    )
 
 
 def predicate(scanned: Scanned) -> Mapping[str, Any]:

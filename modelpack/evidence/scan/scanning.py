@@ -16,6 +16,7 @@ from modelpack.evidence.scan.serving import served
 from modelpack.evidence.scan.subject import Subject
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
+from modelpack.oci.layer import Descriptor
 from modelpack.spec import Scan
 
 _SHOWN = 5
@@ -26,7 +27,7 @@ _SHOWN = 5
 class Scanned:
     """What a scan found out about exactly this image."""
 
-    digest: Digest
+    manifest: Descriptor
     platform: str
     started: int
     "seconds since 1970"
@@ -38,6 +39,11 @@ class Scanned:
     "weights in the image: files that were not looked at"
     doubts: tuple[Finding, ...]
     "why nothing found does not mean that there is nothing"
+
+    @property
+    def digest(self) -> Digest:
+        """Of the image: of its manifest."""
+        return self.manifest.digest
 
     @property
     def outcome(self) -> Literal["passed", "failed", "unknown"]:
@@ -82,9 +88,9 @@ def scan(subject: Subject, *, rules: Scan, wanted: Wanted, machine: Machine) -> 
         )
     report = reports.parse(data)
     if report.image_id != shown.image_id:
-        raise Unavailable("the report of Trivy is about another image", at=subject.digest)
+        raise Unavailable("the report of Trivy is about another image", at=subject.manifest.digest)
     return Scanned(
-        digest=subject.digest,
+        manifest=subject.manifest,
         platform=subject.platform,
         started=machine.now,
         database=database,
@@ -116,14 +122,14 @@ def _doubts(
         yield Finding(
             message=f"Trivy did not recognise {len(unseen)} packages that the image's lock names: "
             f"{', '.join(unseen[:_SHOWN])}{more}",
-            at=subject.digest,
+            at=subject.manifest.digest,
             hint="what it knows of them was not asked: nothing can be said about them",
             rule="scan.unseen",
         )
     if not report.system:
         yield Finding(
             message="Trivy recognised no operating system, so that its packages were not judged",
-            at=subject.digest,
+            at=subject.manifest.digest,
             rule="scan.system",
             severity="warning",
         )

@@ -33,10 +33,7 @@ class Source(Protocol):
 class Subject:
     """One image of one platform."""
 
-    digest: Digest
-    "of its manifest"
-    media_type: str
-    "of its manifest"
+    manifest: Descriptor
     platform: str
     config: bytes
     config_type: str
@@ -52,8 +49,7 @@ def built(
 ) -> Subject:
     """Return an image that was just made; `weights` are its layers that hold nothing else."""
     return Subject(
-        digest=image.digest,
-        media_type=image.manifest_blob.descriptor.media_type,
+        manifest=image.manifest_blob.descriptor,
         platform=str(image.platform),
         config=content_of(image.config_blob),
         config_type=image.config_blob.descriptor.media_type,
@@ -76,8 +72,7 @@ def stored(source: Source, documents: Documents) -> Subject:
     lock = description.parse(files).lock
     platform = parts.platform_lock(lock, settings.platform)
     return Subject(
-        digest=documents.descriptor.digest,
-        media_type=manifest.media_type,
+        manifest=replace(documents.descriptor, annotations={}),
         platform=settings.platform,
         config=documents.config_bytes,
         config_type=media_type,

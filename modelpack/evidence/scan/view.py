@@ -36,12 +36,12 @@ def of(subject: Subject) -> View:
     config = blob_of(_config(subject), subject.config_type)
     manifest = {
         "schemaVersion": 2,
-        "mediaType": subject.media_type,
+        "mediaType": subject.manifest.media_type,
         "config": config.descriptor.as_json(),
         "layers": [layer.descriptor.as_json() for layer in layers],
     }
     return View(
-        manifest=blob_of(canonical_json.dumps(manifest), subject.media_type),
+        manifest=blob_of(canonical_json.dumps(manifest), subject.manifest.media_type),
         config=config,
         layers=layers,
     )
