@@ -122,6 +122,7 @@ def _alarm(timeout: float | None, ring: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+        timer.join()
 
 
 def _lines(source: IO[bytes]) -> Iterator[str]:

@@ -142,9 +142,19 @@ class _Section(io.RawIOBase):
         """Tell that it is."""
         return True
 
+    def seekable(self) -> bool:
+        """Tell that it is."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to where the next read begins."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._member.size}[whence]
+        self._at = max(start + offset, 0)
+        return self._at
+
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401  any writable buffer
         """Fill `buffer` from where the last read ended."""
-        view = memoryview(buffer).cast("B")[: self._member.size - self._at]
+        view = memoryview(buffer).cast("B")[: max(self._member.size - self._at, 0)]
         if not view:
             return 0
         count = os.preadv(self._file, [view], self._member.offset + self._at)

@@ -117,3 +117,22 @@ def test_what_a_program_leaves_behind_is_ended_with_it() -> None:
     )
     assert stream(python(text), said)[0] == 0
     assert left([int(said[0])]) == []
+
+
+def test_a_program_that_runs_too_long_is_ended_with_what_it_started() -> None:
+    family: list[int] = []
+    with tempfile.TemporaryFile() as output, pytest.raises(Unavailable, match="did not end within"):
+        process.stream(
+            python(_FAMILY), environment=HERE, output=output, timeout=2,
+            said=lambda line: family.extend(map(int, line.split())),
+        )  # fmt: skip
+    assert left(family) == []
+
+
+def test_a_program_that_ends_in_time_is_left_alone() -> None:
+    with tempfile.TemporaryFile() as output:
+        status = process.stream(
+            python("pass"), environment=HERE, output=output, said=print, timeout=600
+        )
+    assert status == 0
+    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]

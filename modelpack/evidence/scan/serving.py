@@ -75,12 +75,14 @@ class _Handler(BaseHTTPRequestHandler):
         return blob
 
     def _send(self, blob: Blob) -> None:
-        whole, size = Sha256(), 0
+        whole, size, last = Sha256(), 0, b""
         for block in blocks(pieces_of(blob), _BLOCK):
+            self.wfile.write(last)
             whole.take(memoryview(block), size)
-            size += len(block)
-            self.wfile.write(block)
+            size, last = size + len(block), block
+        # Nobody gets the end of what is damaged, and so nobody takes it for whole.
         check_content(blob, hex_of(whole.digest), size)
+        self.wfile.write(last)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Stay silent."""

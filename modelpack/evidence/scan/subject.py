@@ -116,8 +116,9 @@ def _by_layer(weights: WeightsLock) -> Iterable[tuple[Digest, tuple[str, ...]]]:
 
 
 def _over_system(destination: str) -> bool:
+    place = f"{destination.rstrip('/')}/"
     return any(
-        f"{destination}/".startswith(f"{folder}/") or f"{folder}/".startswith(f"{destination}/")
+        place.startswith(f"{folder}/") or f"{folder}/".startswith(place)
         for folder in SYSTEM_FOLDERS
     )
 
