@@ -66,7 +66,7 @@ _MAINTAINER = "Maintainer: A <a@example.org>\n"
 
 
 def _locked(downloads: Downloads, content: bytes, name: str, version: str) -> DebianPackage:
-    projects._download(downloads, content)
+    projects.keep(downloads, content)
     return debian_archive.locked(content, name=name, version=version)
 
 
@@ -76,5 +76,5 @@ def _certifi(downloads: Downloads, version: str, files: Mapping[str, bytes]) -> 
     )
     return Wheel(
         name="certifi", version=version, filename=f"certifi-{version}-py3-none-any.whl",
-        size=len(content), sha256=projects._download(downloads, content),
+        size=len(content), sha256=projects.keep(downloads, content),
     )  # fmt: skip

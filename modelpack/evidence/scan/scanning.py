@@ -120,7 +120,7 @@ def _doubts(
     if unseen:
         more = f" and {len(unseen) - _SHOWN} more" if len(unseen) > _SHOWN else ""
         yield Finding(
-            message=f"Trivy did not recognise {len(unseen)} packages that the image's lock names: "
+            message="Trivy did not recognise what the image's lock names: "
             f"{', '.join(unseen[:_SHOWN])}{more}",
             at=subject.manifest.digest,
             hint="what it knows of them was not asked: nothing can be said about them",
