@@ -5,6 +5,7 @@ Source: Trivy 0.74, `pkg/types/report.go`; members that are empty are left out t
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from modelpack.errors import Unavailable
@@ -23,8 +24,6 @@ from modelpack.inputs.quoting import quoted
 LIMIT: Final = 256 << 20
 "bytes of a report; that of a large CUDA image has some ten million"
 _SCHEMA = 2
-_CONFIGURATION = "config.json"
-"where Trivy says that a secret stands in the image's configuration"
 _FAILED = "FAIL"
 
 T = TypeVar("T")
@@ -43,6 +42,8 @@ def parse(data: bytes) -> Report:
     metadata = _table(value, "Metadata")
     system = _table(metadata, "OS")
     results = _tables(value, "Results")
+    # Trivy gives what it finds in the configuration the image's own name for a path.
+    image = _text(value, "ArtifactName")
     return Report(
         scanner=_text(_table(value, "Trivy"), "Version"),
         created=_text(value, "CreatedAt"),
@@ -51,7 +52,7 @@ def parse(data: bytes) -> Report:
         end_of_life=system.get("EOSL") is True,
         packages=_all(results, "Packages", _package),
         vulnerabilities=_all(results, "Vulnerabilities", _vulnerability),
-        secrets=_all(results, "Secrets", _secret),
+        secrets=_all(results, "Secrets", partial(_secret, image=image)),
         misconfigurations=_all(results, "Misconfigurations", _misconfiguration),
         licenses=_all(results, "Licenses", _license),
     )
@@ -100,7 +101,7 @@ def _vulnerability(entry: Mapping[str, Any], _: Mapping[str, Any]) -> Vulnerabil
     )
 
 
-def _secret(entry: Mapping[str, Any], result: Mapping[str, Any]) -> Secret:
+def _secret(entry: Mapping[str, Any], result: Mapping[str, Any], *, image: str) -> Secret:
     """Return where a secret is: `Match` and `Code`, which show the text around it, stay behind."""
     target = _text(result, "Target")
     line = entry.get("StartLine", 0)
@@ -110,7 +111,7 @@ def _secret(entry: Mapping[str, Any], result: Mapping[str, Any]) -> Secret:
         id=_text(entry, "RuleID"),
         severity=_severity(entry),
         title=_text(entry, "Title"),
-        path="" if target == _CONFIGURATION else _path(target),
+        path="" if target == image else _path(target),
         line=line,
     )
 

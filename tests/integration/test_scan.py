@@ -1,0 +1,355 @@
+"""Scans by the real Trivy: what is known to be vulnerable is found, and what is not is not."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelpack.evidence.scan import predicate
+from modelpack.oci.layout import Layout
+from modelpack.trust import statement
+from tests import vulnerability_database as facts
+from tests import vulnerable_project
+from tests.command_line import Done, run_here, state_of
+from tests.integration.conftest import Packed
+from tests.vulnerable_project import NEW, NEW_EXPAT, SECRET, TOKEN
+
+pytestmark = pytest.mark.integration
+
+DENY = 'deny-licenses = ["MPL-2.0"]\n'
+TOKENS = "/opt/venv/lib/python3.13/site-packages/certifi/tokens.py"
+
+
+@dataclass
+class Desk:
+    """A project, a database of this hour, and how to type commands here."""
+
+    folder: Path
+    cache: Path
+    database: Path
+    type: Callable[..., Done]
+
+    def scan(self, *options: object, image: object = "") -> Done:
+        return self.type("scan", image or self.folder, "--db", self.database, *options)
+
+    def build(self, *options: object) -> Done:
+        return self.type("build", self.folder, "--locked", "--offline", *options)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.folder / "dist" / "image")
+
+    def said(self) -> list[statement.Statement]:
+        """Return the statements that the layout keeps of its first image."""
+        layout = self.layout
+        digest = layout.manifests()[0].digest
+        return [
+            statement.parse(layout.read(layer, limit=statement.SIZE_LIMIT))
+            for entry in layout.referrers(digest)
+            for layer in layout.image(entry.digest).layers
+        ]
+
+
+@pytest.fixture
+def trivy(go_tool: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Put the pinned Trivy on PATH."""
+    program = go_tool("trivy")
+    monkeypatch.setenv("PATH", f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}")
+    return program
+
+
+@pytest.fixture
+def desk(
+    trivy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Desk:
+    monkeypatch.setenv("MODELPACK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MODELPACK_CONFIG", str(tmp_path / "none.toml"))
+    database = facts.write(tmp_path / "database", updated=int(time.time()) - 3600)
+    return Desk(
+        tmp_path / "project", tmp_path / "cache", database,
+        lambda *words: run_here(capsys, *words),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def vulnerable(desk: Desk) -> Desk:
+    """A project with an old wheel, an old library, a secret in a wheel, and a denied licence."""
+    vulnerable_project.make(
+        desk.folder, desk.cache, files={"certifi/tokens.py": SECRET}, rules=f"[scan]\n{DENY}"
+    )
+    assert desk.build().status == 0
+    return desk
+
+
+@pytest.fixture
+def clean(desk: Desk) -> Desk:
+    """The same project, up to date."""
+    vulnerable_project.make(desk.folder, desk.cache, certifi=NEW, expat=NEW_EXPAT)
+    assert desk.build().status == 0
+    return desk
+
+
+def found(scan: Any) -> set[tuple[str, str]]:
+    return {(item["id"], item["verdict"]) for item in scan["vulnerabilities"]}
+
+
+def rewrite(desk: Desk, rules: str) -> None:
+    """Give the project other rules; the image stays as it was built."""
+    toml = f"{vulnerable_project.TOML}[scan]\n{rules}"
+    (desk.folder / "modelpack.toml").write_text(toml, encoding="utf-8")
+
+
+def test_what_is_known_to_be_vulnerable_is_found(vulnerable: Desk) -> None:
+    done = vulnerable.scan("--json")
+    assert done.status == 1
+    (scan,) = done.document["scans"]
+    assert scan["digest"] == vulnerable.layout.manifests()[0].digest
+    assert (scan["outcome"], scan["system"]) == ("failed", "debian 13.7")
+    assert found(scan) == {("CVE-2023-37920", "fails"), ("CVE-2024-45490", "fails")}
+    (secret,) = scan["secrets"]
+    assert (secret["id"], secret["path"], secret["line"]) == ("github-pat", TOKENS, 2)
+    assert [item["expression"] for item in scan["licenses"]] == ["MPL-2.0"]
+    assert scan["misconfigurations"] == []
+    assert len(scan["packages"]) == 5
+    assert "/models/tiny/config.json" in scan["not_looked_at"]
+
+
+def test_what_is_up_to_date_is_not(clean: Desk) -> None:
+    done = clean.scan("--json")
+    (scan,) = done.document["scans"]
+    assert (done.status, scan["outcome"], found(scan)) == (0, "passed", set())
+    assert scan["findings"] == []
+
+
+def test_people_read_a_table(vulnerable: Desk) -> None:
+    done = vulnerable.scan()
+    assert re.search(r"CRITICAL +CVE-2024-45490 +libexpat1 +2.6.2-2 +2.6.3-1", done.out)
+    assert done.out.rstrip().endswith("failed: 4 above the gate, 0 accepted, 0 below")
+    assert "4 weight files" in done.out
+
+
+@pytest.mark.parametrize("form", [(), ("-v",), ("--json",), ("--format", "sarif")])
+def test_a_secret_is_never_shown(vulnerable: Desk, form: tuple[str, ...]) -> None:
+    vex = vulnerable.folder / "vex.json"
+    done = vulnerable.scan(*form, "--vex", vex)
+    assert "github-pat" in done.out
+    kept = [path for path in vulnerable.folder.rglob("*") if path.is_file()]
+    texts = [done.out, done.err, *(p.read_text() for p in kept if p.suffix == ".json")]
+    for text in texts:
+        assert TOKEN not in text
+        assert "release day" not in text
+    assert list((vulnerable.cache / "scratch").iterdir()) == []
+
+
+def test_exceptions_let_it_pass_and_stand_in_the_vex(vulnerable: Desk) -> None:
+    exceptions = [
+        ("CVE-2023-37920", 'package = "certifi"\nstate = "not_affected"'),
+        ("CVE-2024-45490", ""),
+        ("github-pat", f'path = "{TOKENS}"'),
+        ("MPL-2.0", 'package = "certifi"'),
+    ]
+    rules = DENY + "".join(
+        f'[[scan.ignore]]\nid = "{name}"\nreason = "because"\nexpires = 2999-01-01\n{more}\n'
+        for name, more in exceptions
+    )
+    rewrite(vulnerable, rules)
+    vex = vulnerable.folder / "vex.json"
+    done = vulnerable.scan("--json", "--vex", vex)
+    (scan,) = done.document["scans"]
+    assert (done.status, scan["counts"]) == (0, {"fails": 0, "waived": 4, "below": 0})
+    document = json.loads(vex.read_bytes())
+    states = {one["id"]: one["analysis"]["state"] for one in document["vulnerabilities"]}
+    assert states == {"CVE-2023-37920": "not_affected", "CVE-2024-45490": "in_triage"}
+
+
+def test_the_gate_is_what_the_file_says_now(vulnerable: Desk) -> None:
+    rewrite(vulnerable, 'fail-on = "CRITICAL"\n')
+    (scan,) = vulnerable.scan("--json").document["scans"]
+    assert found(scan) == {("CVE-2023-37920", "below"), ("CVE-2024-45490", "fails")}
+
+
+def test_an_image_does_not_judge_itself(vulnerable: Desk) -> None:
+    layout = f"oci:{vulnerable.folder}/dist/image"
+    (scan,) = vulnerable.scan("--json", image=layout).document["scans"]
+    assert scan["rules"]["deny-licenses"] == []
+    file = vulnerable.folder / "modelpack.toml"
+    (scan,) = vulnerable.scan("--json", "--file", file, image=layout).document["scans"]
+    assert scan["rules"]["deny-licenses"] == ["MPL-2.0"]
+
+
+@pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
+def test_an_archive_is_scanned_as_a_layout_is(vulnerable: Desk, kind: str) -> None:
+    file = vulnerable.folder / "image.tar"
+    assert vulnerable.build("--output", f"{kind}:{file}").status == 0
+    done = vulnerable.scan("--json", image=f"{kind}:{file}")
+    (scan,) = done.document["scans"]
+    assert done.status == 1
+    assert len(scan["vulnerabilities"]) == 2
+    assert scan["not_looked_at"]
+
+
+def test_an_old_database_gives_no_yes(clean: Desk) -> None:
+    facts.write(clean.database, updated=int(time.time()) - 8 * 86_400)
+    done = clean.scan("--json")
+    (scan,) = done.document["scans"]
+    assert (done.status, scan["outcome"]) == (3, "unknown")
+    assert [finding["rule"] for finding in scan["findings"]] == ["scan.database"]
+
+
+def test_an_old_database_gives_a_no_all_the_same(vulnerable: Desk) -> None:
+    facts.write(vulnerable.database, updated=int(time.time()) - 8 * 86_400)
+    assert vulnerable.scan().status == 1
+
+
+def test_a_damaged_database_gives_no_answer(clean: Desk) -> None:
+    (clean.database / "trivy.db").write_bytes(bytes(8192))
+    done = clean.scan()
+    assert done.status == 3
+    assert "Trivy ended with" in done.err
+
+
+def test_without_trivy_nothing_is_said(clean: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    for done in (clean.scan(), clean.build("--scan")):
+        assert done.status == 3
+        assert "`trivy` is not installed" in done.err
+        assert "go install" in done.err
+
+
+def test_a_damaged_layer_is_named(clean: Desk) -> None:
+    layer = clean.layout.image(clean.layout.manifests()[0].digest).layers[1]
+    path = clean.layout.path_of(layer.digest)
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    done = clean.scan()
+    assert done.status == 2
+    assert str(path) in done.err
+
+
+def test_what_was_found_is_kept_with_the_image(vulnerable: Desk) -> None:
+    vulnerable.scan()
+    vulnerable.scan()
+    (said,) = vulnerable.said()
+    digest = vulnerable.layout.manifests()[0].digest
+    assert said.is_about(digest)
+    assert said.predicate_type == predicate.TYPE
+    result = said.predicate["scanner"]["result"]
+    assert result["modelpack"]["outcome"] == "failed"
+    copy = json.loads((vulnerable.folder / "dist" / "scan.json").read_bytes())
+    assert copy["predicate"] == said.predicate
+
+
+def test_a_build_with_a_clean_scan_names_the_image(clean: Desk) -> None:
+    before = clean.layout.manifests()[0]
+    done = clean.build("--scan", "--db", clean.database, "--json")
+    assert done.status == 0, done.err
+    entry = clean.layout.manifests()[0]
+    assert entry.annotations == before.annotations
+    assert [one.predicate_type for one in clean.said()] == [predicate.TYPE]
+
+
+def test_a_build_with_a_bad_scan_leaves_an_image_without_a_name(vulnerable: Desk) -> None:
+    tagged = vulnerable.layout.manifests()[0]
+    (vulnerable.folder / "service" / "__main__.py").write_text("print('changed')\n")
+    archive = vulnerable.folder / "image.tar"
+    done = vulnerable.build(
+        "--scan", "--db", vulnerable.database,
+        "--output", f"oci:{vulnerable.folder}/dist/image", "--output", f"oci-archive:{archive}",
+    )  # fmt: skip
+    assert done.status == 1
+    assert "CVE-2024-45490" in done.err
+    assert not archive.exists()
+    new, old = vulnerable.layout.manifests()[:2]
+    assert new.digest != tagged.digest
+    assert new.annotations == {}
+    assert old == tagged
+    (said,) = vulnerable.said()
+    assert said.is_about(new.digest)
+    assert vulnerable.scan("--json").document["scans"][0]["digest"] == new.digest
+
+
+def test_a_secret_in_the_image_configuration_is_found(desk: Desk) -> None:
+    vulnerable_project.make(desk.folder, desk.cache, certifi=NEW, expat=NEW_EXPAT)
+    assert desk.build().status == 0
+    layout = desk.layout
+    entry = layout.manifests()[0]
+    manifest = layout.image(entry.digest)
+    assert manifest.config is not None
+    config = json.loads(layout.read(manifest.config))
+    config["config"]["Env"].append(f"TOKEN={TOKEN}")
+    image = desk.folder / "other"
+    _with_config(layout, manifest, config, image)
+    done = desk.scan("--json", image=f"oci:{image}")
+    (secret,) = done.document["scans"][0]["secrets"]
+    assert (secret["id"], secret["path"]) == ("github-pat", "")
+    assert TOKEN not in done.out
+
+
+def _with_config(layout: Layout, manifest: Any, config: Any, folder: Path) -> None:
+    """Write the image of `layout` with another configuration to `folder`."""
+    from modelpack import canonical_json
+    from modelpack.oci.layer import CONFIG, MANIFEST, blob_of
+    from modelpack.oci.store import Root
+    from tests.images import nothing
+
+    new = blob_of(canonical_json.dumps(config), CONFIG)
+    value = {
+        "schemaVersion": 2, "mediaType": MANIFEST, "config": new.descriptor.as_json(),
+        "layers": [layer.as_json() for layer in manifest.layers],
+    }  # fmt: skip
+    with Layout(folder) as other:
+        for layer in manifest.layers:
+            other.write(layout.blob(layer), nothing)
+        other.write(new, nothing)
+        other.commit([Root(manifest=blob_of(canonical_json.dumps(value), MANIFEST))])
+
+
+def test_a_scan_changes_nothing_but_what_vouches_for_the_image(vulnerable: Desk) -> None:
+    before = state_of(vulnerable.folder / "dist" / "image" / "blobs")
+    times = {p: p.stat().st_ctime_ns for p in vulnerable.folder.glob("dist/image/blobs/*/*")}
+    vulnerable.scan()
+    after = state_of(vulnerable.folder / "dist" / "image" / "blobs")
+    assert {name: after.get(name) for name in before} == before
+    assert {path: path.stat().st_ctime_ns for path in times} == times
+
+
+@pytest.mark.slow
+def test_an_example_on_the_assembled_base_is_known_whole(
+    trivy: str, packed: Callable[[str], Packed], desk: Desk
+) -> None:
+    digits = packed("digits")
+    done = desk.scan("--json", image=f"oci:{digits.layout}")
+    (scan,) = done.document["scans"]
+    assert (done.status, scan["outcome"]) == (0, "passed"), done.err
+    assert scan["digest"] == digits.record["digest"]
+    # The one without a fix is there, and those that have long been fixed are not.
+    assert found(scan) == {("CVE-2019-1010022", "below")}
+    names = {(package["type"], package["name"]) for package in scan["packages"]}
+    assert {("deb", "libc6"), ("pypi", "numpy")} <= names
+    assert scan["misconfigurations"] == []
+
+
+def test_it_finds_the_same_as_trivy_alone(vulnerable: Desk, trivy: str, tmp_path: Path) -> None:
+    """The view hides nothing: Trivy says the same of the whole layout."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "db").symlink_to(vulnerable.database)
+    done = subprocess.run(
+        [trivy, "image", "--input", str(vulnerable.folder / "dist" / "image"), "--format", "json",
+         "--scanners", "vuln,secret", "--skip-db-update", "--offline-scan", "--quiet",
+         "--skip-version-check", "--disable-telemetry", "--cache-dir", str(tmp_path / "own")],
+        capture_output=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    results = json.loads(done.stdout)["Results"]
+    alone = {v["VulnerabilityID"] for r in results for v in r.get("Vulnerabilities", [])}
+    secrets = {(r["Target"], s["RuleID"]) for r in results for s in r.get("Secrets", [])}
+    (scan,) = vulnerable.scan("--json").document["scans"]
+    assert {item["id"] for item in scan["vulnerabilities"]} == alone
+    assert {(item["path"], item["id"]) for item in scan["secrets"]} == secrets
