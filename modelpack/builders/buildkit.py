@@ -139,6 +139,9 @@ def _inspected(argv: tuple[str, ...], builder: str, environment: Mapping[str, st
     problem = facts.get("error", [""])[0] or (said if done.status else "")
     if problem:
         raise build_failure.explain(problem, problem.splitlines(), builder=builder)
+    # A remote one that is not running is not there; others are started by a build.
+    if facts.get("driver") == ["remote"] and "running" not in facts.get("status", ["running"]):
+        raise build_failure.explain("waiting for connection", [], builder=builder)
     platforms = ",".join(facts.get("platforms", [])).replace("*", "").split(",")
     return Client(
         argv=argv,
