@@ -27,14 +27,16 @@ class Engine:
     socket: Path
     home: Path
 
-    def run(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def run(
+        self, *arguments: str, stdin: bytes = b"", **variables: str
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run `docker ARGUMENTS` with no configuration but this engine's socket."""
         return subprocess.run(
             [self.docker, "--host", f"unix://{self.socket}", *arguments],
             input=stdin,
             capture_output=True,
             check=False,
-            env={"PATH": os.defpath, "HOME": str(self.home), "LC_ALL": "C.UTF-8"},
+            env={"PATH": os.defpath, "HOME": str(self.home), "LC_ALL": "C.UTF-8", **variables},
             timeout=2 * PATIENCE,
         )
 
@@ -43,6 +45,14 @@ class Engine:
         done = self.run(*arguments, stdin=stdin)
         assert done.returncode == 0, f"docker {arguments[0]}: {done.stderr.decode()}"
         return done.stdout.decode().strip()
+
+    def build(
+        self, context: Path, tag: str, *options: str, buildkit: bool
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run `docker build`, with the classic builder or with BuildKit."""
+        return self.run(
+            "build", f"--tag={tag}", *options, str(context), DOCKER_BUILDKIT=str(int(buildkit))
+        )
 
 
 @contextmanager
