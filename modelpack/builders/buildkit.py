@@ -44,6 +44,12 @@ class Client:
     buildx: bool = True
 
     @property
+    def about(self) -> str:
+        """What it is, for people: `docker buildx, driver remote, BuildKit v0.26.3`."""
+        program = " ".join((Path(self.argv[0]).name, *self.argv[1:]))
+        return f"{program}, driver {self.driver or 'unknown'}, BuildKit {self.version or 'unknown'}"
+
+    @property
     def takes_layouts(self) -> bool:
         """Whether a base can be named as an OCI layout: not in an engine's own BuildKit."""
         if self.driver in ("", "docker"):

@@ -19,10 +19,15 @@ def command(output: Output, online: bool) -> None:
 
     Ends with 1 when something is missing that a command cannot do without.
     """
+    from modelpack.builders import capability as builder_capability  # noqa: PLC0415
     from modelpack.cli import display, environment  # noqa: PLC0415
     from modelpack.inputs import capabilities  # noqa: PLC0415
 
-    found = capabilities.probe(environment.machine(), Path(), online=online)
+    machine = environment.machine()
+    found = (
+        *capabilities.probe(machine, Path(), online=online),
+        builder_capability.probe(machine),
+    )  # fmt: skip
     rows = [(_MARKS[c.state], c.name, c.found, c.needed_for) for c in found]
     table = display.table(rows, head=("", "what", "found", "needed for"))
     hints = [f"  hint: {c.name}: {c.hint}" for c in found if c.hint]

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from modelpack.builders import capability as builder_capability
 from modelpack.cli import environment
 from modelpack.cli.doctor import command
 from modelpack.inputs import capabilities
 from modelpack.inputs.capabilities import Capability
 from modelpack.inputs.debian.mirrors import Mirrors
+from tests.fakes.programs import Programs
 
 
 @pytest.fixture
@@ -52,6 +54,19 @@ def test_an_engine_that_answers_is_named_with_its_version(machine, tmp_path, fak
 
     assert found["container engine"].state == "ok"
     assert found["container engine"].found == f"Docker 28.5.2 at {fake.url}"
+
+
+def test_the_builder_that_docker_would_use_is_named(machine, tmp_path):
+    programs = Programs(tmp_path / "bin")
+    there = replace(machine, environment=programs.environment)
+
+    assert builder_capability.probe(there).state == "limited"
+    assert "neither `docker` nor `buildx`" in builder_capability.probe(there).found
+    assert builder_capability.probe(there).hint
+
+    programs.add("docker", ("version*", "echo 20.10.24 20.10.24"))
+    assert builder_capability.probe(there).state == "ok"
+    assert builder_capability.probe(there).found == "docker, driver docker, BuildKit 20.10.24"
 
 
 def test_mirrors_are_asked_only_online(machine, tmp_path):
