@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from modelpack import reference
+from modelpack.engine import loading
 from modelpack.engine.door import Engine
 from modelpack.errors import InputError, ModelpackError
 from modelpack.oci.layer import Descriptor
@@ -25,18 +26,11 @@ class Readable(Protocol):
         """Return a blob of up to `limit` bytes, its digest and size checked."""
 
 
-Engines = Callable[[Reference], Engine]
-"returns the engine that a `docker-daemon:` or `containers-storage:` name is about"
-
-
 @contextmanager
-def opened(
-    name: Reference, *, engines: Engines, registries: Callable[[], Settings]
-) -> Iterator[tuple[Readable, Descriptor]]:
-    """Open what `name` names, and find the image in it.
-
-    `registries` returns how registries are reached, once that is wanted.
-    """
+def on_disk(
+    name: reference.Project | reference.Layout | reference.Archive,
+) -> Iterator[tuple[loading.Source, Descriptor]]:
+    """Open a layout or an archive, whose layers can be copied, and find the image in it."""
     match name:
         case reference.Archive():
             from modelpack.oci.archive_reading import Archive  # noqa: PLC0415
@@ -57,6 +51,24 @@ def opened(
                 # The image last built stands first.
                 entries = layout.manifests()[:1]
                 yield layout, entries[0] if entries else layout.resolve("")
+
+
+Engines = Callable[[Reference], Engine]
+"returns the engine that a `docker-daemon:` or `containers-storage:` name is about"
+
+
+@contextmanager
+def opened(
+    name: Reference, *, engines: Engines, registries: Callable[[], Settings]
+) -> Iterator[tuple[Readable, Descriptor]]:
+    """Open what `name` names, and find the image in it.
+
+    `registries` returns how registries are reached, once that is wanted.
+    """
+    match name:
+        case reference.Project() | reference.Layout() | reference.Archive():
+            with on_disk(name) as found:
+                yield found
         case reference.Daemon() | reference.ContainersStorage():
             from modelpack.engine import saved  # noqa: PLC0415
 

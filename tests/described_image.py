@@ -95,12 +95,12 @@ def described(*weights: WeightFile, **changes: object) -> Described:
     return _described(weights or WEIGHTS, layers, changes)
 
 
-def complete() -> Described:
+def complete(**changes: object) -> Described:
     """Return the parts of an image whose layers all exist, with one small weight file."""
     content = bytes(100)
     file = values.weight_file(sha256=hashlib.sha256(content).hexdigest())
     weights = said(layer(("models/digits/model.safetensors", content)), "weights")
-    return _described((file,), (weights,), {})
+    return _described((file,), (weights,), changes)
 
 
 def _described(

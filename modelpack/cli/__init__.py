@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "plan": "Show what would be built, and what again and why.",
     "render": "Write a Dockerfile and its context, for plain docker build.",
     "build": "Build the image; makes a missing modelpack.lock.",
+    "run": "Run an image in Docker or podman, hardened.",
     "inspect": "Show what an image claims to be and where it came from.",
     "scan": "Let Trivy look at an image, and judge what it finds.",
     "doctor": "Show what this machine lacks, and for which command.",

@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--no-cache", is_flag=True, help="Make every layer anew.")
 @click.option(
+    "--load", "into_engine", is_flag=True,
+    help="Also load the image into Docker or podman, under its full names.",
+)  # fmt: skip
+@click.option(
     "--metadata-file", type=click.Path(path_type=Path), metavar="FILE",
     help="Also write what --json prints to FILE.",
 )  # fmt: skip
@@ -70,6 +74,7 @@ def command(
     scanning: bool,
     database: Path | None,
     no_cache: bool,
+    into_engine: bool,
     metadata_file: Path | None,
 ) -> None:
     """Build the image of the project in DIR (default: here) and print its digest.
@@ -82,10 +87,11 @@ def command(
     from modelpack.assembly import outputs  # noqa: PLC0415
     from modelpack.assembly.image_names import image_names  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
-    from modelpack.cli import environment, gpu_memory  # noqa: PLC0415
+    from modelpack.cli import environment, gpu_memory, loading  # noqa: PLC0415
     from modelpack.cli.scan import wanted_database, write_copies  # noqa: PLC0415
 
     this = open_project(folder, file)
+    engine = loading.ready_engine(this.spec, platforms) if into_engine else None
     machine = open_machine(output, offline=offline)
     tags, full = image_names(this.spec, names)
     parsed = outputs.parse_all(targets or [f"oci:{this.layout}"], tags=tags, names=full)
@@ -103,12 +109,16 @@ def command(
     warn(output, built.findings)
     memory = gpu_memory.tell(output, this.spec, built.lock)
     document = {**describe(built, [str(item.target) for item in parsed]), "gpu_memory": memory}
-    project.write(this.output / "build.json", pretty({"schema": 1, **document}))
+    record = this.output / "build.json"
+    project.write(record, pretty({"schema": 1, **document}))
     write_copies(this, built.scans)
-    if metadata_file is not None:
-        project.write(metadata_file, pretty({"schema": 1, **document}))
     if not output.quiet and not output.as_json:
         click.echo(summary(this, built, document), err=True)
+    if engine is not None:
+        document["loaded"] = loading.load(engine, parsed[0], built.digest, output)
+        project.write(record, pretty({"schema": 1, **document}))
+    if metadata_file is not None:
+        project.write(metadata_file, pretty({"schema": 1, **document}))
     output.result(text=built.digest, document=document)
 
 
@@ -142,6 +152,7 @@ def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
             for role, platform, _, made in images
             for item in made
         ],
+        "loaded": None,
         "findings": as_document(built.findings),
     }  # fmt: skip
 

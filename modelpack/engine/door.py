@@ -34,6 +34,9 @@ class Engine(Protocol):
     def saved(self, name: str) -> AbstractContextManager[Iterator[bytes]]:
         """Return the archive of an image in the form of `docker save`, block by block."""
 
+    def file(self, image: str, path: str, *, limit: int) -> bytes | None:
+        """Return a file of an image, of up to `limit` bytes; None when it has none there."""
+
     def create(self, container: Container) -> str:
         """Make a container and return its id; nothing runs yet."""
 

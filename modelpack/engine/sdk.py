@@ -5,6 +5,7 @@ Source: Docker Engine API 1.40 and later; podman answers the same one.
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from modelpack.engine.value import (
 )
 from modelpack.errors import InputError, Unavailable
 from modelpack.oci.content import BLOCK
+from modelpack.oci.tar_index import members
 from modelpack.platform import Platform
 from modelpack.progress import Progress
 
@@ -28,6 +30,8 @@ Client = Any
 _OK = 200
 _NO_SUCH = 404
 _PROTOCOL = "/tcp"
+_TAR_OVERHEAD = 1 << 16
+"bytes of a tar of one file beside the file"
 
 
 class SdkEngine:
@@ -84,6 +88,17 @@ class SdkEngine:
             if response.status_code != _OK:
                 raise answered(_message(response), doing=doing)
             yield response.iter_content(BLOCK)
+
+    def file(self, image: str, path: str, *, limit: int) -> bytes | None:
+        """Return a file of an image, of up to `limit` bytes; None when it has none there."""
+        with self._spoken("read a file of the image"):
+            # Never started: a container is the only way to an image's files.
+            made = self._client.create_container(image, ["-"], use_config_proxy=False)["Id"]
+            try:
+                found = _found(self._client.get_archive, made, path=path)
+                return None if found is None else _only_file(found[0], limit, at=path)
+            finally:
+                self.remove(made)
 
     def create(self, container: Container) -> str:
         """Make a container and return its id; nothing runs yet."""
@@ -180,6 +195,19 @@ def _message(response: Any) -> str:  # noqa: ANN401  a requests.Response
         return str(response.text)
 
 
+def _only_file(blocks: Iterable[bytes], limit: int, *, at: str) -> bytes:
+    """Return the one file of a tar, or raise InputError when there is none or it is too large."""
+    data = b""
+    for block in blocks:
+        data += block
+        if len(data) > limit + _TAR_OVERHEAD:
+            raise InputError(f"larger than {limit} bytes", at=at)
+    files = list(members(BytesIO(data), at=at).values())
+    if len(files) != 1:
+        raise InputError("not a file", at=at)
+    return data[files[0].offset : files[0].offset + files[0].size]
+
+
 def _held(found: Mapping[str, Any]) -> HeldImage:
     return HeldImage(
         id=str(found["Id"]),
@@ -235,6 +263,7 @@ def _host_options(container: Container) -> dict[str, Any]:
             for mount in container.mounts
         ],
         "device_requests": [_device_request(container.gpus)] if container.gpus else None,
+        "init": container.init or None,
         "auto_remove": container.remove,
     }
 

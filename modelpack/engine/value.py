@@ -116,6 +116,8 @@ class Container:
     "0: no limit"
     gpus: Gpus | None = None
     mounts: tuple[Mount, ...] = ()
+    init: bool = False
+    "a small program is process 1, and passes signals on to the command"
     remove: bool = False
     "let the engine remove it when it ends"
 

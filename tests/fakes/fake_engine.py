@@ -4,6 +4,7 @@ Images are kept as the archives that were loaded. A container runs no program: a
 it writes and how it ends.
 """
 
+import base64
 import io
 import json
 import re
@@ -116,6 +117,16 @@ class FakeEngine:
             (listed,) = json.loads(_member(tar, "manifest.json"))
             value: dict[str, Any] = json.loads(_member(tar, listed["Config"]))
         return value
+
+    def file(self, image: str, path: str) -> bytes | None:
+        """Return a file of an image's uncompressed layers."""
+        with tarfile.open(fileobj=io.BytesIO(self.images[image])) as tar:
+            (listed,) = json.loads(_member(tar, "manifest.json"))
+            for layer in reversed(listed["Layers"]):
+                with tarfile.open(fileobj=io.BytesIO(_member(tar, layer))) as files:
+                    if path.strip("/") in files.getnames():
+                        return _member(files, path.strip("/"))
+        return None
 
     @property
     def last(self) -> FakeContainer:
@@ -336,7 +347,11 @@ class _Handler(BaseHTTPRequestHandler):
     def stop(self, engine: FakeEngine, name: str) -> None:
         container = engine.containers[name]
         container.stops.append(self.query["t"])
-        container.end(137 if container.script.deaf else container.script.stopped_status)
+        if container.script.deaf:
+            container.ended.wait(float(self.query["t"]))
+            container.end(137)
+        else:
+            container.end(container.script.stopped_status)
         self._nothing()
 
     def remove(self, engine: FakeEngine, name: str) -> None:
@@ -348,6 +363,24 @@ class _Handler(BaseHTTPRequestHandler):
         if not container.ended.is_set():
             container.end(137)
         self._nothing()
+
+    def file(self, engine: FakeEngine, name: str) -> None:
+        path = self.query["path"]
+        data = engine.file(engine.containers[name].asked["Image"], path)
+        if data is None:
+            self._json({"message": f"Could not find the file {path}"}, 404)
+            return
+        tar = io.BytesIO()
+        with tarfile.open(fileobj=tar, mode="w") as archive:
+            member = tarfile.TarInfo(path.rpartition("/")[2])
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+        self.send_response(200)
+        stat = base64.b64encode(json.dumps({"name": member.name, "size": len(data)}).encode())
+        self.send_header("X-Docker-Container-Path-Stat", stat.decode())
+        self.send_header("Content-Length", str(len(tar.getvalue())))
+        self.end_headers()
+        self.wfile.write(tar.getvalue())
 
     def exec_create(self, engine: FakeEngine, name: str) -> None:
         container = engine.containers[name]
@@ -382,6 +415,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("POST", f"/containers/{_ID}/wait", _Handler.wait),
     ("POST", f"/containers/{_ID}/stop", _Handler.stop),
     ("DELETE", f"/containers/{_ID}", _Handler.remove),
+    ("GET", f"/containers/{_ID}/archive", _Handler.file),
     ("POST", f"/containers/{_ID}/exec", _Handler.exec_create),
     ("POST", f"/exec/{_ID}x([0-9]+)/start", _Handler.exec_start),
     ("GET", f"/exec/{_ID}x([0-9]+)/json", _Handler.exec_inspect),

@@ -62,12 +62,27 @@ def test_the_schema_would_refuse_another_key(document: Any) -> None:
         kubernetes_validate.validate(wrong, VERSION, strict=True)
 
 
+def test_the_guide_of_running_has_a_pod_that_can_write_nowhere_and_gain_nothing() -> None:
+    (document,) = [one.values[0] for one in MANIFESTS if one.id == "running-Deployment"]
+    pod: Any = pod_of(document)
+    (container,) = pod["containers"]
+
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"] == {
+        "readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert [volume for volume in pod["volumes"] if "emptyDir" not in volume] == []
+
+
 @pytest.mark.parametrize("document", MANIFESTS)
 def test_weights_are_mounted_read_only_where_the_image_looks_for_them(document: Any) -> None:
     pod = pod_of(document)
     (container,) = pod["containers"]
     variables = {item["name"]: item["value"] for item in container.get("env", ())}
     for mount in container.get("volumeMounts", ()):
+        if mount["name"] != "weights":
+            continue
         assert mount["readOnly"] is True
         assert variables.get("MODELPACK_WEIGHTS", mount["mountPath"]) == mount["mountPath"]
         assert f"/{mount['subPath']}" == "/models/minilm"

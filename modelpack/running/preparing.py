@@ -1,0 +1,99 @@
+"""The image that is to be run: what it says, and how it gets into the engine."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelpack import opening, project, reference
+from modelpack.digest import Digest
+from modelpack.engine import loading
+from modelpack.engine.door import Engine
+from modelpack.errors import InputError, ModelpackError
+from modelpack.inspection.reading import read
+from modelpack.oci.layer import Descriptor
+from modelpack.progress import Progress
+from modelpack.reference import ContainersStorage, Daemon, Reference, Registry
+from modelpack.running import facts
+from modelpack.running.facts import Facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An image that was looked at; its layers may still be elsewhere than in the engine."""
+
+    facts: Facts
+    name: str
+    "under which the engine knows it, or will: a name where it has one, else its id"
+    digest: Digest | None
+    "of the manifest; None: an engine's image, whose manifest nobody sees"
+    source: tuple[loading.Source, Descriptor] | None
+    "where its layers are; None: in the engine already"
+
+    def load(self, engine: Engine, progress: Progress) -> str:
+        """Bring it into the engine if it is not there, and return the engine's id of it."""
+        if self.source is None:
+            return self.name
+        store, descriptor = self.source
+        names = self.facts.names if self.name in self.facts.names else ()
+        return loading.load(engine, store, descriptor, names=names, progress=progress).id
+
+
+@contextmanager
+def found(
+    name: Reference, *, engine: Engine | None, host: str, pull: bool, progress: Progress
+) -> Iterator[Found]:
+    """Look at the image that `name` names; without an engine at the one for the platform `host`.
+
+    What only a registry has is pulled, unless `pull` is false.
+    """
+    match name:
+        case Daemon() | ContainersStorage() | Registry():
+            if engine is None:
+                raise InputError("which engine?", at=str(name))
+            yield _held(name, engine, pull=pull, progress=progress)
+        case _:
+            with opening.on_disk(name) as (store, root):
+                documents = read(store, root, host=str(engine.about.platform) if engine else host)
+                said = facts.of_documents(documents)
+                config = documents.manifest.config
+                own = said.names if isinstance(name, reference.Project) else ()
+                yield Found(
+                    facts=said,
+                    name=own[0] if own else config.digest if config else "",
+                    digest=documents.descriptor.digest,
+                    source=(store, documents.descriptor),
+                )
+
+
+def _held(
+    name: Daemon | ContainersStorage | Registry, engine: Engine, *, pull: bool, progress: Progress
+) -> Found:
+    wanted = name if isinstance(name, Registry) else name.reference
+    if not wanted.tag and not wanted.digest:
+        wanted = Registry(wanted.host, wanted.repository, "latest")
+    known = wanted.familiar
+    held = engine.image(known)
+    if held is None and isinstance(name, Registry) and pull:
+        progress.say(f"pulling {known}")
+        engine.pull(known, progress)
+        held = engine.image(known)
+    if held is None:
+        raise InputError(
+            f"the engine has no image `{known}`", at=str(engine.about),
+            hint=f"docker pull {known}" if isinstance(name, Registry) else "modelpack build --load",
+        )  # fmt: skip
+    return Found(facts=facts.of_held(engine, held), name=known, digest=None, source=None)
+
+
+def folders(name: Reference) -> dict[str, Path] | None:
+    """Return the folders of weights that a project has here, by name; None: no project."""
+    if not isinstance(name, reference.Project):
+        return None
+    try:
+        this = project.read(Path(name.path), ignore_lock=True)
+    except ModelpackError:  # another file than modelpack.toml, or one that was edited
+        return None
+    return {
+        weights.name: this.root / weights.path for weights in this.spec.weights if weights.path
+    }  # fmt: skip
