@@ -248,6 +248,16 @@ def image_mount(
     return run
 
 
+def test_the_one_weights_image_is_taken_for_another_platform(
+    variant: Callable[..., Variant], podman: list[str]
+) -> None:
+    archive = f"docker-archive:{variant().archive}:digits:1.0.0-weights"
+    done = subprocess.run(
+        [*podman, "pull", "--quiet", "--arch=arm64", archive], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
 def test_the_weights_image_is_mounted_as_an_image_volume(
     image_mount: Callable[..., subprocess.CompletedProcess[bytes]],
 ) -> None:
