@@ -1,8 +1,8 @@
 """Whatever an image says of itself, an inspection shows it or refuses it, and prints safely.
 
 An input is rows `=== NAME`, each followed by the content of that document: `config`, `manifest`,
-`layer` (the last one, a tar), or a file of the meta layer such as `lock.json`. The lock is sealed
-anew, so that what is damaged in it is reached.
+`layer` (the last one, a tar), `nameplate` (of a weights image), or a file of the meta layer such as
+`lock.json`. The lock is sealed anew, so that what is damaged in it is reached.
 """
 
 import json
@@ -15,7 +15,9 @@ from modelpack.digest import of as digest_of
 from modelpack.errors import InputError
 from modelpack.inspection import reading
 from modelpack.inspection.describing import describe
+from modelpack.metadata import NAMEPLATE
 from modelpack.oci.layer import CONFIG, MANIFEST, blob_of
+from tests import images
 from tests.described_image import Shelf, meta
 
 reading.META_LIMIT = 1 << 20
@@ -30,10 +32,13 @@ def TARGET(data: bytes) -> None:  # noqa: N802  the name that the runner looks f
     }
     config = documents.pop("config", b"{}")
     manifest = documents.pop("manifest", b"")
+    plate = documents.pop("nameplate", b"")
     layer = documents.pop("layer", b"")
     if "lock.json" in documents:
         documents["lock.json"] = _sealed(documents["lock.json"])
     last = meta(documents).blob
+    if plate:
+        last = images.layer((f"models/digits/{NAMEPLATE}", plate)).blob
     content = layer or b"".join(last.origin.pieces)  # type: ignore[union-attr,arg-type]
     written = {
         "schemaVersion": 2,

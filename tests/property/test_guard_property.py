@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packed_weights import CHUNK, captured_events, manifest, save, weights_entry
+from packed_weights import CHUNK, DIGEST, captured_events, manifest, save, weights_entry
 
 from modelpack.runtime import guard
 
@@ -146,6 +146,19 @@ JSON = st.recursive(
 def test_any_json_is_parsed_or_refused(value: Any):
     with contextlib.suppress(guard.Refusal):
         assert isinstance(guard.parse(json.dumps(value).encode()), guard.Manifest)
+
+
+@given(
+    value=JSON
+    | st.fixed_dictionaries({"digest": st.just(DIGEST) | JSON, "model": JSON})
+    | st.binary(max_size=50)
+)
+def test_any_nameplate_is_a_claim_or_nothing(value: Any):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(value if isinstance(value, bytes) else json.dumps(value).encode())
+        file.flush()
+        found = guard.read_nameplate(file.name)
+    assert found is None or (isinstance(found[0], guard.Model) and found[1].startswith("sha256:"))
 
 
 def oracle(pattern: str) -> re.Pattern[str]:
