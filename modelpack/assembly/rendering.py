@@ -14,7 +14,7 @@ from modelpack.builders.embedded import Embedded
 from modelpack.dockerfile import Dockerfile
 from modelpack.errors import StaleLock
 from modelpack.inputs.machine import Machine
-from modelpack.inputs.python import package_index, pip_wheel
+from modelpack.inputs.python import pip_wheel
 from modelpack.inputs.scratch import scratch_folder
 from modelpack.lock import Lock, PlatformLock
 from modelpack.lock.bytecode import compiler
@@ -71,6 +71,8 @@ def _wheels(one: Dockerfile, machine: Machine) -> Mapping[str, Path]:
     """Return pip and the wheels that lie in the context, by their path in it."""
     if not one.requirements:
         return {}
+    from modelpack.inputs.python import package_index  # noqa: PLC0415  a build loads no packaging
+
     pip = f"{dockerfile.INSTALL}/{pip_wheel.PIP.filename}"
     found = package_index.fetch(
         tuple(one.wheels.values()), downloads=machine.downloads, indexes=machine.indexes,
