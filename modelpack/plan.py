@@ -14,6 +14,7 @@ from modelpack.digest import of as digest_of
 from modelpack.lock import (
     OWN_LAYER,
     AssembledBase,
+    ImageBase,
     Lock,
     PlatformLock,
     WeightFile,
@@ -166,12 +167,17 @@ def dependency_steps(spec: Spec, lock: Lock, platform: PlatformLock) -> tuple[St
         "wheels": [[w.filename, w.sha256] for w in platform.wheels],
         "bytecode": platform.bytecode,
     }
-    if platform.bytecode != "none" and isinstance(platform.base, AssembledBase):
-        # Bytecode differs between builds of an interpreter: its packages are an input.
-        inputs["compiler"] = [
-            [p.name, p.version, p.sha256] for p in platform.base.packages if "python3" in p.name
-        ]
+    if platform.bytecode != "none":
+        # Bytecode differs between builds of an interpreter: where it comes from is an input.
+        inputs["compiler"] = _origin(platform.base)
     return (Step(kind="dependencies", name=f"{len(platform.wheels)} wheels", inputs=inputs),)
+
+
+def _origin(base: AssembledBase | ImageBase) -> Digest | list[list[str]]:
+    """Return what the interpreter of `base` comes from."""
+    if isinstance(base, ImageBase):
+        return base.digest
+    return [[p.name, p.version, p.sha256] for p in base.packages if "python3" in p.name]
 
 
 def weights_steps(weights: WeightsLock) -> tuple[Step, ...]:

@@ -57,6 +57,20 @@ def test_without_wheels_there_is_no_dependency_layer():
     assert "dependencies" not in keys(make(lock=lock))
 
 
+@pytest.mark.parametrize(("bytecode", "moves"), [("unchecked-hash", True), ("none", False)])
+def test_an_interpreter_from_another_image_compiles_other_bytecode(bytecode, moves):
+    locks = [
+        values.lock(
+            platforms=(
+                values.platform_lock(base=values.image_base(digest=digest), bytecode=bytecode),
+            )
+        )
+        for digest in (values.digest("8"), values.digest("7"))
+    ]
+    before, after = (keys(make(lock=lock))["dependencies"] for lock in locks)
+    assert (before != after) is moves
+
+
 def test_a_large_file_is_a_layer_of_its_own_and_small_ones_share_one():
     files = (
         values.weight_file("a.safetensors", OWN_LAYER, layer=values.digest("9")),
