@@ -111,7 +111,8 @@ def command(
     document = {**describe(built, [str(item.target) for item in parsed]), "gpu_memory": memory}
     record = this.output / "build.json"
     project.write(record, pretty({"schema": 1, **document}))
-    write_copies(this, built.scans)
+    if built.scans:  # what writes them is heavy
+        write_copies(this, built.scans)
     if not output.quiet and not output.as_json:
         click.echo(summary(this, built, document), err=True)
     if engine is not None:
