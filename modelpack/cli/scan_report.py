@@ -38,11 +38,12 @@ def _lines(scanned: Scanned, *, verbose: bool) -> Iterator[str]:
         ("image", scanned.digest),
         ("platform", scanned.platform),
         ("scanner", f"Trivy {report.scanner}, database of {rfc3339(scanned.database.updated)}"),
-        ("seen", f"{report.system or 'no system'}, {len(report.packages)} packages"),
+        ("found", f"{report.system or 'no system'}, {len(report.packages)} packages"),
     ]
     if scanned.left_out:
         count = len(scanned.left_out)
-        facts.append(("not seen", f"{count} weight files, which were checked when packed"))
+        files = f"{count} weight file{'s' * (count != 1)}"
+        facts.append(("left out", f"{files}: searched for secrets when they are packed"))
     yield display.table(facts, width=0)
     shown = [one for one in judgement.judged if verbose or one.verdict != "below"]
     if shown:

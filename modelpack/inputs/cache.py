@@ -26,6 +26,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType({
     "bytecode": "compiled modules of unchanged packages",
     "steps": "which step made which layer",
     "digests": "digests of files that did not change",
+    "trivy/db": "the vulnerability database",
     "scratch": "left by builds that were killed",
 })  # fmt: skip
 "folder below the root, and what it holds"
@@ -36,6 +37,7 @@ _KEPT = {
     "bytecode": re.compile(r"[0-9a-f]{64}"),
     "steps": re.compile(r"[0-9a-f]{64}\.json"),
     "digests": re.compile(r"[0-9a-f]{64}"),
+    "trivy/db": re.compile(r"trivy\.db|metadata\.json"),
 }
 _LEFT_OVER = {
     "downloads/sha256": re.compile(r"\.part-[A-Za-z0-9_]+"),
@@ -43,6 +45,7 @@ _LEFT_OVER = {
     "bytecode": re.compile(r"\.part-[A-Za-z0-9_]+"),
     "steps": re.compile(r"\.[A-Za-z0-9_]{8}"),
     "digests": re.compile(r"[0-9a-f]{64}\.[0-9a-f]+\.partial"),
+    "trivy/db": re.compile(r"(?!)"),
     "scratch": re.compile(r"tmp[A-Za-z0-9_]{8}"),
 }
 _CANNOT_LOCK = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})

@@ -48,6 +48,7 @@ def probe(machine: Machine, folder: Path, *, online: bool) -> tuple[Capability, 
         *_room(machine, folder),
         _cloning(folder),
         _engine(machine),
+        _trivy(machine),
         *(_network(machine) if online else ()),
     )
 
@@ -178,6 +179,17 @@ def _clones(folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _trivy(machine: Machine) -> Capability:
+    found = _answer(machine, "trivy", "version").removeprefix("Version: ")
+    return Capability(
+        name="Trivy",
+        state="ok" if found else "limited",
+        found=found or "not installed",
+        needed_for="scan, build --scan",
+        hint="" if found else "https://trivy.dev/docs/latest/getting-started/installation/",
+    )
 
 
 def _engine(machine: Machine) -> Capability:

@@ -50,8 +50,16 @@ def test_usage_counts_every_folder(root):
     found = {u.folder: (u.files, u.size) for u in cache.usage(root)}
     assert found == {
         "downloads/sha256": (2, 300), "blobs/sha256": (1, 300), "steps": (1, 5),
-        "digests": (1, 5), "bytecode": (0, 0), "scratch": (0, 0),
+        "digests": (1, 5), "bytecode": (0, 0), "scratch": (0, 0), "trivy/db": (0, 0),
     }  # fmt: skip
+
+
+def test_an_old_vulnerability_database_goes_too(root):
+    for name in ("trivy.db", "metadata.json", "something.else"):
+        keep(root, f"trivy/db/{name}", age=40 * DAY, size=900)
+    assert {u.folder: u.files for u in cache.usage(root)}["trivy/db"] == 2
+    cache.prune(root, now=NOW, older_than=30 * DAY)
+    assert [path.name for path in (root / "trivy" / "db").iterdir()] == ["something.else"]
 
 
 def test_what_is_unused_for_long_goes(root):

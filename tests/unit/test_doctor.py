@@ -44,7 +44,7 @@ def test_a_machine_without_programs_is_told_how_to_mend_it(machine, tmp_path):
         host=None,
     )
     found = probe(bare, tmp_path)
-    for name in ("git", "platform", "user namespaces", "container engine"):
+    for name in ("Trivy", "git", "platform", "user namespaces", "container engine"):
         assert found[name].state == "limited"
         assert found[name].hint
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, canonicalize_version
 
 from modelpack.digest import Digest
 from modelpack.errors import Finding, ModelpackError, Refused, Unavailable
@@ -50,7 +50,8 @@ class Scanned:
         """A no stands whatever else is in doubt."""
         if self.judgement.count("fails"):
             return "failed"
-        return "unknown" if self.doubts else "passed"
+        doubted = any(doubt.severity == "error" for doubt in self.doubts)
+        return "unknown" if doubted else "passed"
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -108,14 +109,11 @@ def _doubts(
     old = too_old(database, rules.database_max_age, now=now)
     if old is not None:
         yield old
-    seen = {
-        (package.type, canonicalize_name(package.name), package.version)
-        for package in report.packages
-    }
+    seen = {_identity(package.type, package.name, package.version) for package in report.packages}
     unseen = [
         f"{claim.name} {claim.version}"
         for claim in subject.packages
-        if (_purl_type(claim.type), canonicalize_name(claim.name), claim.version) not in seen
+        if _identity(claim.type, claim.name, claim.version) not in seen
     ]
     if unseen:
         more = f" and {len(unseen) - _SHOWN} more" if len(unseen) > _SHOWN else ""
@@ -135,5 +133,8 @@ def _doubts(
         )
 
 
-def _purl_type(kind: str) -> str:
-    return "pypi" if kind == "wheel" else kind
+def _identity(kind: str, name: str, version: str) -> tuple[str, str, str]:
+    """Return what is equal for one package, however it is spelled (PEP 503, PEP 440)."""
+    if kind in ("wheel", "pypi"):
+        return "pypi", canonicalize_name(name), canonicalize_version(version)
+    return kind, name, version
