@@ -17,6 +17,7 @@ from modelpack.builders.choice import open_builder
 from modelpack.digest import Digest
 from modelpack.errors import Finding, InputError, ModelpackError, Refused, StaleLock, joined
 from modelpack.inputs import weights_image
+from modelpack.inputs.base_image import allowed
 from modelpack.inputs.machine import Machine
 from modelpack.lock import Lock, Part, PlatformLock, staleness
 from modelpack.lock import encoding as lock_encoding
@@ -27,6 +28,7 @@ from modelpack.plan import Plan
 from modelpack.platform import Platform
 from modelpack.project import Project
 from modelpack.resolve import Resolution, resolve, runtime_lock
+from modelpack.resolve.bases import base_findings
 from modelpack.resolve.dependencies import Upgrade, check_lockfile, requirement_digests
 from modelpack.resolve.gpu import gate_gpu
 from modelpack.resolve.weights import gate as gate_weights
@@ -188,6 +190,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         try:
             # 2. The lock: made where there is none, never changed where there is one.
             findings = (*findings, *secrets_in_spec(this))
+            allowed.require(this.spec.runtime.base, machine.bases)
             if new_lock:
                 resolution = make_lock(this, machine=machine, into=into)
                 lock, findings = resolution.lock, (*findings, *resolution.findings)
@@ -212,6 +215,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             with open_builder(
                 options.builder, platform, planned, lock, user=this.spec.runtime.user,
                 machine=machine, layers=layers, use_cache=options.use_cache,
+                stores=[layout for layout in layouts if layout is not None],
             ) as builder:  # fmt: skip
                 made_image, made = image(planned, inputs, builder=builder, layers=layers)
             images.append((planned, made_image, made))
@@ -297,7 +301,9 @@ def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
     """Run every gate that needs no build; return warnings, raise with all that is wrong."""
     gates: tuple[Callable[[], Iterable[Finding] | None], ...] = (
         lambda: secrets_in_spec(this),
+        lambda: allowed.require(this.spec.runtime.base, machine.bases),
         lambda: judge_lock(this, machine=machine) if this.lock else None,
+        lambda: base_findings(this.lock, machine=machine) if this.lock else None,
         lambda: check_lockfile(this.spec, this.root, this.lock),
         lambda: gate_gpu(this.spec, this.lock) if this.lock else None,
         lambda: read_code(this, machine=machine, epoch=0, options=Options()).findings,

@@ -22,6 +22,7 @@ WEIGHTS_IMAGE_LABEL = f"{NAMESPACE}weights.image"
 ROLE_LABEL = f"{NAMESPACE}role"
 WEIGHTS_ROLE = "weights"
 "what a weights image has as its role; an image that serves has none"
+HOME = "/home/app"
 GROUP = 0
 "files belong to group 0, so that a platform may choose any user with it (OpenShift's way)"
 _SECOND = 1_000_000_000
@@ -79,7 +80,7 @@ def _environment(spec: Spec, source: Source, platform: PlatformLock) -> dict[str
         item.split("=", 1) for item in (base.environment if isinstance(base, ImageBase) else ())
     )
     own = {
-        "HOME": "/home/app",
+        "HOME": HOME,
         "LANG": "C.UTF-8",
         "MODELPACK_MODEL_NAME": spec.model.name,
         "MODELPACK_MODEL_VERSION": spec.model.version,
@@ -87,8 +88,8 @@ def _environment(spec: Spec, source: Source, platform: PlatformLock) -> dict[str
         "PATH": f"/opt/venv/bin:{inherited.get('PATH', _PATH)}",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
-        "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
         "VIRTUAL_ENV": "/opt/venv",
+        **_account(platform),
     }
     if source.revision:
         own["MODELPACK_REVISION"] = source.revision
@@ -96,6 +97,17 @@ def _environment(spec: Spec, source: Source, platform: PlatformLock) -> dict[str
         own["PORT"] = str(spec.runtime.port)
     merged = {**_for_device(spec, platform, inherited), **own, **spec.runtime.environment}
     return {"PATH": merged.pop("PATH"), **dict(sorted(merged.items()))}
+
+
+def _account(platform: PlatformLock) -> Mapping[str, str]:
+    """Return what stands for files that only an assembled base is sure to have.
+
+    Nobody in an image's /etc/passwd has our user: `getpass.getuser` takes LOGNAME then. Where its
+    certificates are, if it has some, is among the variables of its lock.
+    """
+    if isinstance(platform.base, ImageBase):
+        return {"LOGNAME": "app"}
+    return {"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
 
 
 def _for_device(

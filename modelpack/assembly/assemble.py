@@ -9,7 +9,7 @@ from modelpack.digest import Digest
 from modelpack.inputs import runtime_files, weights_image
 from modelpack.inputs.code import ReadCode
 from modelpack.inputs.file_digests import FileDigests
-from modelpack.lock import Lock
+from modelpack.lock import ImageBase, Lock
 from modelpack.metadata import GUARD, PLACE, PROBE, documents, mounted
 from modelpack.oci.image import Image
 from modelpack.oci.layer import TAR, Layer, blob_of
@@ -17,6 +17,7 @@ from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.tar import directory, pieces
 from modelpack.oci.tree import Tree
 from modelpack.plan import Plan, Step
+from modelpack.run_configuration import HOME
 from modelpack.source import Source
 from modelpack.spec import Spec
 
@@ -130,6 +131,9 @@ def _meta_layer(inputs: Inputs) -> Layer:
         tree.file(path.strip("/"), data)
     for weights in mounted(inputs.spec, inputs.lock):
         tree.add(directory(weights.destination.strip("/")))  # where they will be mounted
+    if any(isinstance(platform.base, ImageBase) for platform in inputs.lock.platforms):
+        # An image from a registry has no home for our user; /etc/passwd stays as it is.
+        tree.add(directory(HOME.strip("/"), mode=0o775, uid=inputs.spec.runtime.user))
     data = b"".join(piece for piece in pieces(tree.entries()) if isinstance(piece, bytes))
     blob = blob_of(data, TAR)
     return Layer(blob=blob, diff_id=blob.digest, created_by="modelpack meta")

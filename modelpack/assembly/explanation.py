@@ -24,7 +24,7 @@ class Explained:
 
     step: Step
     state: State
-    "`reuse`: the layer is in the layout; `write`: made before, to be copied there; `make`: anew"
+    "`reuse`: the layer is in the layout; `write`: it exists, to be copied there; `make`: anew"
     why: str
 
 
@@ -71,8 +71,9 @@ def _explain(
     digest = step.known or (known.blob.digest if known else None)
     if digest is not None and digest in present:
         return Explained(step=step, state="reuse", why="")
-    if known is not None:
-        return Explained(step=step, state="write", why="made before, not in the layout")
+    if known is not None or (step.kind == "base" and step.known):
+        why = "made before, not in the layout" if known else "of the image that is the base"
+        return Explained(step=step, state="write", why=why)
     if step.kind not in before:
         return Explained(step=step, state="make", why="nothing was built here before")
     if any(layer.get("key") == step.digest for layer in before[step.kind]):

@@ -1,5 +1,6 @@
 """Which builder makes base and dependency layers, by the name that `--builder` gives."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from modelpack.builders.embedded import Embedded
@@ -8,6 +9,7 @@ from modelpack.inputs.machine import Machine
 from modelpack.lock import Lock, PlatformLock
 from modelpack.lock.bytecode import compiler
 from modelpack.oci.layer_cache import LayerCache
+from modelpack.oci.layout import Layout
 from modelpack.plan import Plan, Step
 
 if TYPE_CHECKING:
@@ -34,16 +36,18 @@ def open_builder(
     user: int,
     machine: Machine,
     layers: LayerCache,
+    stores: Sequence[Layout],
     use_cache: bool,
 ) -> "Embedded | Docker":
     """Return the builder `name` for the layers of `plan`, to be used within `with`.
 
     `lock` holds `platform`, and perhaps another one whose interpreter compiles for it here.
+    `stores` may have layers of a base from a registry already.
     All names but `embedded` are Docker's: `docker` itself, or a builder that buildx knows.
     """
     embedded = Embedded(
         platform, compiler=compiler(platform, lock.platforms, machine.host), user=user,
-        compressor=lock.compressor, machine=machine, layers=layers,
+        compressor=lock.compressor, machine=machine, layers=layers, stores=stores,
     )  # fmt: skip
     if name == EMBEDDED:
         return embedded

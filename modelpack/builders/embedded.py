@@ -5,7 +5,7 @@ The only program that runs is the base's own interpreter, to compile bytecode.
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +15,10 @@ from modelpack.digest import Digest
 from modelpack.errors import InputError, Unavailable
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
-from modelpack.lock import AssembledBase, Compressor, PlatformLock
-from modelpack.oci.layer import Layer
+from modelpack.lock import AssembledBase, Compressor, ImageBase, PlatformLock
+from modelpack.oci.layer import Blob, Descriptor, Layer, StoredFile
 from modelpack.oci.layer_cache import LayerCache
+from modelpack.oci.layout import Layout
 from modelpack.oci.tar import Content, Entry
 from modelpack.oci.tree import Tree
 from modelpack.plan import VENV, Step
@@ -46,13 +47,17 @@ class Embedded:
         compressor: Compressor,
         machine: Machine,
         layers: LayerCache,
+        stores: Sequence[Layout] = (),
     ) -> None:
+        """`stores` may have the layers of a base from a registry already."""
         self._platform = platform
         self._compiler = compiler or platform
         self._user = user
         self._compressor = compressor
         self._machine = machine
         self._layers = layers
+        self._stores = stores
+        self._image_layers: Mapping[Digest, Path] = {}
         self._stack = ExitStack()
         self._scratch: Path | None = None
         self._bases: dict[Platform, Tree] = {}
@@ -76,6 +81,8 @@ class Embedded:
 
     def layer(self, step: Step) -> Layer:
         """Return the finished layer of a base or dependencies `step`."""
+        if step.kind == "base" and isinstance(self._platform.base, ImageBase):
+            return self._layer_of_image(self._platform.base, step)
         entries = (
             self._base_entries() if step.kind == "base" else self._dependency_entries()
         )  # fmt: skip
@@ -86,6 +93,37 @@ class Embedded:
             self._compressor,
             created_by=f"modelpack {step.kind}",
             threads=self._machine.threads,
+        )
+
+    def _layer_of_image(self, base: ImageBase, step: Step) -> Layer:
+        """Return a layer of an image from a registry as it is, from a store that has it already."""
+        from modelpack.inputs.base_image import files  # noqa: PLC0415  only for such a base
+
+        layers = {layer.digest: layer for layer in base.layers}
+        descriptors = {
+            digest: Descriptor(media_type=layer.media_type, digest=digest, size=layer.size)
+            for digest, layer in layers.items()
+        }
+        if not self._image_layers:
+            at_hand = {
+                digest: store.path_of(digest)
+                for store in self._stores
+                for digest, descriptor in descriptors.items()
+                if store.has(descriptor)
+            }
+            missing = layers.keys() - at_hand.keys()
+            self._image_layers = {
+                **at_hand, **files.layers(base, machine=self._machine, wanted=missing)
+            }  # fmt: skip
+        digest = step.known
+        assert digest is not None  # noqa: S101  every layer of an image is known
+        return Layer(
+            blob=Blob(
+                descriptor=descriptors[digest],
+                origin=StoredFile(str(self._image_layers[digest])),
+            ),
+            diff_id=layers[digest].diff_id,
+            created_by="modelpack base",
         )
 
     def _base_entries(self) -> tuple[Entry, ...]:
@@ -106,6 +144,8 @@ class Embedded:
         from modelpack.inputs.python import package_index, wheels  # noqa: PLC0415  only when one is made
 
         machine, platform = self._machine, self._platform
+        if platform.bytecode != "none" and isinstance(platform.base, ImageBase):
+            raise _foreign(platform.base)
         paths = package_index.fetch(
             platform.wheels, downloads=machine.downloads, indexes=machine.indexes,
             environment=machine.environment, offline=machine.offline, progress=machine.progress,
@@ -165,10 +205,7 @@ class Embedded:
         if platform.platform not in self._bases:
             base = platform.base
             if not isinstance(base, AssembledBase):
-                raise InputError(
-                    "the embedded builder of this version makes Debian bases only",
-                    at="runtime.base", hint='set `base = "debian:13"`',
-                )  # fmt: skip
+                raise _foreign(base)
             machine = self._machine
             debs = debian_base.fetch(
                 base, mirrors=machine.mirrors, downloads=machine.downloads,
@@ -189,6 +226,14 @@ class Embedded:
         if self._scratch is None:
             self._scratch = self._stack.enter_context(scratch_folder(self._machine.cache))
         return Path(tempfile.mkdtemp(dir=self._scratch, prefix=f"{name}-"))
+
+
+def _foreign(base: ImageBase) -> InputError:
+    return InputError(
+        f"the interpreter of `{base.reference}` would have to run on this machine to compile "
+        "bytecode, and nobody here vouches for it", at="runtime.bytecode",
+        hint='`modelpack build --builder docker`, or set `bytecode = "none"`',
+    )  # fmt: skip
 
 
 def _is_module(entry: Entry) -> bool:

@@ -21,7 +21,8 @@ from modelpack.errors import Unavailable
 YOUNG = 3600
 "seconds: what was used this recently stays, whatever is asked"
 FOLDERS: Mapping[str, str] = MappingProxyType({
-    "downloads/sha256": "Debian packages and wheels, by their digest",
+    "downloads/sha256": "Debian packages, wheels and layers of bases, by their digest",
+    "bases": "what was found in base images",
     "blobs/sha256": "finished layers, compressed",
     "bytecode": "compiled modules of unchanged packages",
     "steps": "which step made which layer",
@@ -33,6 +34,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType({
 
 _KEPT = {
     "downloads/sha256": re.compile(r"[0-9a-f]{64}"),
+    "bases": re.compile(r"[0-9a-f]{64}\.json"),
     "blobs/sha256": re.compile(r"[0-9a-f]{64}"),
     "bytecode": re.compile(r"[0-9a-f]{64}"),
     "steps": re.compile(r"[0-9a-f]{64}\.json"),
@@ -41,6 +43,7 @@ _KEPT = {
 }
 _LEFT_OVER = {
     "downloads/sha256": re.compile(r"\.part-[A-Za-z0-9_]+"),
+    "bases": re.compile(r"\.part-[A-Za-z0-9_]+"),
     "blobs/sha256": re.compile(r"\.[A-Za-z0-9_]{8}"),
     "bytecode": re.compile(r"\.part-[A-Za-z0-9_]+"),
     "steps": re.compile(r"\.[A-Za-z0-9_]{8}"),

@@ -186,8 +186,19 @@ def _layers(
         stated = quoted(configuration.platform)
         yield f"lock.json holds nothing for the image's platform {stated}"
     else:
+        yield from _base(configuration, platform)
         baked = [item for item in lock.weights if modes.get(item.name) != "mount"]
         yield from _count(documents, baked, platform)
+
+
+def _base(configuration: Configuration, platform: PlatformLock) -> Iterator[str]:
+    """Tell whether the first layers are those of the locked base image."""
+    if not isinstance(platform.base, ImageBase):
+        return
+    expected = [layer.diff_id for layer in platform.base.layers]
+    if list(configuration.diff_ids[: len(expected)]) != expected:
+        base = quoted(platform.base.reference)
+        yield f"the image does not begin with the layers of its base {base} as lock.json has them"
 
 
 def _count(

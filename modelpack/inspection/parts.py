@@ -16,7 +16,7 @@ from modelpack.inspection.value import (
     WeightFileClaim,
     WeightSetClaim,
 )
-from modelpack.lock import AssembledBase, Lock, PlatformLock, WeightFile, WeightsLock
+from modelpack.lock import AssembledBase, ImageBase, Lock, PlatformLock, WeightFile, WeightsLock
 from modelpack.metadata import NAMEPLATE, PLACE
 from modelpack.plan import is_own_layer
 
@@ -142,12 +142,14 @@ def layers(
     steps = [step.created_by for step in configuration.history if not step.empty_layer]
     steps = steps if len(steps) == len(found) else []
     weights = _weights_by_layer(description.weight_sets)
+    base = _base_by_layer(platform)
     claims = []
     for index, layer in enumerate(found):
         diff_id = diff_ids[index] if diff_ids else ""
         created_by = steps[index] if steps else ""
         kind = _kind(created_by)
-        content = weights.get(diff_id) or _content(kind, description, platform)
+        content = weights.get(diff_id) or base.get(diff_id)
+        content = content or _content(kind, description, platform)
         claims.append(
             LayerClaim(
                 index=index,
@@ -182,6 +184,17 @@ def _weights_by_layer(sets: Sequence[WeightsLock]) -> Mapping[str, str]:
             more = f" and {len(small) - _NAMES_SHOWN} more" if len(small) > _NAMES_SHOWN else ""
             found[weights.bundle] = ", ".join(small[:_NAMES_SHOWN]) + more
     return found
+
+
+def _base_by_layer(platform: PlatformLock | None) -> Mapping[str, str]:
+    """Return which layer of a base image each one is, by diff_id."""
+    if platform is None or not isinstance(platform.base, ImageBase):
+        return {}
+    layers = platform.base.layers
+    return {
+        layer.diff_id: f"{platform.base.reference}, {number} of {len(layers)}"
+        for number, layer in enumerate(layers, start=1)
+    }
 
 
 def _content(kind: str, description: Description, platform: PlatformLock | None) -> str:

@@ -86,7 +86,8 @@ class ImageBase:
     config: Digest
     layers: tuple[BaseLayer, ...]
     environment: tuple[str, ...] = ()
-    "`NAME=value`, sorted: what of the base's variables the image keeps"
+    """`NAME=value`, sorted: what of the base's variables the image keeps, where its certificates
+    are, and CUDA_VERSION, which no image keeps: it says which CUDA the base brings"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

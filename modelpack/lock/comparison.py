@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from modelpack.lock import AssembledBase, Lock, PlatformLock
+from modelpack.lock import AssembledBase, ImageBase, Lock, PlatformLock
 
 
 def differences(before: Lock | None, after: Lock) -> tuple[str, ...]:
@@ -30,8 +30,13 @@ def _lines(before: Lock | None, after: Lock) -> Iterator[str]:
 
 def _platform(before: PlatformLock | None, after: PlatformLock) -> Iterator[str]:
     name = after.platform
-    if before is None or before.base != after.base:
-        yield from _table(_packages(before), _packages(after), f"{name} base")
+    yield from _base(before, after, f"{name} base")
+    if before and before.interpreter != after.interpreter:
+        was, now = before.interpreter, after.interpreter
+        yield from _table(
+            {"python": was.version, "glibc": was.glibc},
+            {"python": now.version, "glibc": now.glibc}, f"{name} base",
+        )  # fmt: skip
     old_wheels = {w.name: w.version for w in before.wheels} if before else {}
     yield from _table(old_wheels, {w.name: w.version for w in after.wheels}, f"{name} wheel")
     rebuilt = {w.name: w.sha256 for w in before.wheels} if before else {}
@@ -43,12 +48,30 @@ def _platform(before: PlatformLock | None, after: PlatformLock) -> Iterator[str]
         yield f"{name} bytecode {before.bytecode} -> {after.bytecode}"
 
 
-def _packages(lock: PlatformLock | None) -> Mapping[str, str]:
-    if lock is None:
-        return {}
-    if isinstance(lock.base, AssembledBase):
-        return {package.name: package.version for package in lock.base.packages}
-    return {lock.base.reference: lock.base.digest}
+def _base(before: PlatformLock | None, after: PlatformLock, kind: str) -> Iterator[str]:
+    old, new = before.base if before else None, after.base
+    if old == new:
+        return
+    if isinstance(new, AssembledBase) and not isinstance(old, ImageBase):
+        packages = {p.name: p.version for p in old.packages} if old else {}
+        yield from _table(packages, {p.name: p.version for p in new.packages}, kind)
+    elif old is None:
+        yield f"{kind} {_named(new)} added"
+    elif isinstance(old, ImageBase) and isinstance(new, ImageBase) and (
+        old.reference == new.reference
+    ):  # fmt: skip
+        if old.digest != new.digest:
+            yield f"{kind} {new.reference} {old.digest} -> {new.digest}"
+        else:
+            yield f"{kind} {new.reference}: its variables changed"
+    else:
+        yield f"{kind} {_named(old)} -> {_named(new)}"
+
+
+def _named(base: AssembledBase | ImageBase) -> str:
+    if isinstance(base, AssembledBase):
+        return f"{base.distribution} of {len(base.packages)} packages"
+    return base.reference if base.digest in base.reference else f"{base.reference}@{base.digest}"
 
 
 def _table(before: Mapping[str, str], after: Mapping[str, str], kind: str) -> Iterator[str]:

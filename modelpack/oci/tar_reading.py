@@ -25,6 +25,7 @@ class Header:
     flag: bytes
     "type: `0` and NUL are files, `1` hard links, `2` symbolic links, `5` folders"
     mode: int
+    uid: int
     target: str
     offset: int
     size: int
@@ -90,9 +91,9 @@ def passing(source: Source, *, at: str, limit: int = MEMBER_LIMIT) -> Iterator[H
         block = source.read(BLOCK)
         if position == 0:
             _refuse_compressed(block, at)
+        if len(block) < BLOCK and position == 0:
+            raise InputError("not a tar archive", at=at)
         if len(block) < BLOCK or not block.strip(b"\0"):
-            if position == 0:
-                raise InputError("not a tar archive", at=at)
             return
         _check_sum(block, at)
         flag = block[156:157]
@@ -104,7 +105,7 @@ def passing(source: Source, *, at: str, limit: int = MEMBER_LIMIT) -> Iterator[H
         elif flag != b"g":
             yield Header(
                 name=extension.name or _name(block), flag=flag,
-                mode=_number(block[100:108], at) & 0o7777,
+                mode=_number(block[100:108], at) & 0o7777, uid=_number(block[108:116], at),
                 target=extension.target or _text(block[157:257]),
                 offset=start, size=size, keys=extension.keys,
             )  # fmt: skip

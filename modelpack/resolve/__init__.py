@@ -3,18 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from modelpack import platform as platforms
 from modelpack.digest import of as digest_of
 from modelpack.errors import Finding, InputError, ModelpackError, Refused, joined
 from modelpack.inputs import runtime_files
+from modelpack.inputs.base_image import allowed
 from modelpack.inputs.machine import Machine
 from modelpack.lock import (
     PARTS,
-    AssembledBase,
     Compressor,
-    Interpreter,
     Lock,
     Part,
     PlatformLock,
@@ -24,6 +21,7 @@ from modelpack.lock import (
 from modelpack.lock.staleness import fingerprints
 from modelpack.oci.layout import Layout
 from modelpack.platform import Platform
+from modelpack.resolve.bases import Base, look_up
 from modelpack.resolve.bytecode import settle
 from modelpack.resolve.dependencies import (
     Upgrade,
@@ -49,16 +47,6 @@ class Resolution:
     "warnings only: an error refuses"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Base:
-    base: AssembledBase
-    interpreter: Interpreter
-    epoch: int
-    bytecode: Literal["unchecked-hash", "none"] | None = None
-    "as it was settled before; None: not yet"
-    findings: tuple[Finding, ...] = ()
-
-
 def resolve(
     spec: Spec,
     root: Path,
@@ -80,12 +68,9 @@ def resolve(
     elif "base" in renew:
         # Wheels were chosen for an interpreter and a glibc: another base may want others.
         renew = renew | {"dependencies"}
-    passed = _gate(spec, root, previous, renew, compile_with)
+    passed = _gate(spec, root, previous, renew, compile_with, machine)
     known = previous.weights if previous and "weights" not in renew else None
-    bases = {
-        wanted: _base(spec, wanted, previous if "base" not in renew else None, machine)
-        for wanted in [platforms.parse(n, at="image.platforms") for n in spec.image.platforms]
-    }
+    bases = look_up(spec, previous if "base" not in renew else None, machine)
     if "dependencies" in renew and spec.dependencies.source:
         # Once for all: under an interpreter that runs here, where there is one.
         wanted = machine.host if machine.host in bases else next(iter(bases))
@@ -115,7 +100,7 @@ def resolve(
 
 def _locked(
     spec: Spec,
-    bases: Mapping[Platform, _Base],
+    bases: Mapping[Platform, Base],
     wheels: Mapping[Platform, tuple[Wheel, ...]],
     machine: Machine,
 ) -> tuple[tuple[PlatformLock, ...], tuple[Finding, ...]]:
@@ -142,6 +127,7 @@ def _gate(
     previous: Lock | None,
     renew: frozenset[Part],
     compile_with: Upgrade | None,
+    machine: Machine,
 ) -> tuple[Gated, ...]:
     """Refuse, before anything is asked of the network, all that can be seen to be wrong.
 
@@ -149,6 +135,10 @@ def _gate(
     """
     passed: tuple[Gated, ...] = ()
     errors: list[ModelpackError] = []
+    try:
+        allowed.require(spec.runtime.base, machine.bases)
+    except ModelpackError as error:
+        errors.append(error)
     try:
         if "dependencies" in renew and compile_with is None:
             check_lockfile(spec, root, previous)
@@ -179,44 +169,8 @@ def _compressor(spec: Spec, previous: Lock | None, renew: frozenset[Part]) -> Co
     return compression.current(spec.image.compression)
 
 
-def _base(spec: Spec, wanted: Platform, previous: Lock | None, machine: Machine) -> _Base:
-    known = locked_platform(previous, wanted) if previous else None
-    if known is not None and previous is not None and isinstance(known.base, AssembledBase):
-        return _Base(
-            base=known.base, interpreter=known.interpreter, epoch=previous.epoch,
-            bytecode=known.bytecode,
-        )  # fmt: skip
-    if not spec.runtime.base.startswith("debian:"):
-        raise InputError(
-            "bases from registries are not built by this version", at="runtime.base",
-            hint='set `base = "debian:13"`',
-        )  # fmt: skip
-    if machine.offline:
-        raise InputError(
-            "the base is not locked, and `--offline` forbids asking for it", at="runtime.base",
-            hint="modelpack lock",
-        )  # fmt: skip
-    from modelpack.inputs.debian import index as debian_index  # noqa: PLC0415  heavy
-
-    resolved = debian_index.resolve(
-        spec.runtime.base, platform=wanted, packages=spec.runtime.packages,
-        mirrors=machine.mirrors, downloads=machine.downloads, environment=machine.environment,
-        now=machine.now, progress=machine.progress,
-    )  # fmt: skip
-    if spec.runtime.python and spec.runtime.python != resolved.interpreter.minor:
-        raise InputError(
-            f"`{spec.runtime.base}` has Python {resolved.interpreter.minor}, not "
-            f"{spec.runtime.python}", at="runtime.python",
-            hint=f'set `python = "{resolved.interpreter.minor}"`, or choose another base',
-        )  # fmt: skip
-    return _Base(
-        base=resolved.base, interpreter=resolved.interpreter, epoch=resolved.epoch,
-        findings=resolved.findings,
-    )  # fmt: skip
-
-
 def _compile(
-    spec: Spec, root: Path, wanted: Platform, base: _Base, machine: Machine, upgrade: Upgrade | None
+    spec: Spec, root: Path, wanted: Platform, base: Base, machine: Machine, upgrade: Upgrade | None
 ) -> None:
     """Compile the lockfile where it is missing or asked for."""
     if upgrade is None and (root / spec.dependencies.lockfile).exists():
@@ -230,7 +184,7 @@ def _compile(
 def _all_wheels(
     spec: Spec,
     root: Path,
-    bases: Mapping[Platform, _Base],
+    bases: Mapping[Platform, Base],
     previous: Lock | None,
     renew: frozenset[Part],
     machine: Machine,
@@ -267,7 +221,7 @@ def _wheels(
     spec: Spec,
     root: Path,
     wanted: Platform,
-    base: _Base,
+    base: Base,
     previous: Lock | None,
     renew: frozenset[Part],
     machine: Machine,

@@ -12,7 +12,7 @@ from modelpack.errors import Finding, InputError
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.quoting import quoted
 from modelpack.inputs.scratch import scratch_folder
-from modelpack.lock import AssembledBase, Interpreter, Lock, PlatformLock, Wheel
+from modelpack.lock import AssembledBase, ImageBase, Interpreter, Lock, PlatformLock, Wheel
 from modelpack.platform import Platform
 from modelpack.spec import Spec
 from modelpack.spec.structure import similar
@@ -97,7 +97,7 @@ def check_lockfile(spec: Spec, root: Path, lock: Lock | None) -> None:
     for name in spec.image.platforms:
         wanted = platforms.parse(name, at="image.platforms")
         known = locked_platform(lock, wanted) if lock else None
-        python = f"{distributions.find(spec.runtime.base).python}.0"
+        python = f"{distributions.expected_python(spec.runtime.base, spec.runtime.python)}.0"
         expected = Interpreter(version=python, path="", glibc=_ANY_GLIBC)
         interpreter = known.interpreter if known else expected
         read_lockfile(spec, root, target=Target.of(interpreter, wanted))
@@ -125,7 +125,7 @@ def compile_requirements(
     *,
     platform: Platform,
     interpreter: Interpreter,
-    base: AssembledBase,
+    base: AssembledBase | ImageBase,
     machine: Machine,
     upgrade: Upgrade,
 ) -> None:
@@ -143,7 +143,8 @@ def compile_requirements(
     _expect_pinned(upgrade.packages, spec, root, target=target)
     with scratch_folder(machine.cache) as folder:
         runner = None
-        if machine.host == platform:
+        # The interpreter of an image from a registry is never run on this machine.
+        if machine.host == platform and isinstance(base, AssembledBase):
             runner = _extracted(base, interpreter, platform, machine, folder / "root")
         argv = requirements_compiler.find_interpreter(
             target, base=runner, environment=machine.environment

@@ -159,6 +159,13 @@ def _check_dependencies(spec: Spec, problems: Problems) -> None:
 def _check_runtime(spec: Spec, problems: Problems) -> None:
     runtime = spec.runtime
     _check_base(runtime.base, problems)
+    if runtime.packages and not runtime.base.startswith("debian"):
+        problems.add(
+            "runtime.packages",
+            "are for a base that is assembled from packages",
+            hint='set `base = "debian:13"`, or take an image that has them',
+            rule="base",
+        )
     for name in runtime.environment:
         at = dotted("runtime.environment", name)
         if name in OWN_VARIABLES or name.startswith(OWN_VARIABLE_PREFIX):

@@ -2,11 +2,13 @@
 
 import base64
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from modelpack.digest import of as digest_of
@@ -61,8 +63,23 @@ class RegistryServer:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+    daemon_threads = False  # closing waits for them
     registry: RegistryServer
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address, _Handler)
+        self.connections: list[socket.socket] = []
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
+
+    def hang_up(self) -> None:
+        """End the connections that clients keep open."""
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -176,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
 def running_registry(host: str = "127.0.0.1") -> Iterator[RegistryServer]:
     """Start one that is empty and open to all."""
     registry = RegistryServer()
-    server = _Server((host, 0), _Handler)
+    server = _Server((host, 0))
     server.registry = registry
     registry.address = f"{host}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -186,6 +203,7 @@ def running_registry(host: str = "127.0.0.1") -> Iterator[RegistryServer]:
     finally:
         server.shutdown()
         thread.join()
+        server.hang_up()
         server.server_close()
 
 

@@ -175,7 +175,7 @@ def test_a_blob_that_was_changed_is_not_read(tmp_path: Path) -> None:
     [
         (b"", "not a tar"),
         (b"no tar" * 1000, "not a tar|damaged"),
-        (bytes(10240), "not a tar"),
+        (bytes(10240), "neither an OCI archive"),
         (b"\x1f\x8b" + bytes(1000), "compressed with gzip"),
     ],
 )

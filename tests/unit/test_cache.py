@@ -50,7 +50,8 @@ def test_usage_counts_every_folder(root):
     found = {u.folder: (u.files, u.size) for u in cache.usage(root)}
     assert found == {
         "downloads/sha256": (2, 300), "blobs/sha256": (1, 300), "steps": (1, 5),
-        "digests": (1, 5), "bytecode": (0, 0), "scratch": (0, 0), "trivy/db": (0, 0),
+        "digests": (1, 5), "bytecode": (0, 0), "bases": (0, 0), "scratch": (0, 0),
+        "trivy/db": (0, 0),
     }  # fmt: skip
 
 

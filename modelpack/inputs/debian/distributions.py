@@ -72,6 +72,13 @@ DISTRIBUTIONS = {
 }
 
 
+def expected_python(base: str, stated: str) -> str:
+    """Return the Python of a base before anybody looks: as stated, as we know it, or a new one."""
+    if base in DISTRIBUTIONS:
+        return DISTRIBUTIONS[base].python
+    return stated or DISTRIBUTIONS["debian:13"].python
+
+
 def find(name: str, *, at: str = "runtime.base") -> Distribution:
     """Return the Distribution called `name`, or raise InputError."""
     if name in DISTRIBUTIONS:

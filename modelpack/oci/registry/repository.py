@@ -118,22 +118,22 @@ class Repository:
         else:
             if what.size > limit:
                 raise InputError(f"the blob is larger than {limit} bytes", at=digest)
-            data = self._blob(what)
+            data = self.blob(digest, limit=what.size)
         if isinstance(what, Descriptor) and len(data) != what.size:
             raise Refused(f"{digest} has {len(data)} bytes instead of {what.size}", at=self._at)
         return data
 
-    def _blob(self, descriptor: Descriptor) -> bytes:
+    def blob(self, digest: Digest, *, limit: int) -> bytes:
+        """Return a blob of at most `limit` bytes, its digest checked."""
+
         def work(reply: Reply) -> bytes:
             if reply.status != _OK:
-                raise failures.missing_blob(reply, descriptor.digest)
-            return reply.read(descriptor.size)
+                raise failures.missing_blob(reply, digest)
+            return reply.read(limit)
 
-        data = self._session.call(work, "GET", f"blobs/{descriptor.digest}")
-        if digest_of(data) != descriptor.digest:
-            raise Refused(
-                f"the registry sends {digest_of(data)} instead of {descriptor.digest}", at=self._at
-            )
+        data = self._session.call(work, "GET", f"blobs/{digest}")
+        if digest_of(data) != digest:
+            raise Refused(f"the registry sends {digest_of(data)} instead of {digest}", at=self._at)
         return data
 
     def has(self, descriptor: Descriptor) -> bool:
