@@ -4,6 +4,9 @@ import os
 import subprocess
 import sys
 
+from modelpack import pipeline, project
+from modelpack.builders import docker
+from modelpack.digest import hex_of
 from tests import projects
 
 HEAVY = frozenset({
@@ -20,7 +23,7 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 from modelpack.__main__ import main
 try:
-    main(["build", sys.argv[1], "--locked", "--offline", "-q"])
+    main(["build", *sys.argv[1:], "--locked", "--offline", "-q"])
 except SystemExit as stop:
     print(stop.code)
 print("\\n".join(sorted(sys.modules)), file=sys.stderr)
@@ -29,11 +32,11 @@ print("\\n".join(opened), file=sys.stderr)
 """
 
 
-def build(folder, cache):
+def build(folder, cache, *options, **variables):
     """Build in a process that tells which modules it loaded and which files it opened."""
     done = subprocess.run(
-        [sys.executable, "-c", WATCHED, str(folder)], capture_output=True, text=True, check=True,
-        env={**os.environ, "MODELPACK_CACHE": str(cache)},
+        [sys.executable, "-c", WATCHED, str(folder), *options], capture_output=True, text=True,
+        check=True, env={**os.environ, "MODELPACK_CACHE": str(cache), **variables},
     )  # fmt: skip
     digest, status = done.stdout.split()
     modules, _, opened = done.stderr.partition("OPENED\n")
@@ -66,6 +69,34 @@ def test_a_code_edit_opens_no_weight_file_and_loads_nothing_heavy(tmp_path):
     assert after != before
     assert not modules & HEAVY
     assert not [path for path in opened if "/weights/" in path and not path.endswith("/weights")]
+
+
+def test_a_code_edit_is_the_same_work_with_a_docker_builder(tmp_path):
+    folder, cache = project_and_cache(tmp_path)
+    build(folder, cache)
+    settle(folder / "weights")
+    build(folder, cache)
+    remember_for_docker(folder, cache)
+    (folder / "service" / "__main__.py").write_text("print('edited')\n")
+    # No program is there to be started.
+    after, modules, opened = build(folder, cache, "--builder", "far", PATH=str(tmp_path))
+    assert after == build(folder, cache)[0]
+    assert not modules & HEAVY
+    assert "modelpack.builders.buildkit" not in modules
+    assert not [path for path in opened if "/weights/" in path and not path.endswith("/weights")]
+
+
+def remember_for_docker(folder, cache):
+    """Let the cache have the layer of the dependencies as BuildKit would have made it."""
+    this = project.read(folder)
+    machine = projects.machine_of(cache)
+    read = pipeline.read_code(this, machine=machine, epoch=0, options=pipeline.Options())
+    ((_, planned),) = pipeline.make_plans(this, this.lock, read)
+    (step,) = [step for step in planned.steps if step.kind == "dependencies"]
+    made, key = (
+        cache / "steps" / f"{hex_of(digest)}.json" for digest in (step.digest, docker.key(step))
+    )
+    made.rename(key)
 
 
 def test_a_code_edit_compresses_no_dependency_again(tmp_path):

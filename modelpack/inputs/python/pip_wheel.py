@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from modelpack.inputs.machine import Machine
-from modelpack.inputs.python import package_index
 from modelpack.lock import Wheel
 
 PIP: Final = Wheel(
@@ -23,6 +22,8 @@ PIP: Final = Wheel(
 
 def fetch(machine: Machine) -> Path:
     """Return the file of PIP, from the cache or the index; raises Unavailable."""
+    from modelpack.inputs.python import package_index  # noqa: PLC0415  only when it is needed
+
     found = package_index.fetch(
         (PIP,), downloads=machine.downloads, indexes=machine.indexes,
         environment=machine.environment, offline=machine.offline, progress=machine.progress,

@@ -33,7 +33,7 @@ _PIP_OPTIONS: Final = (
 )  # fmt: skip
 
 
-def recipe_digest() -> Digest:
+def digest() -> Digest:
     """Return the digest of all that decides what BuildKit makes of given wheels and base."""
     nobody = Interpreter(version="", path="", glibc="")
     programs = (runtime_files.environment(), runtime_files.bytecode_driver())

@@ -1,0 +1,102 @@
+"""One build in BuildKit: the locked wheels installed on the base, given back as a tree of files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelpack.builders import buildkit, recipe
+from modelpack.builders.build_log import BuildLog
+from modelpack.errors import InputError, Refused
+from modelpack.inputs.machine import Machine
+from modelpack.inputs.python import package_index, pip_installed, pip_wheel
+from modelpack.lock import AssembledBase, PlatformLock
+from modelpack.oci import tar_tree
+from modelpack.oci.image import Image
+from modelpack.oci.layer import Layer
+from modelpack.oci.layout import Layout
+from modelpack.oci.plain_layers import write_plain
+from modelpack.oci.store import Root
+from modelpack.oci.tree import Tree
+from modelpack.plan import VENV
+
+
+def environment(
+    builder: str,
+    platform: PlatformLock,
+    *,
+    base: tuple[Layer, ...],
+    machine: Machine,
+    scratch: Path,
+    use_cache: bool,
+) -> Tree:
+    """Return the virtual environment that pip makes of the locked wheels in BuildKit.
+
+    `base` are the layers of an assembled base. Contents lie in `scratch`, which must outlive the
+    Tree. Raises Refused for what no wheel vouches for, and when the wheels are not installed;
+    Unavailable where there is no such builder, or it fails.
+    """
+    client = buildkit.connect(builder, machine.environment)
+    client.require(platform.platform)
+    paths = package_index.fetch(
+        platform.wheels, downloads=machine.downloads, indexes=machine.indexes,
+        environment=machine.environment, offline=machine.offline, progress=machine.progress,
+    )  # fmt: skip
+    pip = pip_wheel.fetch(machine)
+    pip_installed.check(platform.wheels, paths, interpreter=platform.interpreter, scratch=scratch)
+    context = scratch / "context"
+    context.mkdir()
+    first, contexts = _base(client, platform, base, scratch)
+    recipe.write(context, platform, paths=paths, pip=pip, first=first)
+    found = _build(client, context, contexts, platform, machine=machine, use_cache=use_cache)
+    return pip_installed.environment(
+        found, platform.wheels, paths, interpreter=platform.interpreter, scratch=scratch,
+        venv=VENV.strip("/"), bytecode=platform.bytecode != "none",
+    )  # fmt: skip
+
+
+def _build(
+    client: buildkit.Client,
+    context: Path,
+    contexts: Mapping[str, str],
+    platform: PlatformLock,
+    *,
+    machine: Machine,
+    use_cache: bool,
+) -> Tree:
+    """Build `context` and return what the builder returned, as it is."""
+    machine.progress.say(f"building with `{client.builder}`")
+    stages = {
+        recipe.PIP_STEP: f"installing {len(platform.wheels)} wheels",
+        recipe.SETTLING_STEP: "checking what was installed, compiling it",
+    }
+    result = context.with_name("built.tar")
+    with result.open("wb") as output:
+        buildkit.build(
+            client, context, output, platform=platform.platform, contexts=contexts,
+            use_cache=use_cache, environment=machine.environment,
+            log=BuildLog(machine.progress.say, stages=stages),
+        )  # fmt: skip
+    try:
+        return tar_tree.read(result, at=f"what builder `{client.builder}` returned")
+    except InputError as error:
+        raise Refused(*error.findings) from error
+
+
+def _base(
+    client: buildkit.Client, platform: PlatformLock, layers: tuple[Layer, ...], scratch: Path
+) -> tuple[list[str], dict[str, str]]:
+    """Return the first lines of the Dockerfile and the named contexts that are the base."""
+    if not isinstance(platform.base, AssembledBase):
+        reference = f"{platform.base.reference.partition('@')[0]}@{platform.base.digest}"
+        return [f"FROM {reference} AS {recipe.BASE}"], {}
+    if client.takes_layouts:
+        image = Image(platform=platform.platform, layers=layers, config={}, created=0)
+        with Layout(scratch / "base") as layout:
+            layout.write_all(image.blobs, lambda _: None)
+            layout.commit([Root(manifest=image.manifest_blob)])
+        return [], {recipe.BASE: f"oci-layout://{scratch / 'base'}@{image.digest}"}
+    lines = [f"FROM scratch AS {recipe.BASE}"]
+    for number, layer in enumerate(layers, start=1):
+        name = f"base-{number}.tar"
+        write_plain(layer, scratch / "context" / name)
+        lines.append(f"ADD {name} /")
+    return lines, {}
