@@ -272,7 +272,7 @@ def raw(kind: bytes, **values: Any) -> Callable[[Desk], None]:
 
 CRIMES: dict[str, tuple[Callable[[Desk], None], str]] = {
     "nothing": (lambda desk: desk.returned.write_bytes(b""), "not a tar archive"),
-    "an empty tar": (lambda desk: desk.returns(Tree()), "not a tar archive"),
+    "an empty tar": (lambda desk: desk.returns(Tree()), "was not installed"),
     "half of it": (
         lambda desk: desk.returned.write_bytes(desk.returned.read_bytes()[:5000]),
         "cut off|was not installed",
