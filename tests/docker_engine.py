@@ -1,15 +1,18 @@
 """A Docker engine of the tests' own: its socket, data, network and processes are nobody else's."""
 
+import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PATIENCE = 90
 "seconds until a test gives up waiting; nothing is measured"
@@ -26,6 +29,8 @@ class Engine:
     docker: str
     socket: Path
     home: Path
+    process: int = 0
+    "whose network is the engine's: ports are published there"
 
     def run(
         self, *arguments: str, stdin: bytes = b"", **variables: str
@@ -54,22 +59,54 @@ class Engine:
             "build", f"--tag={tag}", *options, str(context), DOCKER_BUILDKIT=str(int(buildkit))
         )
 
+    def reach(self, method: str, port: int, path: str, value: Any = None) -> tuple[int, Any]:
+        """Ask a published port, on the loopback of the engine's network; return status and JSON."""
+        asked = json.dumps([method, port, path, value])
+        done = subprocess.run(
+            ["nsenter", f"--net=/proc/{self.process}/ns/net", sys.executable, "-c", _CLIENT, asked],
+            capture_output=True, check=True, timeout=PATIENCE,
+        )  # fmt: skip
+        status, body = json.loads(done.stdout)
+        return status, json.loads(body)
+
+
+_CLIENT = """
+import http.client, json, sys
+method, port, path, value = json.loads(sys.argv[1])
+connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+body = None if value is None else json.dumps(value)
+connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+answer = connection.getresponse()
+json.dump([answer.status, answer.read().decode()], sys.stdout)
+"""
+# Interface flags of netdevice(7): a new network's loopback is down.
+_LOOPBACK_UP = """
+import fcntl, os, socket, struct, sys
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+with socket.socket() as any_socket:
+    fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
 
 @contextmanager
-def running_engine(dockerd: str, docker: str) -> Iterator[Engine]:
+def running_engine(dockerd: str, docker: str, *, bridge: bool = False) -> Iterator[Engine]:
     """Start an engine, wait until it answers, and end it with everything that it started.
 
     It lives in a network, mount and process namespace of its own: no bridge or firewall rule of
     another engine is touched, its mounts vanish with it, and no process of it outlives it, nor
-    this one (`setpriv --pdeathsig`). Raises EngineError.
+    this one (`setpriv --pdeathsig`). With `bridge` its containers have a network, which ends in
+    that namespace. Raises EngineError.
     """
     with tempfile.TemporaryDirectory(prefix="engine-") as name:
         folder = Path(name)
-        engine = Engine(docker=docker, socket=folder / "docker.sock", home=folder)
+        network = _BRIDGE if bridge else ["--bridge=none"]
+        command = [sys.executable, "-c", _LOOPBACK_UP, dockerd, *_options(folder), *network]
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [*ISOLATION, dockerd, *_options(folder)], stdout=log, stderr=log
-            )
+            process = subprocess.Popen([*ISOLATION, *command], stdout=log, stderr=log)
+        engine = Engine(
+            docker=docker, socket=folder / "docker.sock", home=folder, process=process.pid
+        )
         try:
             _wait(engine, process, folder / "log")
             yield engine
@@ -89,9 +126,11 @@ def _options(folder: Path) -> list[str]:
         f"--data-root={folder / 'data'}",
         f"--exec-root={folder / 'exec'}",
         f"--pidfile={folder / 'pid'}",
-        "--bridge=none",
         "--iptables=false",
     ]
+
+
+_BRIDGE = ["--ip-forward=false", "--ip-masq=false"]
 
 
 def _wait(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> None:
