@@ -11,7 +11,7 @@ from modelpack.spec.structure import similar
 from modelpack.web.urls import is_web
 
 _ARCHIVES = ("debian", "debian-security", "snapshot")
-_SCAN = ("database", "repository")
+_SCAN = ("database", "repository", "java-repository")
 _NO_URL = "not a http or https URL"
 
 Problem = tuple[str, str, str]
@@ -24,7 +24,8 @@ def parse(data: bytes, *, filename: str) -> Mapping[str, Mapping[str, object]]:
     `[mirrors]` maps an archive of Debian to one or more URLs, `[indexes]` a name that a
     modelpack.toml uses to a URL. `[registries]` lists `insecure` hosts, and under `mirrors` where
     the repositories of another host are. `[bases]` lists under `allow` all that may be a base.
-    `[scan]` has the folder of a vulnerability `database`, or the `repository` it comes from.
+    `[scan]` has the folder of a vulnerability `database`, or the `repository` it comes from
+    (and `java-repository`).
     """
     document = load(data, filename=filename)
     findings = []

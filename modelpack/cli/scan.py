@@ -126,10 +126,12 @@ def wanted_database(given: Path | None) -> "Wanted":
     from modelpack.evidence.scan.database import Wanted  # noqa: PLC0415
 
     settings = environment.configuration().get("scan", {})
-    folder, repository = str(settings.get("database", "")), str(settings.get("repository", ""))
+    folder, repository, java = (
+        str(settings.get(key, "")) for key in ("database", "repository", "java-repository")
+    )
     if given is None and folder:
         given = Path(folder).expanduser()
-    return Wanted(folder=given, repository=repository)
+    return Wanted(folder=given, repository=repository, java_repository=java)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType({
     "steps": "which step made which layer",
     "digests": "digests of files that did not change",
     "trivy/db": "the vulnerability database",
+    "trivy/java-db": "the database of Java archives",
     "scratch": "left by builds that were killed",
 })  # fmt: skip
 "folder below the root, and what it holds"
@@ -40,6 +41,7 @@ _KEPT = {
     "steps": re.compile(r"[0-9a-f]{64}\.json"),
     "digests": re.compile(r"[0-9a-f]{64}"),
     "trivy/db": re.compile(r"trivy\.db|metadata\.json"),
+    "trivy/java-db": re.compile(r"trivy-java\.db|metadata\.json"),
 }
 _LEFT_OVER = {
     "downloads/sha256": re.compile(r"\.part-[A-Za-z0-9_]+"),
@@ -49,6 +51,7 @@ _LEFT_OVER = {
     "steps": re.compile(r"\.[A-Za-z0-9_]{8}"),
     "digests": re.compile(r"[0-9a-f]{64}\.[0-9a-f]+\.partial"),
     "trivy/db": re.compile(r"(?!)"),
+    "trivy/java-db": re.compile(r"(?!)"),
     "scratch": re.compile(r"tmp[A-Za-z0-9_]{8}"),
 }
 _CANNOT_LOCK = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})

@@ -1,10 +1,12 @@
 """Scans by the real Trivy: what is known to be vulnerable is found, and what is not is not."""
 
+import io
 import json
 import os
 import re
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +14,19 @@ from typing import Any
 
 import pytest
 
+from modelpack import canonical_json
+from modelpack.assembly.outputs import blobs
 from modelpack.evidence.scan import predicate
+from modelpack.evidence.scan.serving import served
+from modelpack.evidence.scan.view import View
+from modelpack.oci.image import Index
+from modelpack.oci.layer import CONFIG, MANIFEST, blob_of
 from modelpack.oci.layout import Layout
+from modelpack.oci.referrers import EMPTY
+from modelpack.oci.store import Root
 from modelpack.trust import statement
+from tests import images, vulnerable_project
 from tests import vulnerability_database as facts
-from tests import vulnerable_project
 from tests.command_line import Done, run_here, state_of
 from tests.integration.conftest import Packed
 from tests.vulnerable_project import NEW, NEW_EXPAT, SECRET, TOKEN
@@ -215,6 +225,65 @@ def test_a_damaged_database_gives_no_answer(clean: Desk) -> None:
     assert "Trivy ended with" in done.err
 
 
+def test_a_database_is_downloaded_from_the_repository_of_this_machine(
+    clean: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, layer = facts.artifact(clean.database)
+    configuration = clean.folder / "config.toml"
+    monkeypatch.setenv("MODELPACK_CONFIG", str(configuration))
+    with served(View(manifest=manifest, config=EMPTY, layers=(layer,))) as name:
+        configuration.write_text(f'[scan]\nrepository = "{name}"\n')
+        done = clean.type("scan", clean.folder)
+        assert done.status == 0, done.err
+    assert "downloading the vulnerability database" in done.err
+    # From now on there is one, and nobody is asked.
+    for options in ((), ("--offline",)):
+        done = clean.type("scan", clean.folder, *options)
+        assert done.status == 0, done.err
+        assert "downloading" not in done.err
+
+
+def test_without_any_database_the_way_to_one_is_named(clean: Desk) -> None:
+    done = clean.type("scan", clean.folder, "--offline")
+    assert done.status == 3
+    assert "`--db`" in done.err
+
+
+def test_an_image_with_java_archives_needs_their_database(desk: Desk) -> None:
+    jar = io.BytesIO()
+    with zipfile.ZipFile(jar, "w") as archive:
+        archive.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\n")
+    vulnerable_project.make(
+        desk.folder, desk.cache, certifi=NEW, expat=NEW_EXPAT,
+        files={"certifi/some-1.0.jar": jar.getvalue()},
+    )  # fmt: skip
+    assert desk.build().status == 0
+    done = desk.scan()
+    assert done.status == 3
+    assert "trivy image --download-java-db-only" in done.err
+    facts.write_java(desk.database / "java-db", updated=int(time.time()))
+    done = desk.scan()
+    assert done.status == 0, done.err
+
+
+def test_every_image_of_an_index_is_scanned(desk: Desk, tmp_path: Path) -> None:
+    each = [images.image("a", architecture=name) for name in ("amd64", "arm64")]
+    whole = Index(images=tuple(each))
+    with Layout(tmp_path / "layout") as layout:
+        for blob in blobs(whole):
+            layout.write(blob, images.nothing)
+        layout.commit([Root(manifest=whole.manifest_blob)])
+    done = desk.scan("--json", image=f"oci:{tmp_path}/layout")
+    assert done.status == 0, done.err
+    scans = done.document["scans"]
+    assert [(one["platform"], one["digest"]) for one in scans] == [
+        (str(image.platform), image.digest) for image in each
+    ]
+    assert [one["findings"][0]["rule"] for one in scans] == ["scan.system", "scan.system"]
+    only = desk.scan("--json", "--platform", "linux/arm64", image=f"oci:{tmp_path}/layout")
+    assert [one["digest"] for one in only.document["scans"]] == [each[1].digest]
+
+
 def test_without_trivy_nothing_is_said(clean: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     for done in (clean.scan(), clean.build("--scan")):
@@ -295,11 +364,6 @@ def test_a_secret_in_the_image_configuration_is_found(desk: Desk) -> None:
 
 def _with_config(layout: Layout, manifest: Any, config: Any, folder: Path) -> None:
     """Write the image of `layout` with another configuration to `folder`."""
-    from modelpack import canonical_json
-    from modelpack.oci.layer import CONFIG, MANIFEST, blob_of
-    from modelpack.oci.store import Root
-    from tests.images import nothing
-
     new = blob_of(canonical_json.dumps(config), CONFIG)
     value = {
         "schemaVersion": 2, "mediaType": MANIFEST, "config": new.descriptor.as_json(),
@@ -307,8 +371,8 @@ def _with_config(layout: Layout, manifest: Any, config: Any, folder: Path) -> No
     }  # fmt: skip
     with Layout(folder) as other:
         for layer in manifest.layers:
-            other.write(layout.blob(layer), nothing)
-        other.write(new, nothing)
+            other.write(layout.blob(layer), images.nothing)
+        other.write(new, images.nothing)
         other.commit([Root(manifest=blob_of(canonical_json.dumps(value), MANIFEST))])
 
 

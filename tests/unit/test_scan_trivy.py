@@ -45,8 +45,8 @@ def scan(work: Path, text: str, tmp_path: Path) -> bytes:
     path = program(tmp_path / "bin", text)
     environment = {**SECRETS, "PATH": path}
     return trivy.scan(
-        trivy.find(environment), "127.0.0.1:1/x/image@sha256:0", database=tmp_path / "db",
-        environment=environment, work=work,
+        trivy.find(environment), "127.0.0.1:1/x/image@sha256:0", environment=environment, work=work,
+        databases={trivy.VULNERABILITIES: tmp_path / "db"},
     )  # fmt: skip
 
 
@@ -135,19 +135,27 @@ def downloading(tmp_path: Path) -> Machine:
     """Return a machine whose `trivy` makes a database, and writes to `log` how it was called."""
     times = {"UpdatedAt": rfc3339(NOW - 60), "NextUpdate": rfc3339(NOW + DAY)}
     text = f"""
-        os.makedirs("cache/db")
-        open("cache/db/trivy.db", "w").write("new")
-        json.dump({times!r}, open("cache/db/metadata.json", "w"))
+        java = "--download-java-db-only" in sys.argv
+        folder, file = ("java-db", "trivy-java.db") if java else ("db", "trivy.db")
+        os.makedirs(f"cache/{{folder}}")
+        open(f"cache/{{folder}}/{{file}}", "w").write("new")
+        json.dump({times!r}, open(f"cache/{{folder}}/metadata.json", "w"))
         with open({str(tmp_path / "log")!r}, "a") as log:
             print(json.dumps([sys.argv[1:], sorted(os.environ)]), file=log)
     """
     return machine(tmp_path, text)
 
 
-def open_it(this: Machine, wanted: Wanted | None = None) -> Database:
+def open_all(
+    this: Machine, wanted: Wanted | None = None, *, java: bool = False
+) -> dict[trivy.Kind, Database]:
     found = trivy.find(this.environment)
-    with opened(wanted or Wanted(), found, this) as one:
-        return one
+    with opened(wanted or Wanted(), found, this, java=java) as databases:
+        return dict(databases)
+
+
+def open_it(this: Machine, wanted: Wanted | None = None) -> Database:
+    return open_all(this, wanted)[trivy.VULNERABILITIES]
 
 
 def test_a_missing_database_is_downloaded_once(tmp_path: Path) -> None:
@@ -207,6 +215,35 @@ def test_a_given_database_is_never_changed(tmp_path: Path) -> None:
     assert open_it(this, Wanted(folder=tmp_path / "whole")).folder == tmp_path / "whole" / "db"
     with pytest.raises(Unavailable, match=r"no vulnerability database \(`trivy.db` and"):
         open_it(this, Wanted(folder=tmp_path / "bin"))
+
+
+def test_the_database_of_java_archives_comes_only_when_it_is_needed(tmp_path: Path) -> None:
+    this = downloading(tmp_path)
+    assert set(open_all(this)) == {trivy.VULNERABILITIES}
+    assert set(open_all(this, java=True)) == {trivy.VULNERABILITIES, trivy.JAVA}
+    calls = [json.loads(line)[0][1] for line in (tmp_path / "log").read_text().splitlines()]
+    assert calls == ["--download-db-only", "--download-java-db-only"]
+    # What is there and fresh costs nothing.
+    assert set(open_all(this)) == {trivy.VULNERABILITIES, trivy.JAVA}
+
+
+def test_a_given_folder_has_the_database_of_java_archives_beside_it(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    vulnerability_database.write(whole / "db", updated=NOW)
+    this = machine(tmp_path)
+    for place in (whole, whole / "db"):
+        with pytest.raises(Unavailable) as missing:
+            open_all(this, Wanted(folder=place), java=True)
+        assert "--download-java-db-only" in missing.value.findings[0].hint
+    vulnerability_database.write_java(whole / "java-db", updated=NOW)
+    for place in (whole, whole / "db"):
+        assert set(open_all(this, Wanted(folder=place))) == {trivy.VULNERABILITIES, trivy.JAVA}
+
+
+def test_an_image_with_java_archives_is_told_apart(work: Path, tmp_path: Path) -> None:
+    said = "Java DB update failed: '--skip-java-db-update' cannot be specified on the first run"
+    with pytest.raises(trivy.NeedsJava):
+        scan(work, f"print({said!r}, file=sys.stderr); sys.exit(1)", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from modelpack.evidence.scan.database import Database, Wanted, opened, too_old
 from modelpack.evidence.scan.gate import Judgement
 from modelpack.evidence.scan.serving import served
 from modelpack.evidence.scan.subject import Subject
+from modelpack.evidence.scan.view import View
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
 from modelpack.oci.layer import Descriptor
@@ -78,15 +79,11 @@ def scan(subject: Subject, *, rules: Scan, wanted: Wanted, machine: Machine) -> 
     """
     program = trivy.find(machine.environment)
     shown = view.of(subject)
-    with (
-        opened(wanted, program, machine) as database,
-        scratch_folder(machine.cache) as work,
-        served(shown) as name,
-    ):
-        machine.progress.say(f"scanning {subject.platform or 'the image'} with Trivy")
-        data = trivy.scan(
-            program, name, database=database.folder, environment=machine.environment, work=work
-        )
+    machine.progress.say(f"scanning {subject.platform or 'the image'} with Trivy")
+    try:
+        database, data = _asked(program, shown, wanted, machine)
+    except trivy.NeedsJava:
+        database, data = _asked(program, shown, wanted, machine, java=True)
     report = reports.parse(data)
     if report.image_id != shown.image_id:
         raise Unavailable("the report of Trivy is about another image", at=subject.manifest.digest)
@@ -101,6 +98,22 @@ def scan(subject: Subject, *, rules: Scan, wanted: Wanted, machine: Machine) -> 
         left_out=tuple(sorted(path for paths in subject.weights.values() for path in paths)),
         doubts=tuple(_doubts(subject, report, database, rules, now=machine.now)),
     )
+
+
+def _asked(
+    program: str, shown: View, wanted: Wanted, machine: Machine, *, java: bool = False
+) -> tuple[Database, bytes]:
+    """Return the database that was asked, and the report."""
+    with (
+        opened(wanted, program, machine, java=java) as databases,
+        scratch_folder(machine.cache) as work,
+        served(shown) as name,
+    ):
+        data = trivy.scan(
+            program, name, databases={kind: one.folder for kind, one in databases.items()},
+            environment=machine.environment, work=work,
+        )  # fmt: skip
+        return databases[trivy.VULNERABILITIES], data
 
 
 def _doubts(

@@ -8,6 +8,7 @@ user's variables, because `TRIVY_SEVERITY` or `TRIVY_SKIP_DIRS` would quietly ch
 import shutil
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,36 @@ INSTALL: Final = (
     "install Trivy: https://trivy.dev/docs/latest/getting-started/installation/, or "
     "`GOEXPERIMENT=jsonv2 go install github.com/aquasecurity/trivy/cmd/trivy@v0.74.0`"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of database."""
+
+    folder: str
+    "in Trivy's cache"
+    files: tuple[str, str]
+    download: str
+    "the option that fetches it, and nothing else"
+    repository: str
+    "the option that says where from"
+    noun: str
+
+
+VULNERABILITIES: Final = Kind(
+    "db", ("trivy.db", "metadata.json"), "--download-db-only", "--db-repository",
+    "vulnerability database",
+)  # fmt: skip
+JAVA: Final = Kind(
+    "java-db", ("trivy-java.db", "metadata.json"), "--download-java-db-only",
+    "--java-db-repository", "database of Java archives",
+)  # fmt: skip
+
+
+class NeedsJava(Unavailable):
+    """The image holds Java archives, for which there is no database."""
+
+
 _QUIETLY = ("--quiet", "--no-progress", "--disable-telemetry", "--skip-version-check")
 _LOCALLY = (
     "--skip-db-update", "--skip-java-db-update", "--skip-check-update", "--skip-vex-repo-update",
@@ -32,6 +63,8 @@ _NETWORK = frozenset(
     for name in (proxy, proxy.lower())
 ) | {"SSL_CERT_FILE", "SSL_CERT_DIR", "DOCKER_CONFIG"}
 "variables with which a download finds its way; a scan gets none"
+_NO_JAVA = "'--skip-java-db-update' cannot be specified on the first run"
+"how Trivy says that an image holds Java archives and there is no database of them"
 _LINES = 5
 "of what Trivy said, shown when it fails"
 
@@ -55,16 +88,22 @@ def version(program: str, *, environment: Mapping[str, str], work: Path) -> str:
 
 
 def scan(
-    program: str, name: str, *, database: Path, environment: Mapping[str, str], work: Path
+    program: str,
+    name: str,
+    *,
+    databases: Mapping[Kind, Path],
+    environment: Mapping[str, str],
+    work: Path,
 ) -> bytes:
     """Return the JSON report on the image `name` of a registry on this machine.
 
-    `database` holds `trivy.db` and `metadata.json`, `work` is an empty folder. Nothing outside is
-    asked for. Raises Unavailable when Trivy fails, or says more than any image can give rise to.
+    `work` is an empty folder. Nothing outside is asked for. Raises NeedsJava when `databases` do
+    not suffice, Unavailable when Trivy fails or says more than any image can give rise to.
     """
     cache = work / "cache"
     cache.mkdir()
-    (cache / "db").symlink_to(database.absolute(), target_is_directory=True)
+    for kind, folder in databases.items():
+        (cache / kind.folder).symlink_to(folder.absolute(), target_is_directory=True)
     report = work / "report.json"
     argv = [
         program, "image", "--image-src", "remote", "--format", "json", "--output", report.name,
@@ -79,19 +118,21 @@ def scan(
     return report.read_bytes()
 
 
-def download(program: str, *, repository: str, environment: Mapping[str, str], work: Path) -> Path:
+def download(
+    program: str, kind: Kind, *, repository: str, environment: Mapping[str, str], work: Path
+) -> Path:
     """Download the newest database below the empty folder `work`, and return its folder.
 
     `repository` is where from; empty: Trivy's own mirrors. Raises Unavailable when it fails.
     """
-    argv = [program, "image", "--download-db-only", "--cache-dir", "cache", *_QUIETLY]
+    argv = [program, "image", kind.download, "--cache-dir", "cache", *_QUIETLY]
     if repository:
-        argv += ["--db-repository", repository]
+        argv += [kind.repository, repository]
     network = {name: text for name, text in environment.items() if name in _NETWORK}
     if home := environment.get("HOME"):
         network.setdefault("DOCKER_CONFIG", f"{home}/.docker")
     _run(argv, environment={**network, **_environment(environment, work)}, work=work)
-    return work / "cache" / "db"
+    return work / "cache" / kind.folder
 
 
 def _environment(environment: Mapping[str, str], work: Path) -> Mapping[str, str]:
@@ -108,10 +149,8 @@ def _run(argv: Sequence[str], *, environment: Mapping[str, str], work: Path) -> 
         )  # fmt: skip
     if status:
         lines = "\n".join(said) or "it said nothing"
-        raise Unavailable(f"Trivy ended with {status}:\n{lines}", hint=_hint("".join(said)))
-
-
-def _hint(said: str) -> str:
-    if "unknown flag" in said:
-        return "use Trivy 0.65 or newer; this modelpack is tested with 0.74"
-    return ""
+        kind = NeedsJava if _NO_JAVA in lines else Unavailable
+        old = "use Trivy 0.65 or newer; this modelpack is tested with 0.74"
+        raise kind(
+            f"Trivy ended with {status}:\n{lines}", hint=old if "unknown flag" in lines else ""
+        )
