@@ -254,17 +254,27 @@ def render(
     options: Options,
     how: dockerfile.Options,
 ) -> rendering.Rendered:
-    """Write a Dockerfile for each of `platforms` (none: all), and their context, to `place`."""
-    secrets_in_spec(this)
-    lock = require_fresh(this)
-    read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
-    planned = make_plans(this, lock, read, only=frozenset(platforms))
+    """Write a Dockerfile for each of `platforms` (none: all), and their context, to `place`.
+
+    Raises as `build` does, and leaves `place` as it was.
+    """
+    try:
+        findings = secrets_in_spec(this)
+        lock = require_fresh(this)
+        findings = (*findings, *gate_gpu(this.spec, lock))
+        read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
+        planned = make_plans(this, lock, read, only=frozenset(platforms))
+        weights = rendering.baked_weights(this.spec, lock, this.root, machine=machine)
+    except (InputError, Refused) as error:
+        raise _with_all_else(error, this, machine) from error
     inputs = Inputs(
-        spec=this.spec, lock=lock, source=read.source, code=read.code,
-        weights=rendering.baked_weights(this.spec, lock, this.root, machine=machine),
+        spec=this.spec, lock=lock, source=read.source, code=read.code, weights=weights,
         digests=machine.digests, threads=machine.threads,
     )  # fmt: skip
-    return rendering.write_all(planned, inputs, place, machine=machine, options=how)
+    return rendering.write_all(
+        planned, inputs, place, machine=machine, options=how,
+        findings=(*findings, *read.findings),
+    )  # fmt: skip
 
 
 def _check_outputs(this: Project, outputs: Sequence[Output], options: Options) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -75,10 +75,10 @@ class Container:
 
 @contextmanager
 def container(
-    engine: Engine, image: str, *options: str, command: str = "run"
+    engine: Engine, image: str, *options: str, command: str = "run", arguments: Sequence[str] = ()
 ) -> Iterator[Container]:
     """Run (or only `create`) a container of `image`, and remove it at the end."""
-    words = [command, *(["--detach"] if command == "run" else []), *options, image]
+    words = [command, *(["--detach"] if command == "run" else []), *options, image, *arguments]
     name = engine.ask(*words)
     try:
         yield Container(engine=engine, name=name)

@@ -12,7 +12,7 @@ from modelpack.assembly.build_context import Written
 from modelpack.assembly.weights_at_hand import differences, weights_at_hand
 from modelpack.builders.embedded import Embedded
 from modelpack.dockerfile import Dockerfile
-from modelpack.errors import StaleLock
+from modelpack.errors import Finding, StaleLock
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.python import pip_wheel
 from modelpack.inputs.scratch import scratch_folder
@@ -33,6 +33,8 @@ class Rendered:
 
     dockerfiles: tuple[tuple[Plan, Dockerfile], ...]
     context: Written
+    findings: tuple[Finding, ...]
+    "warnings of the gates"
 
 
 def write_all(
@@ -42,6 +44,7 @@ def write_all(
     *,
     machine: Machine,
     options: dockerfile.Options,
+    findings: tuple[Finding, ...] = (),
 ) -> Rendered:
     """Render each plan and write everything that the Dockerfiles need to `place`."""
     build_context.refuse_strangers(place)
@@ -64,7 +67,7 @@ def write_all(
         context = build_context.tree(rendered, inputs, files)
         written = build_context.write(place, context, progress=machine.progress)
     pairs = ((plan, one) for one, (_, plan) in zip(rendered, planned, strict=True))
-    return Rendered(dockerfiles=tuple(pairs), context=written)
+    return Rendered(dockerfiles=tuple(pairs), context=written, findings=findings)
 
 
 def _wheels(one: Dockerfile, machine: Machine) -> Mapping[str, Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from modelpack.cli.output import Output, with_output
-from modelpack.cli.place import open_machine, open_project, project_options
+from modelpack.cli.place import as_document, open_machine, open_project, project_options, warn
 
 
 @click.command("render")
@@ -61,6 +61,7 @@ def command(
         options=pipeline.Options(revision=revision, epoch=environment.source_date_epoch()),
         how=dockerfile.Options(link=link, wheels=wheels),
     )
+    warn(output, rendered.findings)
     context = rendered.context
     copied = f", {display.size(context.copied)} of it copied" if context.copied else ""
     output.say(f"{display.size(context.size)} in {context.files} files{copied}: {context.place}")
@@ -74,6 +75,7 @@ def command(
                      "text": one.text}
                     for plan, one in rendered.dockerfiles
                 ],
+                "findings": as_document(rendered.findings),
             },
         )  # fmt: skip
     else:

@@ -9,13 +9,15 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from modelpack import digest, project
 from modelpack.errors import Unavailable
+from modelpack.lock import ImageBase
 from tests import projects, real_base
 from tests.buildkit import NAME
 from tests.docker_engine import Engine
@@ -35,11 +37,23 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 BUILDERS = {"classic": False, "buildkit": True}
 HOSTILE = ROOT / "tests" / "golden" / "dockerfiles" / "hostile" / "modelpack.toml"
 PORT = 8099
-# It lives in the engine's own network, whose loopback interface nobody has started.
-INDEX = f"""
-import fcntl, functools, http.server, os, socket, struct
+REGISTRY = "127.0.0.1:5000"
+BASE = """\
+FROM scratch
+ADD base.tar /
+ENV GREETING="hello world" PATH=/usr/bin:/bin DROPPED=1
+HEALTHCHECK CMD ["/usr/bin/python3.13", "-c", "raise SystemExit(1)"]
+USER 1234:1234
+ENTRYPOINT ["/usr/bin/python3.13"]
+"""
+# Servers live in the engine's own network, whose loopback interface nobody has started.
+LOOPBACK = """
+import fcntl, socket, struct
 flags = struct.pack("16sh14x", b"lo", 0x1)
 fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8914, flags)
+"""
+INDEX = f"""
+import functools, http.server
 handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory="/index")
 server = http.server.ThreadingHTTPServer(("127.0.0.1", {PORT}), handler)
 print("ready", flush=True)
@@ -117,18 +131,23 @@ class Project:
 
 
 def pack(
-    folder: Path, engine: Engine, scratch: Path, *options: str, cache: Path | None = None
+    name: str,
+    folder: Path,
+    engine: Engine,
+    scratch: Path,
+    *options: str,
+    cache: Path | None = None,
 ) -> Project:
-    """Build and render a locked project."""
-    archive = scratch / "image.tar"
+    """Build a locked project, load it as `NAME:ours`, and render it."""
+    archive, tag = scratch / "image.tar", f"{name}:ours"
     revision = ("--revision", REVISION)
-    modelpack("build", folder, "--locked", "-q", *revision, "--tag", "ours:1",
+    modelpack("build", folder, "--locked", "-q", *revision, "--tag", tag,
               "--output", f"docker-archive:{archive}", cache=cache)  # fmt: skip
     engine.ask("load", "--input", str(archive))
     modelpack("render", folder, "-q", *revision, *options, "--output", scratch / "context",
               cache=cache)  # fmt: skip
     return Project(
-        folder=folder, context=scratch / "context", files=files_of(engine, "ours:1", scratch),
+        folder=folder, context=scratch / "context", files=files_of(engine, tag, scratch),
         config=planned(folder, cache=cache),
     )  # fmt: skip
 
@@ -139,7 +158,7 @@ def digits(
 ) -> Project:
     """The example, with its wheels in the context: nothing needs a network."""
     scratch = tmp_path_factory.mktemp("digits")
-    return pack(packed("digits").project, engine, scratch, "--wheels")
+    return pack("digits", packed("digits").project, engine, scratch, "--wheels")
 
 
 @pytest.fixture(scope="module", params=BUILDERS)
@@ -202,15 +221,22 @@ def test_one_flipped_byte_of_a_weight_in_the_context_stops_the_start(
 
 
 @pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> real_base.Wheels:
+    """Wheels that use every place of an environment."""
+    return real_base.corners(tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture(scope="module")
 def corners(
-    engine: Engine, tmp_path_factory: pytest.TempPathFactory, unavailable: Callable[[str], None]
+    engine: Engine,
+    wheels: real_base.Wheels,
+    tmp_path_factory: pytest.TempPathFactory,
+    unavailable: Callable[[str], None],
 ) -> Project:
-    """A project whose wheels use every place of an environment, to be had from an index."""
+    """A project with these wheels, which are to be had from an index."""
     root = tmp_path_factory.mktemp("corners")
-    links, index = root / "wheels", root / "index" / "files"
-    links.mkdir()
+    index = root / "index" / "files"
     index.mkdir(parents=True)
-    wheels = real_base.corners(links)
     try:
         folder = real_base.make_project(root / "project", root / "cache", wheels)
     except Unavailable as error:
@@ -221,34 +247,41 @@ def corners(
         page = root / "index" / "simple" / wheel.name / "index.html"
         page.parent.mkdir(parents=True)
         page.write_text(f'<a href="../../files/{path.name}">{path.name}</a>')
-    return pack(folder, engine, root, cache=root / "cache")
+    return pack("corners", folder, engine, root, cache=root / "cache")
+
+
+@contextmanager
+def server(
+    engine: Engine, code: str, ready: str, *volumes: str, **variables: str
+) -> Iterator[Container]:
+    """Run code in the engine's own network, by the Python of our own image, until it is ready."""
+    options = ["--network=host", "--cap-add=NET_ADMIN", "--user=0"]
+    options += [f"--volume={volume}:ro" for volume in volumes]
+    options += [f"--env={name}={value}" for name, value in variables.items()]
+    with container(
+        engine, "corners:ours", *options, "--entrypoint=/usr/bin/python3.13", arguments=("-c", code)
+    ) as running:
+        running.until(ready, lambda: ready in running.log())
+        yield running
 
 
 @contextmanager
 def index_of(engine: Engine, folder: Path) -> Iterator[str]:
-    """Serve a folder in the engine's own network, by the Python of our own image."""
-    options = ("--network=host", "--cap-add=NET_ADMIN", "--user=0", f"--volume={folder}:/index:ro",
-               "--entrypoint=/usr/bin/python3.13")  # fmt: skip
-    name = engine.ask("run", "--detach", *options, "ours:1", "-c", INDEX)
-    try:
-        server = Container(engine=engine, name=name)
-        server.until("index", lambda: "ready" in server.log())
+    """Serve a folder as a package index."""
+    with server(engine, LOOPBACK + INDEX, "ready", f"{folder}:/index"):
         yield f"http://127.0.0.1:{PORT}/simple"
-    finally:
-        engine.ask("rm", "--force", name)
 
 
 def from_index(url: str) -> list[str]:
     return ["--network=host", "--no-cache", f"--build-arg=PIP_INDEX_URL={url}"]
 
 
-@pytest.mark.parametrize("builder", BUILDERS)
 def test_wheels_come_from_the_index_that_is_named(
-    corners: Project, engine: Engine, builder: str, tmp_path: Path
+    corners: Project, engine: Engine, tmp_path: Path
 ) -> None:
-    tag = f"corners:{builder}"
+    tag = "corners:1"
     with index_of(engine, corners.context.parent / "index") as url:
-        ask_build(engine, corners.context, tag, *from_index(url), buildkit=BUILDERS[builder])
+        ask_build(engine, corners.context, tag, *from_index(url), buildkit=True)
 
     assert differences(corners.files, files_of(engine, tag, tmp_path)) == {}
     assert url not in engine.ask("inspect", tag)
@@ -269,6 +302,76 @@ def test_wheel_that_is_not_the_locked_one_stops_the_build(
 
 
 @pytest.fixture(scope="module")
+def registry(corners: Project, engine: Engine, go_tool: Callable[[str], str]) -> Iterator[None]:
+    """Run a registry that the engine reaches; of `corners` the image is needed."""
+    del corners
+    settings = {
+        "REGISTRY_HTTP_ADDR": REGISTRY, "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/tmp/blobs",
+        "REGISTRY_LOG_LEVEL": "info",
+    }  # fmt: skip
+    run = (
+        LOOPBACK
+        + "import os\nopen('/tmp/c', 'w').write('version: 0.1\\nstorage: {filesystem: {}}')\n"
+        "os.execv('/registry', ['registry', 'serve', '/tmp/c'])"
+    )
+    with server(engine, run, "listening on", f"{go_tool('registry')}:/registry", **settings):
+        yield
+
+
+@pytest.fixture(scope="module")
+def foreign(
+    corners: Project,
+    wheels: real_base.Wheels,
+    engine: Engine,
+    registry: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Project:
+    """The same project, but its base is an image in a registry, with a configuration of its own."""
+    del registry
+    root, name = tmp_path_factory.mktemp("foreign"), f"{REGISTRY}/base:1"
+    shutil.copy(corners.context / "amd64" / "base.tar", root)
+    (root / "Dockerfile").write_text(BASE)
+    ask_build(engine, root, name, buildkit=True)
+    engine.ask("push", name)
+    pushed = engine.ask("inspect", "--format={{index .RepoDigests 0}}", name)
+    engine.ask("rmi", "--force", name)
+    cache = corners.folder.parent / "cache"
+    toml = f'{real_base.TOML}\n[runtime]\nbase = "{name}"\n'
+    folder = real_base.make_project(root / "project", cache, wheels, toml=toml)
+    lock = project.read(folder).lock
+    assert lock is not None
+    base = ImageBase(
+        reference=name, digest=digest.parse(pushed.partition("@")[2]), config=digest.of(b""),
+        layers=(), environment=("GREETING=hello world", "PATH=/usr/bin:/bin"),
+    )  # fmt: skip
+    projects.rewrite_lock(folder, replace(lock.platforms[0], base=base))
+    modelpack("render", folder, "-q", "--wheels", "--revision", REVISION, "--output",
+              root / "context", cache=cache)  # fmt: skip
+    return Project(
+        folder=folder, context=root / "context", files=corners.files,
+        config=planned(folder, cache=cache),
+    )  # fmt: skip
+
+
+def test_base_from_a_registry_is_pulled_by_its_digest(
+    foreign: Project, engine: Engine, tmp_path: Path
+) -> None:
+    tag = "foreign:1"
+    ask_build(engine, foreign.context, tag, "--network=none", buildkit=False)
+    found, own = configuration(engine, tag), foreign.config
+
+    assert {*own["Env"]} - {*found["Env"]} == set()
+    assert {*found["Env"]} - {*own["Env"]} == {"DROPPED=1"}  # nothing in a Dockerfile takes it away
+    assert found["Healthcheck"] == {"Test": ["NONE"]}
+    for key in ("User", "Entrypoint", "Cmd", "WorkingDir", "Labels"):
+        assert found[key] == own[key]
+    venv = {path: file for path, file in files_of(engine, tag, tmp_path).items()
+            if path.startswith("opt/venv")}  # fmt: skip
+    assert differences({p: f for p, f in foreign.files.items() if p in venv}, venv) == {}
+    assert "opt/venv/bin/big" in venv
+
+
+@pytest.fixture(scope="module")
 def hostile(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project without wheels whose texts are hostile; no program of it can be started."""
     root = tmp_path_factory.mktemp("hostile")
@@ -279,7 +382,7 @@ def hostile(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Project
     folder = projects.make_project(
         root / "project", root / "cache", toml=toml, weights=weights, wheels=False
     )
-    return pack(folder, engine, root, cache=root / "cache")
+    return pack("hostile", folder, engine, root, cache=root / "cache")
 
 
 @pytest.mark.parametrize("builder", BUILDERS)

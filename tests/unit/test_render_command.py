@@ -74,6 +74,7 @@ def test_json_describes_the_context(tiny: Path, capsys: pytest.CaptureFixture[st
         "schema": 1, "context": str(place),
         "files": sum(path.is_file() for path in place.rglob("*")),
         "size": sum(path.stat().st_size for path in place.rglob("*") if path.is_file()),
+        "findings": [],
     }  # fmt: skip
     assert one["text"] == (place / "Dockerfile").read_text("utf-8")
     assert (one["platform"], one["file"]) == ("linux/amd64", "Dockerfile")
@@ -136,4 +137,16 @@ def test_without_a_lock_the_hint_is_to_make_one(
 
     assert done.status == 2
     assert "hint: modelpack lock" in done.err
+    assert not (tiny / "dist").exists()
+
+
+def test_everything_that_is_wrong_is_said_at_once(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tiny / "weights" / "config.json").write_bytes(b"{}")
+    (tiny / "service" / "more.py").write_text('KEY = "AKIA' + 'Z7QK3TNXW4PLM2RS"\n')
+    done = render(capsys, tiny)
+
+    assert done.status == 1
+    assert len(done.messages) == 2, done.err
     assert not (tiny / "dist").exists()
