@@ -16,7 +16,7 @@ from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
-from modelpack.lock import AssembledBase, Compressor, PlatformLock
+from modelpack.lock import Compressor, PlatformLock
 from modelpack.oci.layer import Layer
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.plan import Step
@@ -98,9 +98,7 @@ class Docker:
         )  # fmt: skip
 
     def _base_layers(self) -> tuple[Layer, ...]:
-        """Return the layers of an assembled base; a base image is known by its digest instead."""
-        if not isinstance(self._platform.base, AssembledBase):
-            return ()
+        """Return the layers of the base, all of which are on this machine."""
         return tuple(
             self._made.get(step.digest) or self._layers.find(step.digest) or self.layer(step)
             for step in self._base

@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from modelpack import canonical_json
 from modelpack.builders import buildkit, recipe
 from modelpack.builders.build_log import BuildLog
+from modelpack.digest import hex_of
 from modelpack.errors import InputError, Refused
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.python import package_index, pip_installed, pip_wheel
-from modelpack.lock import AssembledBase, PlatformLock
+from modelpack.lock import ImageBase, PlatformLock
 from modelpack.oci import tar_tree
+from modelpack.oci.blobs import content_of
 from modelpack.oci.image import Image
-from modelpack.oci.layer import Layer
-from modelpack.oci.layout import Layout
+from modelpack.oci.layer import Layer, StoredFile
 from modelpack.oci.plain_layers import write_plain
-from modelpack.oci.store import Root
 from modelpack.oci.tree import Tree
 from modelpack.plan import VENV
 
@@ -30,7 +31,7 @@ def environment(
 ) -> Tree:
     """Return the virtual environment that pip makes of the locked wheels in BuildKit.
 
-    `base` are the layers of an assembled base. Contents lie in `scratch`, which must outlive the
+    `base` are the layers of the base. Contents lie in `scratch`, which must outlive the
     Tree. Raises Refused for what no wheel vouches for, and when the wheels are not installed;
     Unavailable where there is no such builder, or it fails.
     """
@@ -85,18 +86,33 @@ def _base(
     client: buildkit.Client, platform: PlatformLock, layers: tuple[Layer, ...], scratch: Path
 ) -> tuple[list[str], dict[str, str]]:
     """Return the first lines of the Dockerfile and the named contexts that are the base."""
-    if not isinstance(platform.base, AssembledBase):
-        reference = f"{platform.base.reference.partition('@')[0]}@{platform.base.digest}"
-        return [f"FROM {reference} AS {recipe.BASE}"], {}
     if client.takes_layouts:
+        # With a configuration of our own: no variable, user or trigger of a foreign base is there.
         image = Image(platform=platform.platform, layers=layers, config={}, created=0)
-        with Layout(scratch / "base") as layout:
-            layout.write_all(image.blobs, lambda _: None)
-            layout.commit([Root(manifest=image.manifest_blob)])
-        return [], {recipe.BASE: f"oci-layout://{scratch / 'base'}@{image.digest}"}
+        place = _layout(image, scratch / "base")
+        return [], {recipe.BASE: f"oci-layout://{place}@{image.digest}"}
+    if isinstance(platform.base, ImageBase):
+        name = platform.base.reference.partition("@")[0]
+        return [f"FROM {name}@{platform.base.digest} AS {recipe.BASE}"], {}
     lines = [f"FROM scratch AS {recipe.BASE}"]
     for number, layer in enumerate(layers, start=1):
         name = f"base-{number}.tar"
         write_plain(layer, scratch / "context" / name)
         lines.append(f"ADD {name} /")
     return lines, {}
+
+
+def _layout(image: Image, folder: Path) -> Path:
+    """Write an OCI layout whose layers are links to where they lie: no layer is copied."""
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    for blob in (*image.blobs, image.manifest_blob):
+        place = blobs / hex_of(blob.digest)
+        if isinstance(blob.origin, StoredFile):
+            place.symlink_to(Path(blob.origin.path).absolute())
+        else:
+            place.write_bytes(content_of(blob))
+    index = {"schemaVersion": 2, "manifests": [image.manifest_blob.descriptor.as_json()]}
+    (folder / "index.json").write_bytes(canonical_json.dumps(index))
+    (folder / "oci-layout").write_bytes(canonical_json.dumps({"imageLayoutVersion": "1.0.0"}))
+    return folder

@@ -1,19 +1,28 @@
 """Builds with real BuildKits: the one in Docker 20.10, by two clients, and one by itself."""
 
+import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from modelpack.digest import Digest
 from modelpack.errors import Unavailable
-from tests import projects, real_base, wheel_files
+from modelpack.lock import BaseLayer, ImageBase
+from modelpack.project import read as read_project
+from tests import base_images, projects, real_base, wheel_files
 from tests.buildkit import NAME, BuildKit, BuildKitError, desk, name_builder, running_buildkit
 from tests.docker_engine import PATIENCE, Engine
+from tests.fakes.registry_server import running_registry
+from tests.network_namespace import loopback_of
 
 pytestmark = pytest.mark.integration
 
@@ -118,6 +127,97 @@ def test_compiled_wheels_are_the_same_layer(
         for one in (record, example.record)
     ]
     assert digests[0] == digests[1] != []
+
+
+@pytest.fixture(scope="module")
+def layers(project: Path, expected: str) -> tuple[bytes, ...]:
+    """The layers of an image whose Python is Debian's, one of them with a whiteout."""
+    assert expected  # the base is made
+    base = json.loads((project / "dist" / "build.json").read_text("utf-8"))["layers"][0]["digest"]
+    blob = project.parent / "cache" / "blobs" / "sha256" / base.removeprefix("sha256:")
+    above = base_images.layer(
+        base_images.file("usr/lib/python3.13/.wh.antigravity.py", b""),
+        base_images.file("home/app/evil/sitecustomize.py", b"raise SystemExit(9)\n"),
+    )
+    return gzip.decompress(blob.read_bytes()), above
+
+
+RUN = {
+    "Env": ["PYTHONPATH=/home/app/evil", "PIP_NO_DEPS=0", base_images.PATH],
+    "User": "1000",
+    "WorkingDir": "/home/app",
+}
+"what a base says that must not matter"
+
+
+def quickly(data: bytes) -> bytes:
+    return gzip.compress(data, 1, mtime=0)
+
+
+def on_image(
+    project: Path, folder: Path, image: base_images.MadeImage, bytecode: str, name: str
+) -> Path:
+    """Return a copy of `project` on a base image, whose layers are at hand."""
+    copy = folder / "project"
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("dist"))
+    (folder / "cache").symlink_to(project.parent / "cache")
+    platform = read_project(copy).lock.platforms[0]
+    manifest, config = json.loads(image.manifest), json.loads(image.config)
+    layers = tuple(
+        BaseLayer(digest=Digest(one["digest"]), diff_id=Digest(diff_id), size=one["size"],
+                  media_type=one["mediaType"])
+        for one, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True)
+    )  # fmt: skip
+    base = ImageBase(
+        reference=name, digest=image.digest, config=Digest(manifest["config"]["digest"]),
+        layers=layers,
+    )  # fmt: skip
+    downloads = projects.machine_of(folder / "cache").downloads
+    for data in image.layers:
+        projects.keep(downloads, data)
+    projects.rewrite_lock(copy, replace(platform, base=base, bytecode=bytecode))
+    return copy
+
+
+def test_a_base_from_a_registry_is_given_to_a_buildkit_and_obeyed_in_nothing(
+    project: Path, layers: tuple[bytes, ...], buildkit: Mapping[str, str], tmp_path: Path
+) -> None:
+    image = base_images.image(*layers, compress=quickly, run={**RUN, "OnBuild": ["RUN exit 7"]})
+    copy = on_image(project, tmp_path, image, "none", "registry.example/python:3.13")
+    digests = [
+        build(copy, "--builder", builder, variables=buildkit)["digest"]
+        for builder in ("embedded", NAME)
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_bytecode_of_a_base_from_a_registry_is_made_where_it_runs(
+    project: Path, layers: tuple[bytes, ...], buildkit: Mapping[str, str], tmp_path: Path
+) -> None:
+    image = base_images.image(*layers, compress=quickly, run=RUN)
+    copy = on_image(project, tmp_path, image, "unchecked-hash", "registry.example/python:3.13")
+    record = build(copy, "--builder", NAME, variables=buildkit)
+    debian = json.loads((project / "dist" / "build.json").read_text("utf-8"))
+    digests = [
+        {layer["step"]: layer["digest"] for layer in one["layers"]} for one in (record, debian)
+    ]
+    assert digests[0]["dependencies"] == digests[1]["dependencies"]
+
+
+def test_a_base_from_a_registry_is_pulled_by_an_engine(
+    project: Path, layers: tuple[bytes, ...], engine: Engine, tmp_path: Path
+) -> None:
+    variables = with_docker(tmp_path / "home", engine, docker=engine.docker)
+    image = base_images.image(*layers, compress=quickly, run=RUN)
+    with ExitStack() as stack:
+        with loopback_of(f"dockerd --host=unix://{engine.socket}"):
+            registry = stack.enter_context(running_registry())
+        name = image.put(registry, "acme/python", "3.13")
+        copy = on_image(project, tmp_path, image, "none", name)
+        record = build(copy, "--builder", "docker", variables=variables)
+        assert registry.paths()
+    assert record["digest"] == build(copy, variables={})["digest"]
+    assert engine.ask("images", "--quiet") == ""
 
 
 @pytest.fixture
