@@ -14,6 +14,7 @@ from modelpack.lock import OWN_LAYER, AssembledBase, Lock, PlatformLock, Wheel
 from modelpack.metadata import PLACE, mounted
 from modelpack.plan import VENV, Plan
 from modelpack.platform import Platform
+from modelpack.run_configuration import HOME
 from modelpack.spec import Spec
 
 TEMPLATE: Final = "Dockerfile.j2"
@@ -116,6 +117,7 @@ def render(
             {"source": quote(f"{s.folder}/"), "destination": quote(f"{s.destination}/")}
             for s in shards
         ],
+        "home": None if archive else quote(HOME),
         "mounts": [quote(weights.destination) for weights in mounted(spec, lock)],
         "code": quote(f"{plan.config['WorkingDir']}/"),
         "meta": quote(f"{PLACE}/"),
