@@ -14,11 +14,14 @@ from typing import BinaryIO
 from modelpack import process
 from modelpack.builders import build_failure
 from modelpack.builders.build_log import BuildLog
-from modelpack.errors import ModelpackError, Unavailable
+from modelpack.errors import InputError, ModelpackError, Unavailable
+from modelpack.inputs.quoting import quoted
 from modelpack.platform import Platform
 
 ENGINE = "docker"
 "the name of the builder that Docker itself uses when none is named"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{,127}")
+"what buildx calls a builder: never an option of a program"
 _SURROUNDINGS = {"BUILDKIT_PROGRESS": "plain", "DOCKER_BUILDKIT": "1", "NO_COLOR": "1"}
 _PATIENCE = 60.0
 "seconds for a builder to say what it is"
@@ -69,8 +72,14 @@ class Client:
 def connect(builder: str, environment: Mapping[str, str]) -> Client:
     """Return what speaks to the builder of this name; ENGINE is the one that Docker itself uses.
 
-    Raises Unavailable when there is no such program or builder, or it is too old.
+    Raises InputError when there is no builder of this name, Unavailable when there is no program
+    for it, or it is too old.
     """
+    if not _NAME.fullmatch(builder):
+        raise InputError(
+            f"{quoted(builder)} is no name of a builder", at="--builder",
+            hint="docker buildx ls",
+        )  # fmt: skip
     docker, buildx = _programs(environment)
     if buildx:
         return _inspected(buildx, builder, environment)

@@ -29,6 +29,7 @@ import posixpath
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 INSTALLER = b"modelpack\n"
@@ -217,6 +218,7 @@ def compile_all(place: Place, wheels: list[Installed]) -> None:
     with open(posixpath.join(posixpath.dirname(__file__), "bytecode_driver.py"), "rb") as file:
         driver = file.read().decode()
     done: set[str] = set()
+    groups: list[list[str]] = []
     for wheel in wheels:
         paths = [
             path
@@ -227,12 +229,16 @@ def compile_all(place: Place, wheels: list[Installed]) -> None:
             and os.path.getsize(path) <= SOURCE_LIMIT
         ]
         done.update(paths)
-        if paths:
-            compile_together(place, driver, paths)
+        groups.append(paths)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for job in [pool.submit(compile_together, place, driver, paths) for paths in groups]:
+            job.result()
 
 
 def compile_together(place: Place, driver: str, paths: list[str]) -> None:
     """Compile `paths` in one fresh process of the interpreter."""
+    if not paths:
+        return
     fields: list[bytes] = []
     for path in paths:
         name = os.fsencode(path)

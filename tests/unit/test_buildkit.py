@@ -175,6 +175,15 @@ def test_an_unknown_builder_is_told_with_those_that_are_known(programs: Programs
     assert "there is no builder `fra`; known: `embedded`, `docker`, `far`, `default`" in str(error)
 
 
+@pytest.mark.parametrize("name", ["", "--help", "-D", "a b", "a/b", "x\n", "a" * 200])
+def test_what_is_no_name_of_a_builder_reaches_no_program(name: str, programs: Programs) -> None:
+    programs.add("buildx", otherwise="exit 0")
+    error = failure(programs, name)
+    assert isinstance(error, InputError)
+    assert "is no name of a builder" in str(error)
+    assert programs.calls == []
+
+
 def test_a_builder_for_other_programs_is_not_even_tried(programs: Programs) -> None:
     programs.add("buildx", ("inspect", printed(ENGINE_BUILDER)))
     client = connect(programs)
