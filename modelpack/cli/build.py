@@ -154,6 +154,7 @@ def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
             for item in made
         ],
         "loaded": None,
+        "scans": [scanned.summary for scanned in built.scans],
         "findings": as_document(built.findings),
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelpack.cli.output import Output, with_output
-from modelpack.errors import Unavailable
+from modelpack.errors import InputError, Unavailable
 
 if TYPE_CHECKING:
     from modelpack.evidence.scan.database import Wanted
@@ -63,38 +63,42 @@ def command(
     out: they were checked when they were packed. Ends with 1 when something is above the gate, and
     with 3 when nothing can be said, such as with an old database.
     """
-    from modelpack.cli import display, scan_report  # noqa: PLC0415  not for `--help`
-    from modelpack.cli.place import open_machine  # noqa: PLC0415
-    from modelpack.evidence.scan import scanning  # noqa: PLC0415
+    from modelpack.cli.place import open_machine  # noqa: PLC0415  not for `--help`
+    from modelpack.evidence.scan.scanning import scan  # noqa: PLC0415
 
     this = _project(image, file)
     machine = open_machine(output, offline=offline)
-    wanted = wanted_database(database)
+    wanted, rules = wanted_database(database), _rules(this)
     with _subjects(image, platform) as subjects:
-        scans = [
-            scanning.scan(subject, rules=_rules(this), wanted=wanted, machine=machine)
-            for subject in subjects
-        ]
+        if vex is not None and len(subjects) > 1:
+            raise InputError("there are several images, and a VEX document is about one",
+                             at="--vex", hint="choose one with `--platform`")  # fmt: skip
+        scans = [scan(one, rules=rules, wanted=wanted, machine=machine) for one in subjects]
     name = _name(this) if this else image
-    try:
-        _attach(image, scans, name)
-    except Unavailable as error:
-        output.say(f"what was found is not kept with the image: {error}")
+    _attach(image, scans, name, output)
     if this:
         write_copies(this, scans)
     if vex is not None:
         _write_vex(vex, scans[0], name)
+    _show(output, scans, place="" if form != "sarif" else this.lock_path.name if this else "image")
+    click.get_current_context().exit(max((_EXIT[one.outcome] for one in scans), key=_weight))
+
+
+def _show(output: Output, scans: Sequence["Scanned"], *, place: str) -> None:
+    """Print what was found; as SARIF where there is a `place` at which it can be mended."""
+    from modelpack.cli import display, scan_report  # noqa: PLC0415
+
     for finding in dict.fromkeys(one for scanned in scans for one in scan_report.notices(scanned)):
         if finding.severity == "error" or not output.quiet:
             click.echo(display.finding(finding), err=True)
-    if form == "sarif" and not output.as_json:
-        _print_sarif(scans, this)
-    else:
-        output.result(
-            text=scan_report.text(scans, verbose=output.verbose),
-            document=scan_report.document(scans),
-        )
-    click.get_current_context().exit(max((_EXIT[one.outcome] for one in scans), key=_weight))
+    if place and not output.as_json:
+        from modelpack.evidence.scan import sarif  # noqa: PLC0415
+
+        click.echo(display.to_json(sarif.document(scans, place=place)))
+        return
+    output.result(
+        text=scan_report.text(scans, verbose=output.verbose), document=scan_report.document(scans)
+    )
 
 
 def _weight(status: int) -> int:
@@ -173,8 +177,8 @@ def write_copies(this: "Project", scans: Sequence["Scanned"]) -> None:
         project.write(this.output / f"scan{more}.json", pretty(json.loads(said)))
 
 
-def _attach(image: str, scans: Sequence["Scanned"], name: str) -> None:
-    """Keep what is said of an image with it, where it lies in a layout."""
+def _attach(image: str, scans: Sequence["Scanned"], name: str, output: Output) -> None:
+    """Keep what is said of an image with it, where it lies in a layout that can be written."""
     from modelpack import opening, reference  # noqa: PLC0415
     from modelpack.evidence.scan import predicate  # noqa: PLC0415
     from modelpack.oci.layout import Layout  # noqa: PLC0415
@@ -187,10 +191,13 @@ def _attach(image: str, scans: Sequence["Scanned"], name: str) -> None:
             layout = Layout(Path(place.path))
         case _:
             return
-    with layout:
-        for scanned in scans:
-            said = referrer(predicate.statement(scanned, name), kind=predicate.KIND)
-            layout.attach(scanned.manifest, [said])
+    try:
+        with layout:
+            for scanned in scans:
+                said = referrer(predicate.statement(scanned, name), kind=predicate.KIND)
+                layout.attach(scanned.manifest, [said])
+    except Unavailable as error:
+        output.say(f"what was found is not kept with the image: {error}")
 
 
 def _write_vex(path: Path, scanned: "Scanned", name: str) -> None:
@@ -199,11 +206,3 @@ def _write_vex(path: Path, scanned: "Scanned", name: str) -> None:
     from modelpack.evidence.scan import vex  # noqa: PLC0415
 
     project.write(path, pretty(vex.document(scanned, name)))
-
-
-def _print_sarif(scans: Sequence["Scanned"], this: "Project | None") -> None:
-    from modelpack.cli import display  # noqa: PLC0415
-    from modelpack.evidence.scan import sarif  # noqa: PLC0415
-
-    place = this.lock_path.name if this else "image"
-    click.echo(display.to_json(sarif.document(scans, place=place)))

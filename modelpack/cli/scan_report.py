@@ -88,16 +88,13 @@ def document(scans: Sequence[Scanned]) -> Mapping[str, Any]:
 def _document(scanned: Scanned) -> Mapping[str, Any]:
     report, judgement = scanned.report, scanned.judgement
     return {
-        "digest": scanned.digest,
-        "platform": scanned.platform,
-        "outcome": scanned.outcome,
+        **scanned.summary,
         "scanner": {"name": "trivy", "version": report.scanner},
         "database": {"updated": rfc3339(scanned.database.updated)},
         "rules": canonical_json.plain(scanned.rules),
         "system": report.system,
         "end_of_life": report.end_of_life,
         "packages": display.plain(report.packages),
-        "counts": {verdict: judgement.count(verdict) for verdict in ("fails", "waived", "below")},
         "vulnerabilities": _all(judgement.judged, Vulnerability),
         "secrets": _all(judgement.judged, Secret),
         "misconfigurations": _all(judgement.judged, Misconfiguration),

@@ -282,6 +282,8 @@ def test_every_image_of_an_index_is_scanned(desk: Desk, tmp_path: Path) -> None:
     assert [one["findings"][0]["rule"] for one in scans] == ["scan.system", "scan.system"]
     only = desk.scan("--json", "--platform", "linux/arm64", image=f"oci:{tmp_path}/layout")
     assert [one["digest"] for one in only.document["scans"]] == [each[1].digest]
+    both = desk.scan("--vex", tmp_path / "vex.json", image=f"oci:{tmp_path}/layout")
+    assert (both.status, (tmp_path / "vex.json").exists()) == (2, False)
 
 
 def test_without_trivy_nothing_is_said(clean: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,6 +322,8 @@ def test_a_build_with_a_clean_scan_names_the_image(clean: Desk) -> None:
     before = clean.layout.manifests()[0]
     done = clean.build("--scan", "--db", clean.database, "--json")
     assert done.status == 0, done.err
+    (scan,) = done.document["scans"]
+    assert (scan["outcome"], scan["digest"]) == ("passed", done.document["digest"])
     entry = clean.layout.manifests()[0]
     assert entry.annotations == before.annotations
     assert [one.predicate_type for one in clean.said()] == [predicate.TYPE]

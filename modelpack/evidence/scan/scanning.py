@@ -1,8 +1,8 @@
 """One scan: a view of the image, what Trivy says of it, and what the project says to that."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from packaging.utils import canonicalize_name, canonicalize_version
 
@@ -11,7 +11,7 @@ from modelpack.errors import Finding, ModelpackError, Refused, Unavailable
 from modelpack.evidence.scan import Report, gate, trivy, view
 from modelpack.evidence.scan import report as reports
 from modelpack.evidence.scan.database import Database, Wanted, opened, too_old
-from modelpack.evidence.scan.gate import Judgement
+from modelpack.evidence.scan.gate import Judgement, Verdict
 from modelpack.evidence.scan.serving import served
 from modelpack.evidence.scan.subject import Subject
 from modelpack.evidence.scan.view import View
@@ -53,6 +53,17 @@ class Scanned:
             return "failed"
         doubted = any(doubt.severity == "error" for doubt in self.doubts)
         return "unknown" if doubted else "passed"
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The answer in a few words: what the record of a build has."""
+        verdicts: tuple[Verdict, ...] = ("fails", "waived", "below")
+        return {
+            "digest": self.digest,
+            "platform": self.platform,
+            "outcome": self.outcome,
+            "counts": {verdict: self.judgement.count(verdict) for verdict in verdicts},
+        }
 
     @property
     def findings(self) -> tuple[Finding, ...]:

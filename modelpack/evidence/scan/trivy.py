@@ -77,16 +77,6 @@ def find(environment: Mapping[str, str]) -> str:
     return program
 
 
-def version(program: str, *, environment: Mapping[str, str], work: Path) -> str:
-    """Return what Trivy calls its version."""
-    done = process.run(
-        [program, "version"], environment=_environment(environment, work), cwd=str(work),
-        timeout=TIMEOUT,
-    )  # fmt: skip
-    first = done.stdout.decode(errors="replace").partition("\n")[0]
-    return first.removeprefix("Version: ")[:100]
-
-
 def scan(
     program: str,
     name: str,
