@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from modelpack.digest import of_hex
 from modelpack.errors import Refused, Unavailable
-from modelpack.inputs.partial_download import PartialDownload
 from modelpack.oci.locking import exclusive_file
+from modelpack.oci.partial_download import PartialDownload
 from modelpack.progress import SILENT, Progress
 
 if TYPE_CHECKING:

@@ -1,13 +1,14 @@
 """What a Store does with a Blob's origin: take its pieces, and check that they are what it says."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from modelpack.digest import hex_of
 from modelpack.errors import InputError, Unavailable
 from modelpack.oci.content import blocks
-from modelpack.oci.layer import Absent, Blob, StoredFile
+from modelpack.oci.layer import Absent, Blob, Remote, StoredFile
 from modelpack.oci.manifest import MANIFEST_LIMIT
-from modelpack.oci.tar import Content, FileRange
+from modelpack.oci.tar import Content, FileRange, size_of
 
 _SHOWN = 5
 "source files named in one message"
@@ -19,6 +20,8 @@ def pieces_of(blob: Blob) -> tuple[Content, ...]:
         raise Unavailable(
             "the blob is known by digest only, and nobody here has it", at=blob.digest
         )
+    if isinstance(blob.origin, Remote):
+        raise Unavailable("the blob is not on this machine", at=blob.digest)
     if isinstance(blob.origin, StoredFile):
         return (FileRange(path=blob.origin.path, size=blob.size),)
     return blob.origin.pieces
@@ -31,11 +34,27 @@ def content_of(blob: Blob) -> bytes:
     return b"".join(blocks(pieces_of(blob), MANIFEST_LIMIT))
 
 
+def part_of(pieces: Sequence[Content], start: int, length: int) -> tuple[Content, ...]:
+    """Return `length` bytes of `pieces` from `start` on."""
+    found: list[Content] = []
+    for piece in pieces:
+        size = size_of(piece)
+        count = min(size - start, length)
+        if count > 0:
+            if isinstance(piece, bytes):
+                found.append(piece[start : start + count])
+            else:
+                found.append(replace(piece, offset=piece.offset + start, size=count))
+            length -= count
+        start = max(start - size, 0)
+    return tuple(found)
+
+
 def check_content(blob: Blob, digits: str, size: int) -> None:
     """Raise InputError, naming the sources, unless what was read is what `blob` says."""
     if (digits, size) == (hex_of(blob.digest), blob.size):
         return
-    paths = _paths(pieces_of(blob))
+    paths = _paths(() if isinstance(blob.origin, Remote) else pieces_of(blob))
     shown = ", ".join(paths[:_SHOWN])
     if len(paths) > _SHOWN:
         shown += f" and {len(paths) - _SHOWN} more"

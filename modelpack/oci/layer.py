@@ -1,14 +1,15 @@
 """Blobs, descriptors and layers: what an image is made of, and where each byte comes from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.oci.tar import Content
 from modelpack.platform import Platform
+from modelpack.progress import Advance
 
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -71,7 +72,42 @@ class Absent:
     """Content known by digest only: a store must have it already."""
 
 
-Origin = Pieces | StoredFile | Absent
+class Partial(Protocol):
+    """A file that has the beginning of a content, or nothing yet."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes are there."""
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+
+    def restart(self) -> None:
+        """Throw away what is there."""
+
+
+class Far(Protocol):
+    """A place in the network that has contents."""
+
+    @property
+    def repository(self) -> str:
+        """Its name, with the host."""
+
+    def fill(self, into: Partial, descriptor: Descriptor, advance: Advance) -> None:
+        """Write what is missing of a content to `into`, unchecked."""
+
+    def chunks(self, descriptor: Descriptor, start: int, length: int) -> Iterator[bytes]:
+        """Yield `length` bytes of a content from `start` on, unchecked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Content that is to be fetched; whoever names it checks it."""
+
+    place: Far
+
+
+Origin = Pieces | StoredFile | Absent | Remote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,15 +22,18 @@ from modelpack.oci.blobs import check_content, pieces_of
 from modelpack.oci.content import pump
 from modelpack.oci.file_writing import unwritable, write_file
 from modelpack.oci.hashing import Sha256, Sink
-from modelpack.oci.layer import Blob, Descriptor, StoredFile
+from modelpack.oci.layer import Blob, Descriptor, Remote, StoredFile
 from modelpack.oci.locking import exclusive_folder
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse
-from modelpack.oci.referrers import Referrer, found
+from modelpack.oci.partial_download import PartialDownload
+from modelpack.oci.referrers import Vouching, found
 from modelpack.oci.store import KnownDigests, Root
 from modelpack.oci.tar import Content, FileRange
 from modelpack.progress import SILENT, Advance, Progress
 
 _BLOB_NAME = re.compile(r"[0-9a-f]{64}")
+_PARTIAL = ".partial"
+"ends the name of a download that was not finished"
 _OURS = frozenset({"blobs", "ingest"})
 "what a build that was killed before its first commit leaves"
 
@@ -39,9 +42,12 @@ class Layout:
     """A Store in a folder; `with` takes its lock, which writing needs and reading does not."""
 
     def __init__(
-        self, root: Path, *, known: KnownDigests | None = None, progress: Progress = SILENT
-    ) -> None:
+        self, root: Path, *, known: KnownDigests | None = None, progress: Progress = SILENT,
+        resumes: bool = False,
+    ) -> None:  # fmt: skip
+        """With `resumes`, what a failing `with` has fetched stays for the next such one."""
         self.root = root
+        self._resumes = resumes
         self._known = known
         self._progress = progress
         self._lock = -1
@@ -65,8 +71,8 @@ class Layout:
                 self._check_ours()
                 try:
                     self._blobs.mkdir(parents=True, exist_ok=True)
-                    self._clear_ingest()
-                    self._ingest.mkdir()
+                    self._clear_ingest(but_partial=self._resumes)
+                    self._ingest.mkdir(exist_ok=True)
                 except BaseException:
                     self._discard_new()
                     raise
@@ -77,8 +83,11 @@ class Layout:
             raise unwritable(str(self.root), error) from error
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        """Give the lock back; what was not committed is removed."""
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        """Give the lock back; what was not committed is removed, unless the next one wants it."""
+        if kind is not None and self._resumes:
+            self._unlock()
+            return
         try:
             try:
                 self._tidy()
@@ -117,11 +126,13 @@ class Layout:
             if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
                 raise InputError("not a folder", at=str(folder))
 
-    def _clear_ingest(self) -> None:
+    def _clear_ingest(self, *, but_partial: bool = False) -> None:
         if self._ingest.is_dir():
             for entry in os.scandir(self._ingest):
-                os.unlink(entry.path)
-            self._ingest.rmdir()
+                if not (but_partial and entry.name.endswith(_PARTIAL)):
+                    os.unlink(entry.path)
+            if not but_partial:
+                self._ingest.rmdir()
 
     def _remove_empty(self) -> None:
         for folder in (self._blobs, self.root / "blobs", self.root):
@@ -162,6 +173,9 @@ class Layout:
         if self.has(blob.descriptor):
             advance(blob.size)
             return False
+        if isinstance(blob.origin, Remote):
+            self._fetch(blob, blob.origin, advance)
+            return True
         temporary, whole, size = self._receive(pieces_of(blob), advance, ())
         try:
             check_content(blob, hex_of(whole), size)
@@ -170,6 +184,24 @@ class Layout:
             raise
         self._keep(temporary, whole)
         return True
+
+    def _fetch(self, blob: Blob, origin: Remote, advance: Advance) -> None:
+        """Go on with a download where the last one ended, prove it, and name it."""
+        self._check_locked()
+        path = self._ingest / f"{hex_of(blob.digest)}{_PARTIAL}"
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            handle = os.open(path, flags, 0o644)
+            try:
+                partial = PartialDownload(handle, path=path, expected=blob.size)
+                origin.place.fill(partial, blob.descriptor, advance)
+                partial.check(hex_of(blob.digest))
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise unwritable(str(path), error) from error
+        self._keep(str(path), blob.digest)
 
     def write_all(
         self, blobs: Iterable[Blob], advance: Advance, *, threads: int = parallel.THREADS
@@ -271,9 +303,9 @@ class Layout:
         for root in roots:
             self.write(root.manifest, lambda _: None)
             self._check_closure(root.manifest.descriptor)
-        self._name(roots, [(root.manifest.descriptor, root.referrers) for root in roots])
+        self._name(roots, [pair for root in roots for pair in root.vouching_for()])
 
-    def attach(self, subject: Descriptor, referrers: Sequence[Referrer]) -> None:
+    def attach(self, subject: Descriptor, referrers: Sequence[Vouching]) -> None:
         """Keep `referrers` with the image `subject`; those of an earlier build give way."""
         self._check_locked()
         if subject.digest not in references.closure(self.manifests(), self.image):
@@ -285,7 +317,7 @@ class Layout:
         return found(self.manifests(), subject, self.image)
 
     def _name(
-        self, roots: Sequence[Root], vouching: Sequence[tuple[Descriptor, Sequence[Referrer]]]
+        self, roots: Sequence[Root], vouching: Sequence[tuple[Descriptor, Sequence[Vouching]]]
     ) -> None:
         """Write an `index.json` that names `roots`, and what vouches for them."""
         old = self.manifests() if (self.root / "index.json").exists() else ()

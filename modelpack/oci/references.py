@@ -18,7 +18,7 @@ from modelpack.oci.manifest import (
     parse_object,
     printable,
 )
-from modelpack.oci.referrers import Referrer, found, list_of, tag_for
+from modelpack.oci.referrers import Vouching, found, list_of, tag_for
 from modelpack.oci.store import Root
 from modelpack.reference import WEIGHTS_SUFFIX
 
@@ -109,15 +109,20 @@ def merge(
     images = [entry for entry, subject in new if subject is None]
     supersede = bool(images)
     images += [e for e, subject in others if subject is None and (tag_of(e) or not supersede)]
-    reached = closure(images, image)
     vouching = [entry for entry, subject in new if subject is not None]
-    vouching += [entry for entry, subject in others if subject in reached]
-    return (*images, *vouching)
+    left = [(entry, subject) for entry, subject in others if subject is not None]
+    while True:  # what vouches for what vouches stays as well
+        reached = closure((*images, *vouching), image)
+        kept = [entry for entry, subject in left if subject in reached]
+        if not kept:
+            return (*images, *vouching)
+        vouching += kept
+        left = [(entry, subject) for entry, subject in left if subject not in reached]
 
 
 def lists(
     old: Sequence[Descriptor],
-    vouching: Iterable[tuple[Descriptor, Sequence[Referrer]]],
+    vouching: Iterable[tuple[Descriptor, Sequence[Vouching]]],
     image: Callable[[Digest], Manifest],
 ) -> tuple[Root, ...]:
     """Return the lists of referrers that subjects have after each got new ones."""

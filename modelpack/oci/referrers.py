@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from modelpack import canonical_json
 from modelpack.digest import Digest, hex_of
@@ -70,6 +70,34 @@ class Referrer:
         return {**self.annotations, **({KIND: self.kind} if self.kind else {})}
 
 
+class Vouching(Protocol):
+    """What vouches for an image: made here, or copied as it is."""
+
+    def blobs(self, subject: Descriptor) -> Sequence[Blob]:
+        """Return all that a store must have, the manifest last."""
+
+    def entry(self, subject: Descriptor) -> Descriptor:
+        """Return the manifest's entry in the list of the referrers of `subject`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """A manifest that vouches for an image, from another store."""
+
+    descriptor: Descriptor
+    "its entry, with type and annotations as it says itself"
+    manifest: Blob
+    contents: tuple[Blob, ...]
+
+    def blobs(self, subject: Descriptor) -> Sequence[Blob]:  # noqa: ARG002  it names its own
+        """Return all that a store must have, the manifest last."""
+        return (*self.contents, self.manifest)
+
+    def entry(self, subject: Descriptor) -> Descriptor:  # noqa: ARG002
+        """Return the manifest's entry in a list."""
+        return self.descriptor
+
+
 def tag_for(subject: Digest) -> str:
     """Return the tag of the list of the referrers of `subject`."""
     return f"sha256-{hex_of(subject)}"
@@ -112,18 +140,21 @@ def _checked(entry: Descriptor, subject: Digest, image: Read) -> Descriptor | No
     )  # fmt: skip
 
 
-def list_of(subject: Descriptor, new: Sequence[Referrer], old: Sequence[Descriptor]) -> Blob:
+def list_of(subject: Descriptor, new: Sequence[Vouching], old: Sequence[Descriptor]) -> Blob:
     """Return the list of the referrers of `subject`: the `new` ones after what is kept of `old`."""
     entries = [referrer.entry(subject) for referrer in new]
     replaced = {_role(entry) for entry in entries if KIND in entry.annotations}
-    digests = {entry.digest for entry in entries}
-    kept = [
-        entry for entry in old if _role(entry) not in replaced and entry.digest not in digests
-    ]  # fmt: skip
+    return appended(entries, [entry for entry in old if _role(entry) not in replaced])
+
+
+def appended(new: Sequence[Descriptor], old: Sequence[Descriptor]) -> Blob:
+    """Return a list that names all of `old` and then `new`, each once."""
+    digests = {entry.digest for entry in new}
+    kept = [entry for entry in old if entry.digest not in digests]
     value = {
         "schemaVersion": 2,
         "mediaType": INDEX,
-        "manifests": [entry.as_json() for entry in (*kept, *entries)],
+        "manifests": [entry.as_json() for entry in (*kept, *new)],
     }
     return blob_of(canonical_json.dumps(value), INDEX)
 

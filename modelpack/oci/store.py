@@ -7,7 +7,7 @@ from typing import Protocol
 
 from modelpack.digest import Digest
 from modelpack.oci.layer import Blob, Descriptor
-from modelpack.oci.referrers import Referrer
+from modelpack.oci.referrers import Vouching
 from modelpack.progress import Advance
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -22,8 +22,14 @@ class Root:
     "none: kept by digest only"
     annotations: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     "of the entry that names it, not of the manifest"
-    referrers: tuple[Referrer, ...] = ()
+    referrers: tuple[Vouching, ...] = ()
     "what vouches for it, beside what does already"
+    below: tuple[tuple[Descriptor, tuple[Vouching, ...]], ...] = ()
+    "what vouches for other images below it, and for what vouches; subjects first"
+
+    def vouching_for(self) -> tuple[tuple[Descriptor, tuple[Vouching, ...]], ...]:
+        """Return everything that vouches, with its subject; subjects first."""
+        return ((self.manifest.descriptor, self.referrers), *self.below)
 
 
 class Store(Protocol):
@@ -44,7 +50,7 @@ class Store(Protocol):
     def commit(self, roots: Sequence[Root]) -> None:
         """Make `roots`, whose blobs are here, visible by their names in one step."""
 
-    def attach(self, subject: Descriptor, referrers: Sequence[Referrer]) -> None:
+    def attach(self, subject: Descriptor, referrers: Sequence[Vouching]) -> None:
         """Keep `referrers` with the image `subject`, which is here."""
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:

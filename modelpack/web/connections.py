@@ -17,6 +17,8 @@ from modelpack.web.urls import apart, host_of, is_loopback, is_public, origin
 Body = bytes | Iterable[bytes] | None
 _KEPT = 8
 "connections to one host that are kept open; more may be in use"
+_PATIENCE = 30.0
+"seconds until somebody answers at all"
 
 
 class Connections:
@@ -36,7 +38,7 @@ class Connections:
         self._is_public = public
         self._proxies = _proxies(environment)
         self._tls = _tls(environment)
-        self._timeout = urllib3.Timeout(connect=timeout, read=timeout)
+        self._timeout = urllib3.Timeout(connect=min(timeout, _PATIENCE), read=timeout)
         self._met: dict[tuple[str, int], bool] = {}
         self._managers: dict[tuple[str, bool], urllib3.PoolManager] = {}
 

@@ -10,7 +10,7 @@ from modelpack.oci.blobs import check_content, pieces_of
 from modelpack.oci.content import blocks
 from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.manifest import Manifest, parse
-from modelpack.oci.referrers import Referrer, found
+from modelpack.oci.referrers import Vouching, found
 from modelpack.oci.store import Root
 from modelpack.progress import Advance
 
@@ -56,9 +56,9 @@ class MemoryStore:
         for digest in references.closure([r.manifest.descriptor for r in roots], self.image):
             if digest not in self.blobs:
                 raise InputError("a blob of the image is missing", at=digest)
-        self._name(roots, [(root.manifest.descriptor, root.referrers) for root in roots])
+        self._name(roots, [pair for root in roots for pair in root.vouching_for()])
 
-    def attach(self, subject: Descriptor, referrers: Sequence[Referrer]) -> None:
+    def attach(self, subject: Descriptor, referrers: Sequence[Vouching]) -> None:
         if subject.digest not in references.closure(self.entries, self.image):
             raise InputError("there is no such image", at=subject.digest)
         self._name((), [(subject, referrers)])
@@ -67,7 +67,7 @@ class MemoryStore:
         return found(self.entries, subject, self.image)
 
     def _name(
-        self, roots: Sequence[Root], vouching: Sequence[tuple[Descriptor, Sequence[Referrer]]]
+        self, roots: Sequence[Root], vouching: Sequence[tuple[Descriptor, Sequence[Vouching]]]
     ) -> None:
         blobs = [b for to, new in vouching for referrer in new for b in referrer.blobs(to)]
         lists = references.lists(self.entries, vouching, self.image)

@@ -44,7 +44,7 @@ class Documents:
 
     def configuration(self, digest: Digest) -> bytes:
         """Return a configuration, checked, and keep it."""
-        return self._had(digest) or self._keep(self._repository.blob(digest, limit=LIMIT))
+        return self._had(digest) or self._keep(self._repository.small_blob(digest, limit=LIMIT))
 
     def _had(self, digest: Digest) -> bytes | None:
         data = self._kept(digest)

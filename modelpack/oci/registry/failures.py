@@ -14,6 +14,7 @@ _LIMIT = 64 << 10
 _DENIED = frozenset({401, 403})
 _GONE = frozenset({404, 410})
 _UNKNOWN_NAME = frozenset({400, 405})
+_MISSING = ("MANIFEST_BLOB_UNKNOWN", "MANIFEST_REFERENCES_UNKNOWN")
 
 
 def missing_manifest(reply: Reply, name: str) -> ModelpackError:
@@ -33,13 +34,21 @@ def missing_blob(reply: Reply, digest: str) -> ModelpackError:
     return _other(reply)
 
 
+def refused(reply: Reply, what: str) -> ModelpackError:
+    """Return the error for what a registry does not take."""
+    told = said(reply)
+    if any(code in told for code in _MISSING):
+        return InputError(f"a blob of the image is missing in the registry{told}", at=reply.at)
+    return Unavailable(f"{what} (status {reply.status}){told}", at=reply.at)
+
+
 def _other(reply: Reply) -> ModelpackError:
     raise_if_passing(reply)
     return Unavailable(f"`{host_of(reply.url)}` answers {reply.status}{said(reply)}", at=reply.at)
 
 
 def denied(
-    reply: Reply, host: str, credential: Credential | None, trouble: list[str]
+    reply: Reply, host: str, credential: Credential | None, trouble: list[str], *, verb: str
 ) -> Unavailable:
     """Return the error for 401 and 403: who was not let in, and how to change that."""
     used = "without credentials"
@@ -49,7 +58,7 @@ def denied(
     why = f"; {'; '.join(trouble)}" if trouble and credential is None else ""
     login = "docker login" if host == DOCKER_HUB else f"docker login {host}"
     return Unavailable(
-        f"`{host_of(reply.url)}` lets nobody read this {used} (status {reply.status})"
+        f"`{host_of(reply.url)}` lets nobody {verb} this {used} (status {reply.status})"
         f"{said(reply)}{why}", at=reply.at,
         hint=f"{login}, or podman login; and check that the repository exists",
     )  # fmt: skip

@@ -4,13 +4,17 @@ Source: OCI distribution-spec 1.1, "Pull". Every byte is checked against its dig
 gets it under that name.
 """
 
-from typing import Protocol
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urljoin
 
 from modelpack import digest as digests
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError, Refused
-from modelpack.oci.layer import INDEX, MANIFEST, Descriptor
+from modelpack.oci import referrers as vouching
+from modelpack.oci.layer import INDEX, MANIFEST, Blob, Descriptor, Partial, Remote, blob_of
 from modelpack.oci.manifest import (
     DOCKER_INDEX,
     DOCKER_MANIFEST,
@@ -19,6 +23,7 @@ from modelpack.oci.manifest import (
     MANIFESTS,
     Manifest,
     parse,
+    parse_object,
     printable,
 )
 from modelpack.oci.registry import failures
@@ -26,36 +31,31 @@ from modelpack.oci.registry.credentials import Credentials
 from modelpack.oci.registry.session import Session
 from modelpack.oci.registry.settings import Endpoint, Settings
 from modelpack.progress import Advance
-from modelpack.reference import Registry
+from modelpack.reference import TAG, Registry
 from modelpack.web.client import Client, Passing, Reply, raise_if_passing
 from modelpack.web.urls import host_of
 
 DEFAULT_TAG = "latest"
+_TAG = re.compile(TAG)
 _ACCEPTED = ", ".join((INDEX, MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST))
 _OLD = "application/vnd.docker.distribution.manifest.v1"
 _OK, _PARTIAL, _NOT_THERE, _BAD_RANGE = 200, 206, 404, 416
 _CUTS = 1000
 "how often a connection may be cut in one download, each time after some bytes"
-
-
-class Partial(Protocol):
-    """A file that has the beginning of a content, or nothing yet."""
-
-    @property
-    def size(self) -> int:
-        """How many bytes are there."""
-
-    def write(self, data: bytes) -> None:
-        """Append `data`."""
-
-    def restart(self) -> None:
-        """Throw away what is there."""
+_PAGES = 100
+"of a list of referrers"
+_NEXT = re.compile(r"""<([^<>]+)>\s*;[^,]*\brel="?next\b""")
+"a `Link` header (RFC 8288)"
 
 
 class Repository:
     """Reads blobs by digest and manifests by tag or digest."""
 
-    def __init__(self, name: Registry, settings: Settings, *, client: Client | None = None) -> None:
+    def __init__(
+        self, name: Registry, settings: Settings, *, client: Client | None = None,
+        actions: str = "pull",
+    ) -> None:  # fmt: skip
+        """`actions` are what will be done with the repository: `pull`, or `pull,push`."""
         self.name = name
         self._at = str(name)
         self._client = client or Client(settings.environment)
@@ -64,8 +64,14 @@ class Repository:
             Endpoint.of(name, settings),
             client=self._client,
             credentials=Credentials(settings.credential_files, environment=settings.environment),
+            actions=actions,
         )
         self._manifests: dict[Digest, bytes] = {}
+
+    @property
+    def repository(self) -> str:
+        """The name of the repository, with its host."""
+        return self.name.name
 
     def resolve(self, name: str) -> Descriptor:
         """Return the manifest or index that a tag or a digest names; an empty name: `latest`.
@@ -74,6 +80,8 @@ class Repository:
         the digest says, Unavailable when it cannot be asked.
         """
         wanted = digests.parse(name, at=self._at) if name.startswith("sha256:") else None
+        if name and wanted is None and not _TAG.fullmatch(name):
+            raise InputError(f"not a tag: `{printable(name)}`", at=self._at)
         data, media_type = self._session.call(
             lambda reply: self._manifest(reply, name or DEFAULT_TAG),
             "GET",
@@ -118,12 +126,18 @@ class Repository:
         else:
             if what.size > limit:
                 raise InputError(f"the blob is larger than {limit} bytes", at=digest)
-            data = self.blob(digest, limit=what.size)
+            data = self.small_blob(digest, limit=what.size)
         if isinstance(what, Descriptor) and len(data) != what.size:
             raise Refused(f"{digest} has {len(data)} bytes instead of {what.size}", at=self._at)
         return data
 
-    def blob(self, digest: Digest, *, limit: int) -> bytes:
+    def blob(self, descriptor: Descriptor) -> Blob:
+        """Return a blob to be copied elsewhere; whoever names it there checks its digest."""
+        if descriptor.media_type in MANIFESTS | INDEXES:
+            return replace(blob_of(self.read(descriptor), ""), descriptor=descriptor)
+        return Blob(descriptor=descriptor, origin=Remote(self))
+
+    def small_blob(self, digest: Digest, *, limit: int) -> bytes:
         """Return a blob of at most `limit` bytes, its digest checked."""
 
         def work(reply: Reply) -> bytes:
@@ -150,6 +164,69 @@ class Repository:
 
         headers = {"Accept": _ACCEPTED} if kind == "manifests" else {}
         return self._session.call(work, "HEAD", f"{kind}/{descriptor.digest}", headers=headers)
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """Return what vouches for the image `subject`: type and annotations as it says itself.
+
+        The registry's list is asked for, else the one under the tag for it (OCI distribution-spec,
+        "Listing Referrers").
+        """
+        listed = self.api_referrers(subject)
+        if listed is None:
+            listed = self.tag_referrers(subject)
+        bare = [replace(entry, annotations={}) for entry in listed]
+        return vouching.found(bare, subject, self.image)
+
+    def api_referrers(self, subject: Digest) -> tuple[Descriptor, ...] | None:
+        """Return the list that the registry itself keeps; None where it keeps none."""
+        found: list[Descriptor] = []
+        path = f"referrers/{subject}"
+        for _ in range(_PAGES):
+            page = self._session.call(self._page, "GET", path, headers={"Accept": INDEX})
+            if page is None:
+                return None
+            entries, path = page
+            found += entries
+            if not path:
+                break
+        return tuple(found)
+
+    def _page(self, reply: Reply) -> tuple[tuple[Descriptor, ...], str] | None:
+        """Return the entries of one page, and the URL of the next one or nothing."""
+        kind = reply.headers.get("Content-Type", "").partition(";")[0].strip()
+        if reply.status != _OK or kind != INDEX:
+            return None
+        data = reply.read(MANIFEST_LIMIT)
+        # Go programs write an empty list as `null`.
+        listed = parse_object(data, at=self._at).get("manifests") is not None
+        entries = parse(data, at=self._at).manifests if listed else ()
+        following = _NEXT.search(reply.headers.get("Link", ""))
+        return entries, urljoin(reply.url, following[1]) if following else ""
+
+    def tag_referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """Return the list under the tag that is made of `subject`; nothing where there is none."""
+        try:
+            found = self.resolve(vouching.tag_for(subject))
+        except InputError:
+            return ()
+        return self.image(found.digest).manifests
+
+    def chunks(self, descriptor: Descriptor, start: int, length: int) -> Iterator[bytes]:
+        """Yield `length` bytes of a blob from `start` on, unchecked; raises Passing when cut."""
+        headers = {"Range": f"bytes={start}-{start + length - 1}"} if start else {}
+        with self._session.open("GET", f"blobs/{descriptor.digest}", headers=headers) as reply:
+            raise_if_passing(reply)
+            if reply.status not in (_OK, _PARTIAL) or not _continues(reply, start):
+                raise failures.missing_blob(reply, descriptor.digest)
+            skip = start if reply.status == _OK else 0
+            for chunk in reply.chunks(descriptor.size):
+                part = chunk[skip : skip + length]
+                skip = max(skip - len(chunk), 0)
+                length -= len(part)
+                if part:
+                    yield part
+                if not length:
+                    return
 
     def fill(self, into: Partial, descriptor: Descriptor, advance: Advance) -> None:
         """Write what is missing of a blob to `into`, beginning where it ends.

@@ -24,6 +24,8 @@ from modelpack.web.urls import is_web, origin
 
 T = TypeVar("T")
 
+Made = bytes | Callable[[], Iterator[bytes]] | None
+"a body, or what makes one for each try"
 _BAD_REQUEST = 400
 _UNAUTHORIZED = 401
 _OK = 200
@@ -35,11 +37,15 @@ class Session:
     """Speaks to the registry of one repository; safe from several threads."""
 
     def __init__(
-        self, name: Registry, endpoint: Endpoint, *, client: Client, credentials: Credentials
-    ) -> None:
+        self, name: Registry, endpoint: Endpoint, *, client: Client, credentials: Credentials,
+        actions: str = "pull",
+    ) -> None:  # fmt: skip
+        """`actions` are what will be done with the repository: `pull`, or `pull,push`."""
         self._name, self._endpoint = name, endpoint
         self._client, self._credentials = client, credentials
         self._root = "" if endpoint.may_be_plain else f"https://{endpoint.host}"
+        self._own_scope = f"repository:{endpoint.repository}:{actions}"
+        self._verb = "write" if "push" in actions else "read"
         self._authorization: dict[str, str] = {}
         self._lock = Lock()
 
@@ -49,18 +55,17 @@ class Session:
         method: str,
         path: str,
         *,
-        actions: str = "pull",
         headers: Mapping[str, str] = _NOTHING,
-        body: Body = None,
+        body: Made = None,
     ) -> T:
         """Return what `work` makes of the answer; what fails in passing is tried again.
 
-        `path` is what follows the repository in the URL, `actions` are what it needs of it. A
-        status that means "not allowed" raises Unavailable, every other is for `work` to judge.
+        `path` is what follows the repository in the URL. A status that means "not allowed" raises
+        Unavailable, every other is for `work` to judge.
         """
 
         def once() -> T:
-            with self.open(method, path, actions=actions, headers=headers, body=body) as reply:
+            with self.open(method, path, headers=headers, body=body) as reply:
                 raise_if_passing(reply)
                 return work(reply)
 
@@ -72,13 +77,25 @@ class Session:
         method: str,
         path: str,
         *,
-        actions: str = "pull",
         headers: Mapping[str, str] = _NOTHING,
-        body: Body = None,
+        body: Made = None,
+        also: str = "",
     ) -> Iterator[Reply]:
-        """Yield the answer to one request, made a second time when authorization was missing."""
-        url = f"{self._reached()}/v2/{self._endpoint.repository}/{path}"
-        scope = f"repository:{self._endpoint.repository}:{actions}"
+        """Yield the answer to one request, made a second time when authorization was missing.
+
+        `path` follows the repository in the URL, or is a whole URL that the registry gave. A
+        `body` that can be called is called for each try. `also` is a repository of the registry
+        that is read besides.
+        """
+        root = self._reached()
+        url = path if is_web(path) else f"{root}/v2/{self._endpoint.repository}/{path}"
+        if origin(url) != origin(root):  # another host: no credentials, and no private address
+            with self._client.open(
+                method, url, headers=headers, body=_fresh(body), at=str(self._name), led_by=root
+            ) as reply:
+                yield reply
+            return
+        scope = f"{self._own_scope} repository:{also}:pull" if also else self._own_scope
         at = str(self._name)
 
         def sent() -> Mapping[str, str]:
@@ -88,7 +105,7 @@ class Session:
         with ExitStack() as stack:
             before = sent()
             reply = stack.enter_context(
-                self._client.open(method, url, headers=before, body=body, at=at)
+                self._client.open(method, url, headers=before, body=_fresh(body), at=at)
             )
             # Only the registry itself may ask; not a store that it redirects to.
             if reply.status == _UNAUTHORIZED and origin(reply.url) == origin(url):
@@ -96,7 +113,7 @@ class Session:
                 if self._authorize(challenges, scope, before.get("Authorization"), reply):
                     stack.close()
                     reply = stack.enter_context(
-                        self._client.open(method, url, headers=sent(), body=body, at=at)
+                        self._client.open(method, url, headers=sent(), body=_fresh(body), at=at)
                     )
             if failures.is_denied(reply):
                 raise self._denied(reply)
@@ -104,7 +121,9 @@ class Session:
 
     def _denied(self, reply: Reply) -> Unavailable:
         found = self._credentials.find(self._name)
-        return failures.denied(reply, self._name.host, found, self._credentials.trouble)
+        return failures.denied(
+            reply, self._name.host, found, self._credentials.trouble, verb=self._verb
+        )
 
     def _reached(self) -> str:
         """Return scheme and host: https, or http where that is allowed and what is spoken."""
@@ -155,7 +174,7 @@ class Session:
                 f"`{self._endpoint.host}` wants a token from what is no https URL", at=reply.at
             )
         wanted = challenge.parameters.get("scope", "").split()
-        fields = [("scope", item) for item in dict.fromkeys((scope, *wanted))]
+        fields = [("scope", item) for item in dict.fromkeys((*scope.split(), *wanted))]
         if service := challenge.parameters.get("service"):
             fields = [("service", service), *fields]
         return self._client.again(lambda: self._asked(realm, fields, credential, reply))
@@ -184,6 +203,11 @@ class Session:
             if failures.is_denied(reply):
                 raise self._denied(reply)
             return _token_of(reply)
+
+
+def _fresh(body: Made) -> Body:
+    """Return what is to be sent: a stream is made anew for each try."""
+    return body() if callable(body) else body
 
 
 def _token_of(reply: Reply) -> str:

@@ -1,0 +1,240 @@
+"""Blobs on their way into a repository: mounted, at once, or in chunks that resume.
+
+Source: OCI distribution-spec 1.1, "Push". The URL to go on with is always the latest one that the
+registry gave; it may lead to another host, which gets no credentials. Nothing is closed under its
+digest before all that was sent has been hashed here.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from modelpack.errors import Unavailable
+from modelpack.oci.layer import Absent, Blob, Remote
+from modelpack.oci.registry import failures
+from modelpack.oci.registry.known import Traits
+from modelpack.oci.registry.sending import Sending
+from modelpack.oci.registry.session import Session
+from modelpack.oci.registry.unfinished import Note, Unfinished
+from modelpack.progress import Advance
+from modelpack.reference import Registry
+from modelpack.web.client import Client, Passing, Reply, raise_if_passing
+from modelpack.web.urls import host_of, is_web, origin
+
+AT_ONCE = 1 << 20
+"bytes of a blob that is sent in one request, from memory"
+_CUTS = 100
+"how often a connection may be cut in one upload, each time after some bytes"
+_CREATED, _NO_CONTENT = 201, 204
+_DONE = range(200, 300)
+_LOST = frozenset({400, 404, 410, 416})
+"the registry does not know this upload, or not at this place"
+_RANGE = re.compile(r"(?:bytes[= ])?0-([0-9]{1,18})")
+_OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+@dataclass
+class _Upload:
+    """Where an upload stands."""
+
+    location: str
+    offset: int = 0
+    least: int = 0
+    most: int = 0
+    is_sure: bool = True
+    "nothing was sent that the registry did not confirm"
+
+
+class Uploads:
+    """Brings blobs into one repository; safe from several threads."""
+
+    def __init__(
+        self, name: Registry, session: Session, *, client: Client, traits: Traits,
+        unfinished: Unfinished,
+    ) -> None:  # fmt: skip
+        self._name, self._session, self._client = name, session, client
+        self._traits, self._unfinished = traits, unfinished
+
+    def push(self, blob: Blob, advance: Advance, *, mount_from: str = "") -> None:
+        """Bring `blob`, which the repository does not have, into it.
+
+        `mount_from` is another repository of the registry that may have it. Raises InputError
+        naming the source when its bytes are not what the descriptor says, Unavailable.
+        """
+        started = self._mounted(blob, mount_from) if mount_from else None
+        if mount_from and started is None:
+            advance(blob.size)
+            return
+        if isinstance(blob.origin, Absent):
+            raise Unavailable(
+                "the blob is known by digest only: nobody here has it, nor has the registry",
+                at=blob.digest, hint=f"`{self._name.name}` must have it, or its file be here",
+            )  # fmt: skip
+        content = Sending(blob, advance)
+        if blob.size <= AT_ONCE:
+            data = b"".join(content.read(0, blob.size))
+            content.check()
+            self._client.again(lambda: self._close(self._start(), blob, data))
+            return
+        with self._unfinished.note(self._name.name, blob.digest) as note:
+            upload = self._resumed(note.read()) or _Upload(started or "")
+            self._send(content, upload, note)
+            content.check()
+            self._client.again(lambda: self._close(upload, blob, b""))
+            note.remove()
+
+    def _mounted(self, blob: Blob, source: str) -> str | None:
+        """Mount the blob and return None; else the URL of the upload that began instead, if any."""
+        path = f"blobs/uploads/?mount={blob.digest}&from={source}"
+        try:
+            with self._session.open("POST", path, also=source) as reply:
+                if reply.status == _CREATED:
+                    return None
+                return _following(reply) if reply.status in _DONE else ""
+        except Unavailable:
+            return ""  # not to be had there; the bytes are
+
+    def _start(self) -> _Upload:
+        with self._session.open("POST", "blobs/uploads/") as reply:
+            raise_if_passing(reply)
+            if reply.status not in _DONE:
+                raise failures.refused(reply, "the registry begins no upload")
+            return _Upload(
+                _following(reply),
+                least=_number(reply, "OCI-Chunk-Min-Length"),
+                most=_number(reply, "OCI-Chunk-Max-Length"),
+            )
+
+    def _resumed(self, location: str) -> _Upload | None:
+        """Return where the upload stands that another process began; None: it is lost."""
+        if not location or self._traits.in_one_request:
+            return None
+        upload = _Upload(location)
+        try:
+            return upload if self._client.again(lambda: self._ask(upload)) else None
+        except Unavailable:
+            return None
+
+    def _ask(self, upload: _Upload) -> bool:
+        """Learn from the registry where `upload` stands; False when it is lost."""
+        with self._session.open("GET", upload.location) as reply:
+            raise_if_passing(reply)
+            if reply.status not in _DONE:
+                return False
+            reached = _RANGE.fullmatch(reply.headers.get("Range", "").strip())
+            # `0-0` is what some answer for nothing at all.
+            upload.offset = int(reached[1]) + 1 if reached and int(reached[1]) else 0
+            upload.location = _following(reply, or_else=upload.location)
+            upload.is_sure = True
+            return True
+
+    def _send(self, content: Sending, upload: _Upload, note: Note) -> None:
+        """Send what is missing; as long as every try brings some bytes, another one follows."""
+        confirmed = [0]
+        for _ in range(_CUTS):
+            before = confirmed[0]
+            try:
+                self._client.again(lambda: self._go_on(content, upload, note, confirmed))
+            except Passing:
+                if confirmed[0] <= before:
+                    raise
+            else:
+                return
+        raise Unavailable("the connection is cut again and again", at=str(self._name))
+
+    def _go_on(
+        self, content: Sending, upload: _Upload, note: Note, confirmed: list[int]
+    ) -> None:  # fmt: skip
+        again = not upload.is_sure and not self._traits.in_one_request
+        if not upload.location or (not upload.is_sure and not (again and self._ask(upload))):
+            fresh = self._start()
+            upload.location, upload.least, upload.most = fresh.location, fresh.least, fresh.most
+            upload.offset, upload.is_sure = 0, True
+        note.write(upload.location)
+        size = content.blob.size
+        step = self._traits.chunk(size, least=upload.least, most=upload.most)
+        content.tell(upload.offset)
+        while upload.offset < size:
+            before = upload.offset
+            self._patch(content, upload, min(step, size - before))
+            note.write(upload.location)
+            confirmed[0] += upload.offset - before
+
+    def _patch(self, content: Sending, upload: _Upload, length: int) -> None:
+        """Send one chunk and learn how much of it has arrived."""
+        start = upload.offset
+        headers = {**_OCTETS, "Content-Length": str(length)}
+        if not self._traits.in_one_request:
+            headers["Content-Range"] = f"{start}-{start + length - 1}"
+        upload.is_sure = False
+        with self._session.open(
+            "PATCH", upload.location, headers=headers, body=lambda: content.read(start, length)
+        ) as reply:
+            raise_if_passing(reply)
+            if reply.status in _LOST:
+                raise Passing(
+                    f"`{host_of(reply.url)}` does not go on with the upload (status "
+                    f"{reply.status}){failures.said(reply)}", at=reply.at, hint="push again",
+                )  # fmt: skip
+            if reply.status not in _DONE:
+                raise failures.refused(reply, "the registry does not take the blob")
+            reached = _RANGE.fullmatch(reply.headers.get("Range", "").strip())
+            arrived = int(reached[1]) + 1 if reached else start + length
+            if not start < arrived <= start + length:
+                raise Unavailable(
+                    f"`{host_of(reply.url)}` says that it has {arrived} bytes of "
+                    f"{start + length}", at=reply.at,
+                )  # fmt: skip
+            upload.location = _following(reply, or_else=upload.location)
+            upload.offset, upload.is_sure = arrived, True
+
+    def _close(self, upload: _Upload, blob: Blob, data: bytes) -> None:
+        """Give what was sent its digest; `data` is all of a small blob."""
+        joint = "&" if urlsplit(upload.location).query else "?"
+        with self._session.open(
+            "PUT", f"{upload.location}{joint}digest={blob.digest}",
+            headers={**_OCTETS, "Content-Length": str(len(data))}, body=data,
+        ) as reply:  # fmt: skip
+            if reply.status in _DONE or self._has(blob):
+                return  # at the second try it may be there since the first
+            raise_if_passing(reply)
+            raise failures.refused(reply, f"the registry does not take {blob.digest}")
+
+    def _has(self, blob: Blob) -> bool:
+        with self._session.open("HEAD", f"blobs/{blob.digest}") as reply:
+            return reply.status in _DONE
+
+
+def source_of(blob: Blob, name: Registry) -> str:
+    """Return the repository of the same registry that `blob` comes from, or nothing."""
+    if not isinstance(blob.origin, Remote):
+        return ""
+    host, _, repository = blob.origin.place.repository.partition("/")
+    return repository if host == name.host and repository != name.repository else ""
+
+
+def _following(reply: Reply, *, or_else: str = "") -> str:
+    """Return the URL to go on with; raise where it leads from https to http, or to nothing."""
+    target = reply.headers.get("Location", "")
+    if not target and or_else:
+        return or_else
+    try:
+        url = urljoin(reply.url, target)
+    except ValueError:
+        url = ""
+    if not target or not is_web(url):
+        raise Unavailable(f"`{host_of(reply.url)}` gives no URL to upload to", at=reply.at)
+    before, after = origin(reply.url), origin(url)
+    if before[0] == "https" and after[0] == "http":
+        if before[1] != after[1]:
+            raise Unavailable(
+                f"`{host_of(reply.url)}` leads an upload from https to http", at=reply.at
+            )
+        # A registry behind a proxy that speaks TLS for it, and does not know.
+        url = urlunsplit(urlsplit(url)._replace(scheme="https", netloc=urlsplit(reply.url).netloc))
+    return url
+
+
+def _number(reply: Reply, name: str) -> int:
+    text = reply.headers.get(name, "").strip()
+    return int(text[:12]) if text.isascii() and text.isdecimal() else 0
