@@ -10,6 +10,7 @@ from modelpack import dockerfile, plan, project
 from modelpack.assembly import rendering
 from modelpack.assembly.assemble import Inputs, Made, image
 from modelpack.assembly.image_names import expect_room
+from modelpack.assembly.libraries import require_libraries
 from modelpack.assembly.outputs import Output, write_outputs, write_unnamed
 from modelpack.assembly.source_reading import CodeAndSource, read_source
 from modelpack.assembly.weights_at_hand import AtHand, differences, weights_at_hand
@@ -218,6 +219,9 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
                 stores=[layout for layout in layouts if layout is not None],
             ) as builder:  # fmt: skip
                 made_image, made = image(planned, inputs, builder=builder, layers=layers)
+            findings += require_libraries(
+                this.spec, platform, planned, made, read.code, machine=machine
+            )
             images.append((planned, made_image, made))
         separate = plan.make_weights(this.spec, lock)
         weights = (separate, *image(separate, inputs, builder=None, layers=layers)) if (

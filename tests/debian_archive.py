@@ -103,11 +103,17 @@ def locked(content: bytes, *, name: str = "hello", **changes: Any) -> DebianPack
 
 
 def library(
-    soname: str = "", *, needed: tuple[str, ...] = (), runpath: str = "", machine: int = 62
+    soname: str = "",
+    *,
+    needed: tuple[str, ...] = (),
+    runpath: str = "",
+    rpath: str = "",
+    machine: int = 62,
 ) -> bytes:
     """A 64-bit ELF shared object that has a dynamic section and nothing else."""
     strings, tags = b"\0", []
-    for tag, text in ((14, soname), *((1, name) for name in needed), (29, runpath)):
+    texts = ((14, soname), *((1, name) for name in needed), (15, rpath), (29, runpath))
+    for tag, text in texts:
         if text:
             tags.append((tag, len(strings)))
             strings += text.encode() + b"\0"

@@ -69,7 +69,7 @@ def _cpu_builds(platform: PlatformLock, place: str) -> Iterator[Finding]:
                 hint=f"lock its build for CUDA (PyPI has it for Linux), {_RELOCK}",
             )  # fmt: skip
     for wheel in platform.wheels:
-        if wheel.name in ("tensorflow-cpu", "faiss-cpu"):
+        if wheel.name == "tensorflow-cpu":
             yield Finding(
                 message=f"`{wheel.name}` {wheel.version} cannot use a GPU, but the image is for "
                 '`device = "cuda"`',

@@ -39,8 +39,8 @@ class MemoryEstimate:
     def __str__(self) -> str:
         of = "" if self.memory is None else f" of {quantity.in_gib(self.memory)}"
         return (
-            f"{quantity.in_gib(self.weights)} of weights and {quantity.in_gib(self.overhead)} of "
-            f"overhead are {quantity.in_gib(self.needed)}{of}"
+            f"weights {quantity.in_gib(self.weights)} + overhead "
+            f"{quantity.in_gib(self.overhead)} = {quantity.in_gib(self.needed)}{of}"
         )
 
 

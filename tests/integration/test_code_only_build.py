@@ -69,6 +69,7 @@ def test_a_code_edit_opens_no_weight_file_and_loads_nothing_heavy(tmp_path):
     assert after != before
     assert not modules & HEAVY
     assert not [path for path in opened if "/weights/" in path and not path.endswith("/weights")]
+    assert "modelpack.checks.elf" not in modules  # the verdict on its libraries is remembered
 
 
 def test_a_code_edit_is_the_same_work_with_a_docker_builder(tmp_path):

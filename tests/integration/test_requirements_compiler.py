@@ -64,6 +64,14 @@ def test_requirements_are_locked_with_hashes_and_without_hosts(tmp_path: Path, l
     ]  # fmt: skip
 
 
+def test_a_relative_folder_is_fine(
+    tmp_path: Path, links: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert "app==1.0" in compile_in(Path("project"), links, "app\n")
+
+
 def test_versions_stay_until_they_may_move(tmp_path: Path, links: Path) -> None:
     first = compile_in(tmp_path, links, "app\n")
     build(links, "lib", "2.0")

@@ -20,8 +20,11 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DIGITS = EXAMPLES / "digits"
 MINILM = EXAMPLES / "minilm"
+CUDA_SMALL = EXAMPLES / "cuda-small"
+ALL = sorted(path.parent for path in EXAMPLES.glob("*/modelpack.toml"))
 NEEDS = {
     "digits": ("numpy", "safetensors", "prometheus_client"),
+    "cuda-small": ("numpy", "safetensors"),
     "minilm": ("numpy", "safetensors", "prometheus_client", "fastapi", "uvicorn", "tokenizers"),
 }
 FACTS = {
@@ -296,6 +299,37 @@ def test_digits_ends_when_it_is_told_to() -> None:
         assert service.process.wait(PATIENCE) == 0
 
 
+def test_cuda_small_is_alive_and_says_why_there_is_no_gpu() -> None:
+    require_modules("cuda-small")
+    with running(CUDA_SMALL, CUDA_SMALL / "weights") as service:
+        status, body = service.until(
+            "/readyz", lambda _, body: b"loading" not in (body or b"loading")
+        )
+        answer = json.loads(body)
+
+        assert (status, answer["status"]) == (503, "no-device")
+        assert answer["reason"]
+        assert service.request("GET", "/healthz") == (200, b'{"status": "alive"}')
+        assert service.request("POST", "/predict", b'{"points": [[0, 0]]}')[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/nowhere", None, 404),
+        ("POST", "/healthz", b"{}", 404),
+        ("POST", "/predict", b" " * (70 << 10), 413),
+    ],
+)
+def test_cuda_small_refuses_a_wrong_request(
+    method: str, path: str, body: bytes | None, status: int
+) -> None:
+    require_modules("cuda-small")
+    with running(CUDA_SMALL, CUDA_SMALL / "weights") as service:
+        service.until("/healthz", lambda status, _: status == 200)
+        assert service.request(method, path, body)[0] == status
+
+
 @pytest.mark.parametrize("file", golden(MINILM), ids=lambda file: file.stem)
 def test_minilm_answers_with_the_true_embeddings(minilm: Service, file: Path) -> None:
     assert_golden(minilm, file)
@@ -343,7 +377,7 @@ def test_minilm_counts_what_it_answers(minilm: Service) -> None:
     assert counted(minilm, 'http_requests_total{path="/embed",status="200"}') >= 1
 
 
-@pytest.mark.parametrize("folder", [DIGITS, MINILM], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", ALL, ids=lambda folder: folder.name)
 def test_lockfile_pins_by_hash_and_names_no_host(folder: Path) -> None:
     text = (folder / "requirements.lock").read_text("ascii")
     pins = [line for line in text.splitlines() if line and line[0] not in " #"]
@@ -355,7 +389,7 @@ def test_lockfile_pins_by_hash_and_names_no_host(folder: Path) -> None:
     assert "--index" not in text
 
 
-@pytest.mark.parametrize("folder", [DIGITS, MINILM], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", ALL, ids=lambda folder: folder.name)
 def test_service_and_spec_name_the_same_model(folder: Path) -> None:
     import tomli
 

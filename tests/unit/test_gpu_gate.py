@@ -250,7 +250,7 @@ def test_a_model_that_does_not_fit_is_refused_with_both_numbers() -> None:
     (finding,) = gpu_memory.findings(estimate)
     assert finding.rule == "gpu.memory"
     assert finding.at == "runtime.gpu.memory"
-    assert "14.2 GiB of weights and 2.0 GiB of overhead are 16.2 GiB of 16.0 GiB" in finding.message
+    assert "weights 14.2 GiB + overhead 2.0 GiB = 16.2 GiB of 16.0 GiB" in finding.message
 
 
 def test_a_declared_overhead_counts() -> None:
@@ -267,7 +267,7 @@ def test_without_a_size_of_memory_nothing_is_judged_and_all_is_told() -> None:
     estimate = memory_of(spec(), [model("F32 [1000] w"), model(path="m.gguf", size=3 << 30)])
     assert estimate is not None
     assert estimate.fits
-    assert str(estimate) == "3.0 GiB of weights and 2.0 GiB of overhead are 5.0 GiB"
+    assert str(estimate) == "weights 3.0 GiB + overhead 2.0 GiB = 5.0 GiB"
     assert memory_of(spec("cpu"), [model("F32 [1000] w")]) is None
 
 

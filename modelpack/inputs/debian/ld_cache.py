@@ -18,6 +18,7 @@ _FLAGS = {"amd64": 0x0303, "arm64": 0x0A03}
 "FLAG_ELF_LIBC6 with the architecture (glibc, sysdeps/generic/ldconfig.h)"
 _LIBRARY = re.compile(r"(?:lib|ld-).*\.so(?:\..*)?")
 _MAX_LINKS = 16
+_MAX_TEXT = 4096
 
 
 def folders(platform: Platform) -> tuple[str, ...]:
@@ -50,6 +51,28 @@ def build(tree: Tree, platform: Platform) -> bytes:
         strings += text + b"\0"
     head = _HEAD.pack(_MAGIC, len(found), len(strings), _LITTLE_ENDIAN, 0)
     return head + bytes(rows) + bytes(strings)
+
+
+def parse(data: bytes, platform: Platform) -> dict[str, str]:
+    """Return path by name of what `/etc/ld.so.cache` lists for `platform`; nothing when damaged.
+
+    The format before glibc 2.32 stands behind an older one, which is passed over.
+    """
+    start = data.find(_MAGIC)
+    found: dict[str, str] = {}
+    if start < 0 or len(data) < start + _HEAD.size:
+        return found
+    data = data[start:]
+    count = _HEAD.unpack_from(data)[1]
+    for number in range(min(count, (len(data) - _HEAD.size) // _ROW.size)):
+        flags, name, path, _, features = _ROW.unpack_from(data, _HEAD.size + number * _ROW.size)
+        if flags == _FLAGS[platform.architecture] and not features:
+            found.setdefault(_text(data, name), _text(data, path))
+    return found
+
+
+def _text(data: bytes, offset: int) -> str:
+    return data[offset : offset + _MAX_TEXT].partition(b"\0")[0].decode(errors="replace")
 
 
 def _libraries(tree: Tree, folder: str, platform: Platform) -> list[tuple[str, str]]:

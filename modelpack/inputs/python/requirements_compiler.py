@@ -98,7 +98,9 @@ def compile(  # noqa: A001  the field's word
     progress.say(f"compiling {source.name}")
     wishes = ["--upgrade"] if upgrade else []
     wishes += [f"--upgrade-package={name}" for name in upgrade_packages]
-    with tempfile.TemporaryDirectory(prefix=".modelpack-", dir=output.parent) as folder:
+    # Absolute: what runs below has another working folder, and Python 3.11 keeps a relative one.
+    beside = output.parent.resolve()
+    with tempfile.TemporaryDirectory(prefix=".modelpack-", dir=beside) as folder:
         place = Path(folder)
         tools, draft = place / "tools", place / output.name
         _expose(tools)

@@ -1,0 +1,132 @@
+"""After the build: every shared library that the image needs is in it.
+
+A verdict is remembered by all that it depends on, so that a build after a code edit reads no layer.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelpack import canonical_json
+from modelpack.assembly.assemble import Made
+from modelpack.digest import Digest
+from modelpack.digest import of as digest_of
+from modelpack.errors import Finding, Refused
+from modelpack.inputs.code import ReadCode
+from modelpack.inputs.debian.elf import MAGIC
+from modelpack.inputs.machine import Machine
+from modelpack.lock import AssembledBase, PlatformLock
+from modelpack.oci.layer import Layer, StoredFile
+from modelpack.plan import Plan
+from modelpack.spec import Spec
+
+if TYPE_CHECKING:
+    from modelpack.checks import elf
+
+RULES = 1
+"version of the rules in modelpack.checks.elf: another verdict for equal layers counts this up"
+_LOOKED_INTO = ("base", "dependencies", "code")
+"weights are refused where they are programs, before they are packed"
+
+
+def require_libraries(
+    spec: Spec,
+    platform: PlatformLock,
+    plan: Plan,
+    made: Sequence[Made],
+    code: ReadCode,
+    *,
+    machine: Machine,
+) -> tuple[Finding, ...]:
+    """Refuse an image that lacks a library or has one for another machine; return warnings."""
+    layers = [item for item in made if item.step.kind in _LOOKED_INTO]
+    key = _key(spec, platform, plan, layers, code)
+    if machine.digests.derived(key) == key:
+        return ()
+    files = [(item, _file_of(item.layer)) for item in layers]
+    absent = [item for item, path in files if path is None]
+    if absent:
+        return (
+            Finding(
+                message="the image's libraries were not looked at: a layer is not on this machine",
+                at=absent[0].step.name, rule="elf.not-looked", severity="warning",
+            ),
+        )  # fmt: skip
+    from modelpack.checks import elf  # noqa: PLC0415  not where the verdict is remembered
+    from modelpack.checks.elf_objects import LayerFile, objects  # noqa: PLC0415
+
+    machine.progress.say("looking for the libraries that the image needs")
+    image = objects(
+        [
+            LayerFile(path=path, kind=item.step.kind, name=item.step.name)
+            for item, path in files
+            if path is not None
+        ]
+    )
+    found = elf.closure(image, _settings(spec, platform, plan)).findings
+    if found:
+        raise Refused(*found)
+    machine.digests.record_derived(key, key)
+    return ()
+
+
+def _settings(spec: Spec, platform: PlatformLock, plan: Plan) -> "elf.Settings":
+    from modelpack.checks import elf  # noqa: PLC0415
+
+    variables = _variables(plan)
+    return elf.Settings(
+        platform=platform.platform,
+        interpreter=platform.interpreter.path,
+        judge_base=isinstance(platform.base, AssembledBase),
+        library_path=tuple(
+            folder for folder in variables.get("LD_LIBRARY_PATH", "").split(":") if folder
+        ),
+        capabilities=_capabilities(spec, plan),
+        allowed=frozenset(spec.runtime.allow_missing),
+    )  # fmt: skip
+
+
+def _capabilities(spec: Spec, plan: Plan) -> frozenset[str]:
+    """Return the parts of NVIDIA's driver that a container of this image is given."""
+    if spec.runtime.device != "cuda":
+        return frozenset()
+    return frozenset(_variables(plan).get("NVIDIA_DRIVER_CAPABILITIES", "").split(","))
+
+
+def _variables(plan: Plan) -> dict[str, str]:
+    return dict(item.split("=", 1) for item in plan.run["Env"])
+
+
+def _key(
+    spec: Spec, platform: PlatformLock, plan: Plan, layers: Sequence[Made], code: ReadCode
+) -> Digest:
+    """Return the digest of all that decides: of the code, only what the loader could read."""
+    programs = [
+        [file.path, file.link or file.sha256]
+        for file in code.files
+        if file.link or code.contents[file.path].startswith(MAGIC)
+    ]
+    return digest_of(
+        canonical_json.dumps(
+            {
+                "rules": RULES,
+                "platform": str(platform.platform),
+                "interpreter": platform.interpreter.path,
+                "base": platform.base.distribution
+                if isinstance(platform.base, AssembledBase)
+                else platform.base.digest,
+                "layers": [i.layer.diff_id for i in layers if i.step.kind != "code"],
+                "workdir": spec.code.workdir,
+                "programs": programs,
+                "library-path": _variables(plan).get("LD_LIBRARY_PATH", ""),
+                "capabilities": sorted(_capabilities(spec, plan)),
+                "allowed": sorted(spec.runtime.allow_missing),
+            }
+        )
+    )
+
+
+def _file_of(layer: Layer) -> Path | None:
+    """Return the file of a layer; None where its content is known by digest only."""
+    origin = layer.blob.origin
+    return Path(origin.path) if isinstance(origin, StoredFile) else None

@@ -1,0 +1,106 @@
+"""The example for GPUs, built and started where there is none."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from modelpack.checks.elf import Settings, closure
+from modelpack.checks.elf_objects import LayerFile, objects
+from modelpack.oci.layout import Layout
+from modelpack.platform import Platform
+from tests.docker_engine import Engine
+from tests.integration.conftest import Packed
+from tests.running_container import HARDENED, RANDOM_USER, Container, container
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+DRIVER = "libcuda.so.1"
+
+
+@pytest.fixture(scope="module")
+def built(packed: Callable[[str], Packed]) -> Packed:
+    return packed("cuda-small")
+
+
+@pytest.fixture(scope="module")
+def served(built: Packed, engine: Engine) -> Iterator[Container]:
+    """Run it hardened until it has looked for a GPU."""
+    engine.ask("load", "--input", str(built.docker_archive))
+    with container(engine, built.tag, *HARDENED, RANDOM_USER) as running:
+        running.until("an answer", lambda: running.python(_LISTENS) == "True")
+        running.until("a verdict", lambda: status(running) != "loading")
+        yield running
+
+
+_RUNTIME = """
+import sys
+sys.path.insert(0, "/app")
+from service.device import runtime_in_image, version
+print(version(runtime_in_image()))
+"""
+_LISTENS = "import socket; print(socket.socket().connect_ex(('127.0.0.1', 8080)) == 0)"
+
+
+def status(running: Container) -> str:
+    found: str = json.loads(running.request("GET", "/readyz")[1])["status"]
+    return found
+
+
+def test_without_a_driver_it_is_alive_and_says_why_it_is_not_ready(served: Container) -> None:
+    code, body = served.request("GET", "/readyz")
+    answer = json.loads(body)
+
+    assert code == 503
+    assert answer["status"] == "no-device"
+    assert DRIVER in answer["reason"]
+    assert "--gpus" in answer["reason"]
+    assert served.request("GET", "/healthz") == (200, '{"status": "alive"}')
+    assert served.request("POST", "/predict", {"points": [[0, 0]]}) == (503, body)
+
+
+def test_the_runtime_of_the_wheel_is_loaded(served: Container) -> None:
+    code = (
+        "from service.device import runtime_in_image, version; print(version(runtime_in_image()))"
+    )
+    assert served.python(f"import sys; sys.path.insert(0, '/app'); {code}") == "12.9"
+
+
+def test_the_image_says_what_it_requires_and_takes_no_gpu(built: Packed) -> None:
+    store = Layout(built.layout)
+    config = json.loads(store.read(store.image(built.record["digest"]).config))
+    variables = dict(item.split("=", 1) for item in config["config"]["Env"])
+
+    assert variables["NVIDIA_REQUIRE_CUDA"] == "cuda>=12.0,driver>=525"
+    assert variables["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"
+    assert not {"NVIDIA_VISIBLE_DEVICES", "CUDA_VERSION"} & set(variables)
+
+
+def test_nothing_is_missing_but_what_the_host_brings(built: Packed, tmp_path: Path) -> None:
+    layers = [
+        LayerFile(
+            path=Layout(built.layout).path_of(layer["digest"]), kind=layer["step"],
+            name=layer["name"],
+        )
+        for layer in built.record["layers"]
+        if layer["step"] in ("base", "dependencies", "code")
+    ]  # fmt: skip
+    settings = Settings(
+        platform=Platform("linux", "amd64"), interpreter="/usr/bin/python3.13", judge_base=True,
+        capabilities=frozenset({"compute", "utility"}),
+    )  # fmt: skip
+    image = objects(layers)
+    found = closure(image, settings)
+
+    assert not found.findings
+    assert set(found.host) <= {DRIVER}
+    assert found.objects > 400
+    assert {"cuda-bindings", "nvidia-cuda-runtime-cu12"} <= set(image.owners.values())
+
+
+def test_what_it_takes_on_a_gpu_is_told(built: Packed) -> None:
+    memory = built.record["gpu_memory"]
+    assert memory["weights"] == 4 * 1251
+    assert memory["needed"] == memory["weights"] + (512 << 20)
+    assert memory["memory"] == 1 << 30
