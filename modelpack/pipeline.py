@@ -219,9 +219,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
                 stores=[layout for layout in layouts if layout is not None],
             ) as builder:  # fmt: skip
                 made_image, made = image(planned, inputs, builder=builder, layers=layers)
-            findings += require_libraries(
-                this.spec, platform, planned, made, read.code, machine=machine
-            )
+            require_libraries(this.spec, platform, planned, made, read.code, machine=machine)
             images.append((planned, made_image, made))
         separate = plan.make_weights(this.spec, lock)
         weights = (separate, *image(separate, inputs, builder=None, layers=layers)) if (

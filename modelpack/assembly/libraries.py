@@ -11,7 +11,7 @@ from modelpack import canonical_json
 from modelpack.assembly.assemble import Made
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
-from modelpack.errors import Finding, Refused
+from modelpack.errors import Refused, Unavailable
 from modelpack.inputs.code import ReadCode
 from modelpack.inputs.debian.elf import MAGIC
 from modelpack.inputs.machine import Machine
@@ -37,37 +37,26 @@ def require_libraries(
     code: ReadCode,
     *,
     machine: Machine,
-) -> tuple[Finding, ...]:
-    """Refuse an image that lacks a library or has one for another machine; return warnings."""
+) -> None:
+    """Refuse an image that lacks a library or has one for another machine."""
     layers = [item for item in made if item.step.kind in _LOOKED_INTO]
     key = _key(spec, platform, plan, layers, code)
     if machine.digests.derived(key) == key:
-        return ()
-    files = [(item, _file_of(item.layer)) for item in layers]
-    absent = [item for item, path in files if path is None]
-    if absent:
-        return (
-            Finding(
-                message="the image's libraries were not looked at: a layer is not on this machine",
-                at=absent[0].step.name, rule="elf.not-looked", severity="warning",
-            ),
-        )  # fmt: skip
+        return
     from modelpack.checks import elf  # noqa: PLC0415  not where the verdict is remembered
     from modelpack.checks.elf_objects import LayerFile, objects  # noqa: PLC0415
 
     machine.progress.say("looking for the libraries that the image needs")
     image = objects(
         [
-            LayerFile(path=path, kind=item.step.kind, name=item.step.name)
-            for item, path in files
-            if path is not None
+            LayerFile(path=_file_of(item.layer), kind=item.step.kind, name=item.step.name)
+            for item in layers
         ]
     )
     found = elf.closure(image, _settings(spec, platform, plan)).findings
     if found:
         raise Refused(*found)
     machine.digests.record_derived(key, key)
-    return ()
 
 
 def _settings(spec: Spec, platform: PlatformLock, plan: Plan) -> "elf.Settings":
@@ -126,7 +115,9 @@ def _key(
     )
 
 
-def _file_of(layer: Layer) -> Path | None:
-    """Return the file of a layer; None where its content is known by digest only."""
+def _file_of(layer: Layer) -> Path:
+    """Return the file that holds a finished layer."""
     origin = layer.blob.origin
-    return Path(origin.path) if isinstance(origin, StoredFile) else None
+    if not isinstance(origin, StoredFile):
+        raise Unavailable("the layer is not in a file of this machine", at=layer.blob.digest)
+    return Path(origin.path)

@@ -109,7 +109,9 @@ def test_no_repository_means_no_revision() -> None:
 
 @pytest.mark.integration
 @pytest.mark.slow
-@pytest.mark.parametrize(("example", "revision"), [("digits", "none"), ("minilm", "demo")])
+@pytest.mark.parametrize(
+    ("example", "revision"), [("digits", "none"), ("minilm", "demo"), ("cuda-small", "none")]
+)
 def test_an_example_gives_its_digest(
     example: str,
     revision: str,
