@@ -17,14 +17,14 @@ from modelpack.inputs.opening import open_regular
 from modelpack.oci.content import total
 from modelpack.oci.file_writing import share_file, unwritable, write_file
 from modelpack.oci.locking import exclusive_folder
-from modelpack.oci.tar import Content, Entry, FileRange
+from modelpack.oci.tar import Content, Entry, FileRange, directory
 from modelpack.oci.tree import Tree
 from modelpack.progress import Advance, Progress
 
 IGNORE = ".dockerignore"
 _OURS = re.compile(
     rf"{dockerfile.NAME}(?:\.[a-z0-9]+)?|\.dockerignore|amd64|arm64"
-    rf"|{dockerfile.CODE}|{dockerfile.INSTALL}|{dockerfile.META}|{dockerfile.WEIGHTS}"
+    rf"|{dockerfile.CODE}|{dockerfile.HOMES}|{dockerfile.INSTALL}|{dockerfile.META}|{dockerfile.WEIGHTS}"
 )
 "the names at the top of a context"
 
@@ -62,6 +62,8 @@ def tree(dockerfiles: Sequence[Dockerfile], inputs: Inputs, files: Mapping[str, 
         result.file(path, _content(source))
     for entry in inputs.code.tree(dockerfile.CODE).entries():
         result.add(entry, owner="code")
+    for home in {one.home for one in dockerfiles if one.home}:
+        result.add(directory(home, mode=0o775))
     for path, data in meta_files(inputs).items():
         result.file(f"{dockerfile.META}/{path.rpartition('/')[2]}", data)
     return result

@@ -26,6 +26,9 @@ META: Final = "meta"
 INSTALL: Final = "install"
 SETTLE: Final = f"{INSTALL}/settle"
 WEIGHTS: Final = "weights"
+HOMES: Final = HOME.split("/")[1]
+"the folder of homes: only on a base that is an image, which has none for our user"
+_VISIBLE = "NVIDIA_VISIBLE_DEVICES"
 _SECOND = 1_000_000_000
 _LINE_LIMIT = 65_535
 "bytes of a line that the parser of Docker 20.10 reads"
@@ -73,6 +76,8 @@ class Dockerfile:
     wheels: Mapping[str, Wheel]
     "by path: those that lie in the context"
     shards: tuple[Shard, ...]
+    home: str
+    "the folder in the context that becomes the user's home; empty: the base has one"
 
     @property
     def folders(self) -> frozenset[str]:
@@ -80,6 +85,7 @@ class Dockerfile:
         paths = [*self.requirements, *self.wheels, *(shard.folder for shard in self.shards)]
         paths += [self.archive] if self.archive else []
         paths += [INSTALL] if self.requirements else []
+        paths += [self.home] if self.home else []
         return frozenset({CODE, META, *(path.partition("/")[0] for path in paths)})
 
 
@@ -101,6 +107,7 @@ def render(
     folder = platform.platform.architecture
     wheels = sorted(platform.wheels, key=lambda wheel: wheel.filename)
     shards = _shards(plan, lock)
+    foreign = not isinstance(platform.base, AssembledBase)
     archive = f"{folder}/base.tar" if isinstance(platform.base, AssembledBase) else ""
     requirements = f"{folder}/requirements.txt"
     inside = {f"{folder}/wheels/{w.filename}": w for w in wheels} if options.wheels else {}
@@ -117,8 +124,11 @@ def render(
             {"source": quote(f"{s.folder}/"), "destination": quote(f"{s.destination}/")}
             for s in shards
         ],
-        "home": None if archive else quote(HOME),
         "mounts": [quote(weights.destination) for weights in mounted(spec, lock)],
+        "owner": quote(plan.config["User"]) if foreign else None,
+        "homes": quote(f"{HOMES}/"),
+        "home": quote(f"{HOME.rpartition('/')[0]}/"),
+        "gpus": quote("void") if foreign and _takes_gpus(spec) else None,
         "code": quote(f"{plan.config['WorkingDir']}/"),
         "meta": quote(f"{PLACE}/"),
         **_configuration(plan.config),
@@ -131,6 +141,7 @@ def render(
         requirements={requirements: _requirements(wheels)} if wheels else {},
         wheels=inside,
         shards=shards,
+        home=HOME.strip("/") if foreign else "",
     )
 
 
@@ -156,6 +167,11 @@ def _fill(template: str, values: Mapping[str, Any]) -> str:
                 hint="let `modelpack build` make the image",
             )  # fmt: skip
     return text
+
+
+def _takes_gpus(spec: Spec) -> bool:
+    """Tell whether a base may ask for every GPU, as NVIDIA's do, and the author has not."""
+    return spec.runtime.device == "cuda" and _VISIBLE not in spec.runtime.environment
 
 
 def _image_name(plan: Plan) -> str:

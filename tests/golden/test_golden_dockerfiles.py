@@ -68,6 +68,7 @@ CASES = {
         "interpreter": Interpreter(version="3.13.5", path="/usr/local/bin/python3.13",
                                    glibc="2.41"),
     }),
+    "foreign-cuda": Case(platform={"base": FOREIGN, "wheels": ()}),
     "hostile": Case(platform={"wheels": ()}, files=(values.weight_file('$(id) "[x]".json'),)),
     "link-and-wheels": Case(options=Options(link=True, wheels=True)),
     "mount": Case(),

@@ -133,7 +133,7 @@ def test_what_is_read_back_is_what_was_planned(spec, lock, link, wheels):
     ] * bool(platform.wheels)  # fmt: skip
     copies = ["COPY"] * bool(platform.wheels)
     copies += ["WORKDIR"] if spec.weights[0].mode == "mount" else ["COPY"]
-    copies += ["WORKDIR"] * foreign  # the home
+    copies += ["COPY"] * foreign
     assert names(image) == [
         "FROM", *copies, "COPY", "COPY", *expected(made.config, foreign=foreign)
     ]  # fmt: skip

@@ -137,6 +137,32 @@ def test_health_check_of_a_foreign_base_does_not_stay():
     assert [i.rest for i in stages(foreign)[-1] if i.name == "HEALTHCHECK"] == ["NONE"]
 
 
+def test_foreign_base_gets_a_home_for_our_user():
+    _, one = render(lock=locked(base=values.image_base()))
+    (copy,) = (i for i in stages(one)[-1] if i.name == "COPY" and i.flags and "chown" in i.flags[0])
+
+    assert (copy.flags, copy.words) == (("--chown=10001:0",), ["home/", "/home/"])
+    assert one.home == "home/app"
+    assert "home" in one.folders
+    assert not render()[1].home
+
+
+def test_foreign_base_takes_no_gpu_that_nobody_gave():
+    gpu, own = Runtime(device="cuda"), {"NVIDIA_VISIBLE_DEVICES": "0"}
+    lock = locked(base=values.image_base())
+    config = [
+        dockerfile_reading.configuration(stages(render(spec, with_lock)[1])[-1])["Env"]
+        for spec, with_lock in (
+            (values.spec(runtime=gpu), lock),
+            (values.spec(runtime=replace(gpu, environment=own)), lock),
+            (values.spec(runtime=gpu), None),
+        )
+    ]
+
+    found = [[v for v in env if v.startswith("NVIDIA_VISIBLE")] for env in config]
+    assert found == [["NVIDIA_VISIBLE_DEVICES=void"], ["NVIDIA_VISIBLE_DEVICES=0"], []]
+
+
 def test_every_large_file_has_a_copy_of_its_own():
     files = (
         values.weight_file("a/[1] $x.safetensors", OWN_LAYER, layer=values.digest("9")),

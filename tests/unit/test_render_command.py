@@ -101,8 +101,9 @@ def test_one_platform_can_be_chosen(both: Path, capsys: pytest.CaptureFixture[st
 
     assert done.out == (place / "Dockerfile").read_text("utf-8")
     assert "@sha256:" in done.out
+    assert (place / "home" / "app").stat().st_mode & 0o777 == 0o775
     assert sorted(path.name for path in place.iterdir()) == [
-        ".dockerignore", "Dockerfile", "code", "meta", "weights",
+        ".dockerignore", "Dockerfile", "code", "home", "meta", "weights",
     ]  # fmt: skip
 
 
