@@ -11,7 +11,7 @@ from modelpack.errors import Refused
 
 if TYPE_CHECKING:
     from modelpack.engine.door import Engine
-    from modelpack.engine.value import Container, Network, Port, State
+    from modelpack.engine.value import Container, Kind, Network, Port, State
     from modelpack.errors import Finding
     from modelpack.reference import Reference
     from modelpack.running.asking import Asked
@@ -155,14 +155,18 @@ def _print(output: Output, container: "Container", found: "Found", *, detach: bo
     from modelpack.engine.command_line import command_line  # noqa: PLC0415
     from modelpack.errors import ModelpackError  # noqa: PLC0415
 
+    kind: Kind = "docker"
+    held: str | None = None
     try:
-        kind = environment.engine().about.kind
-    except ModelpackError:
-        kind = "docker"
-    words = command_line(container, found.name, kind=kind, detach=detach)
-    if found.source is not None:
+        engine = environment.engine()
+        kind, held = engine.about.kind, found.held(engine)
+    except ModelpackError:  # none is needed
+        pass
+    image = held or found.name
+    words = command_line(container, image, kind=kind, detach=detach)
+    if held is None:
         output.say("the engine must have the image first: modelpack build --load, or modelpack run")
-    output.result(text=shlex.join(words), document={"command": list(words), "image": found.name})
+    output.result(text=shlex.join(words), document={"command": list(words), "image": image})
 
 
 def _warn(output: Output, found: "Found", asked: "Asked") -> None:

@@ -94,6 +94,12 @@ def check_compression(engine: Engine, media_types: Sequence[str]) -> None:
         )  # fmt: skip
 
 
+def held(engine: Engine, source: Source, root: Descriptor) -> str | None:
+    """Return the engine's id of the image that `root` leads to, if it has exactly this one."""
+    descriptor, manifest = image_for(engine, source, root)
+    return _held(engine, descriptor, manifest.config) if manifest.config else None
+
+
 def _held(engine: Engine, manifest: Descriptor, config: Descriptor) -> str | None:
     """Return the id of exactly this image in the engine: by configuration, else by manifest."""
     for digest in (config.digest, manifest.digest):

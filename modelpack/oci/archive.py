@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from modelpack import canonical_json
+from modelpack import canonical_json, reference
 from modelpack.digest import Digest, hex_of
 from modelpack.errors import InputError
 from modelpack.oci import references
@@ -23,7 +23,7 @@ from modelpack.progress import SILENT, Advance, Progress
 
 Kind = Literal["oci-archive", "docker-archive"]
 IMAGE_NAME: Final = "io.containerd.image.name"
-"annotation by which containerd, and Docker on top of it, names what it loads"
+"annotation by which containerd, and Docker on top of it, names what it loads: written out in full"
 _ALIGN: Final = 4096
 _NAME = re.compile(r"[a-z0-9][a-zA-Z0-9._/:-]{0,400}:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
@@ -158,7 +158,7 @@ def _index(roots: Sequence[Root]) -> bytes:
             named = Root(
                 manifest=root.manifest,
                 tags=(tag,) if tag else (),
-                annotations={IMAGE_NAME: name} if name else {},
+                annotations={IMAGE_NAME: str(reference.registry(name))} if name else {},
             )
             entries.extend(references.entries_of(named))
     return references.index_of(entries)

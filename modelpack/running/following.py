@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from modelpack.engine.door import Engine
@@ -138,13 +138,19 @@ def started(
     try:
         engine.start(id_)
     except BaseException:
-        engine.remove(id_)
+        _remove(engine, id_)
         raise
     try:
         yield Watch(engine=engine, container=container, id=id_, patience=patience, say=say)
     except BaseException:
-        engine.remove(id_)
+        _remove(engine, id_)
         raise
     else:
         if not keep:
             engine.remove(id_)
+
+
+def _remove(engine: Engine, container: str) -> None:
+    """Remove what failed, unless the engine fails as well: what came first is what is told."""
+    with suppress(ModelpackError):
+        engine.remove(container)

@@ -30,6 +30,16 @@ class Found:
     source: tuple[loading.Source, Descriptor] | None
     "where its layers are; None: in the engine already"
 
+    def held(self, engine: Engine) -> str | None:
+        """Return a name or id under which the engine has exactly this image, if it has it."""
+        if self.source is None:
+            return self.name
+        known = loading.held(engine, *self.source)
+        if known is None or not self.facts.names or self.name not in self.facts.names:
+            return known
+        named = engine.image(self.name)
+        return self.name if named is not None and named.id == known else known
+
     def load(self, engine: Engine, progress: Progress) -> str:
         """Bring it into the engine if it is not there, and return the engine's id of it."""
         if self.source is None:

@@ -77,6 +77,11 @@ def put_index(layout: Layout, index: Index) -> Descriptor:
     return index.manifest_blob.descriptor
 
 
+def ids(what: Image) -> tuple[str, str]:
+    """Return what engines take for an image's id: Docker's containerd store the second."""
+    return (what.config_blob.digest, what.digest)
+
+
 def load(engine: Engine, folder: Path, what: Image, *names: str) -> loading.Loaded:
     """Put an image into a layout and load it from there."""
     layout, root = layout_with(folder, what)
@@ -90,7 +95,9 @@ def test_an_image_keeps_the_digest_of_its_configuration(engine: Engine, tmp_path
     held = engine.image("acme/kept:1")
 
     assert held is not None
-    assert held.id == loaded.id == loaded.config == what.config_blob.digest
+    assert loaded.config == what.config_blob.digest
+    assert held.id == loaded.id
+    assert held.id in ids(what)
     assert held.diff_ids == tuple(layer.diff_id for layer in what.layers)
     assert held.config["User"] == "10001"
     assert loaded.sent > 0
@@ -105,7 +112,7 @@ def test_an_image_that_is_there_is_not_sent_again(engine: Engine, tmp_path: Path
     assert again.sent == 0
     held = engine.image("acme/twice:2")
     assert held is not None
-    assert held.id == what.config_blob.digest
+    assert held.id in ids(what)
 
 
 def test_an_image_without_a_name_is_found_by_its_id(engine: Engine, tmp_path: Path) -> None:

@@ -119,7 +119,8 @@ def test_what_is_loaded_is_inspected_like_the_layout(
     held = json.loads(desk.type("inspect", "--json", name[kind])[0])
     there = json.loads(desk.type("inspect", "--json", f"oci:{project}/dist/image")[0])
 
-    assert record["loaded"]["id"] == record["images"][0]["config"] == held["config_digest"]
+    assert record["images"][0]["config"] == held["config_digest"]
+    assert record["loaded"]["id"] in (held["config_digest"], record["digest"])
     assert "acme/digits:7: loaded into" in err
     for document in (held, there):
         for key in ("digest", "size", "media_type"):  # of the manifest, which the engine made anew
@@ -164,7 +165,7 @@ def test_golden_requests_are_answered_at_the_published_port(
     said = dict(line.split(":\t", 1) for line in facts.splitlines() if ":\t" in line)
     assert (said["Uid"].split()[0], said["Gid"].split()[0]) == ("54321", "0")
     assert (int(said["CapEff"], 16), said["NoNewPrivs"]) == (0, "1")
-    assert started["image"] == digits.config
+    assert started["image"] in (digits.config, digits.record["digest"])
     gone(desk, started["id"])
 
 

@@ -76,7 +76,7 @@ def test_an_archive_holds_both_forms(tmp_path: Path) -> None:
         assert entry["digest"] == one.digest
         assert entry["annotations"] == {
             "org.opencontainers.image.ref.name": "1.0",
-            "io.containerd.image.name": "acme/minilm:1.0",
+            "io.containerd.image.name": "docker.io/acme/minilm:1.0",
         }
         for member in tar.getmembers():
             if member.isfile() and member.name.startswith("blobs/"):

@@ -642,6 +642,18 @@ def test_what_the_engine_says_is_passed_on_with_a_hint(
     assert hint in done.err
 
 
+def test_an_engine_that_fails_meanwhile_is_told_of_and_nothing_stays(
+    fake: FakeEngine, layout: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.script = Script(serves=True)
+    fake.failures["/wait"] = (500, "shutting down")
+
+    done = run(capsys, layout, status=3)
+
+    assert "the engine cannot wait for the container: shutting down" in done.err
+    assert fake.removed == [fake.last.id]
+
+
 def test_gpus_through_podmans_socket_are_refused_not_forgotten(
     fake: FakeEngine, layout: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
