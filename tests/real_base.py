@@ -12,7 +12,7 @@ from modelpack import project
 from modelpack.cli import environment
 from modelpack.inputs.debian import base as debian_base
 from modelpack.inputs.downloads import Downloads
-from modelpack.inputs.python import pip_wheel
+from modelpack.inputs.python import package_index, pip_wheel
 from modelpack.lock import AssembledBase, Lock, PlatformLock, Wheel
 from tests import projects, wheel_files
 
@@ -57,6 +57,16 @@ def corners(folder: Path) -> Wheels:
 def digits_platform() -> PlatformLock:
     """Return what the example has locked: a Debian base, and wheels with compiled code."""
     return _lock_of(DIGITS).platforms[0]
+
+
+def compiled() -> Wheels:
+    """Return the example's own wheels: compiled code, launchers, a thousand files."""
+    machine, platform = environment.machine(), digits_platform()
+    paths = package_index.fetch(
+        platform.wheels, downloads=machine.downloads, indexes=machine.indexes,
+        environment=machine.environment,
+    )  # fmt: skip
+    return [(wheel, paths[wheel.sha256]) for wheel in platform.wheels]
 
 
 def make_project(
