@@ -81,6 +81,7 @@ def _packages() -> Iterator[Capability]:
 _USES: Mapping[str, str] = {
     "deflate": "build",
     "installer": "build",
+    "jinja2": "render",
     "packaging": "lock, build",
     "pip": "lock, build",
     "pip-tools": "lock with dependencies.source",

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ def write_plain(layer: Layer, path: Path) -> None:
                 hashed.update(chunk)
                 target.write(chunk)
         path.chmod(0o644)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError("the stored layer is damaged", at=layer.created_by) from error
     except OSError as error:
         raise unwritable(str(path), error) from error
     if of_hex(hashed.hexdigest()) != layer.diff_id:

@@ -16,6 +16,7 @@ from modelpack.oci import archive, file_writing
 from modelpack.oci.image import Image
 from modelpack.oci.layout import Layout
 from modelpack.oci.store import Root
+from modelpack.oci.tar import FileRange
 from modelpack.platform import Platform
 
 pytestmark = pytest.mark.integration
@@ -80,3 +81,20 @@ def test_layout_and_archive_share_the_blocks_of_the_weights(
     )
     assert used(disk) - before < SIZE // 10
     assert Layout(disk / "out").has(image.layers[0].blob.descriptor)
+
+
+def test_copy_for_a_build_context_shares_the_blocks_whatever_its_mode(disk: Path) -> None:
+    shard = disk / "a.safetensors"
+    shard.write_bytes((os.urandom(4099) * (SIZE // 4099 + 1))[:SIZE])
+    shard.chmod(0o600)
+    before = used(disk)
+
+    shared = file_writing.share_file(
+        str(disk / "copy"), FileRange(path=str(shard), size=SIZE), 0o644, nothing
+    )
+
+    assert shared
+    assert used(disk) - before < SIZE // 10
+    assert (disk / "copy").read_bytes() == shard.read_bytes()
+    assert (disk / "copy").stat().st_mode & 0o777 == 0o644
+    assert (disk / "copy").stat().st_ino != shard.stat().st_ino
