@@ -13,6 +13,7 @@ from modelpack.progress import SILENT, Progress
 if TYPE_CHECKING:
     from modelpack.engine.door import Engine
     from modelpack.inputs.machine import Machine
+    from modelpack.oci.registry.credentials import Credentials
     from modelpack.oci.registry.settings import Settings
     from modelpack.platform import Platform
     from modelpack.reference import Reference
@@ -137,6 +138,13 @@ def registries(settings: Mapping[str, Mapping[str, object]] | None = None) -> "S
         insecure=frozenset(insecure if isinstance(insecure, list) else ()),
         mirrors=mirrors if isinstance(mirrors, Mapping) else {},
     )
+
+
+def credentials() -> "Credentials":
+    """Return what finds the credentials that docker and podman keep for registries."""
+    from modelpack.oci.registry.credentials import Credentials  # noqa: PLC0415
+
+    return Credentials(tuple(_credential_files()), environment=variables())
 
 
 def _credential_files() -> Iterator[Path]:

@@ -119,8 +119,9 @@ def command(
     engine = None if only_print and _is_here(what) else machine.engine_for(what)
     host = str(machine.host() or "linux/amd64")
     with preparing.found(
-        what, engine=engine, host=host, pull=not only_print, progress=output.progress()
-    ) as found:
+        what, engine=engine, host=host, progress=output.progress(),
+        credentials=None if only_print else machine.credentials(),
+    ) as found:  # fmt: skip
         container = asking.container(
             found.name, found.facts, asked, variables=machine.variables(),
             project=preparing.folders(what),

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from modelpack.engine.value import About, Container, HeldImage, State
+from modelpack.oci.registry.credentials import Credential
 from modelpack.progress import Progress
 
 
@@ -28,8 +29,8 @@ class Engine(Protocol):
     def tag(self, image: str, name: str) -> None:
         """Give an image that is there a name (`minilm:1.2.0`), which another one may lose."""
 
-    def pull(self, name: str, progress: Progress) -> None:
-        """Fetch an image from its registry."""
+    def pull(self, name: str, credential: Credential | None, progress: Progress) -> None:
+        """Fetch an image from its registry, which may want to know who asks."""
 
     def saved(self, name: str) -> AbstractContextManager[Iterator[bytes]]:
         """Return the archive of an image in the form of `docker save`, block by block."""

@@ -21,6 +21,7 @@ from modelpack.engine.value import (
 )
 from modelpack.errors import InputError, Unavailable
 from modelpack.oci.content import BLOCK
+from modelpack.oci.registry.credentials import Credential
 from modelpack.oci.tar_index import members
 from modelpack.platform import Platform
 from modelpack.progress import Progress
@@ -69,12 +70,14 @@ class SdkEngine:
         with self._spoken("name an image"):
             self._client.tag(image, repository, tag)
 
-    def pull(self, name: str, progress: Progress) -> None:
-        """Fetch an image from its registry, with the credentials that Docker has for it."""
+    def pull(self, name: str, credential: Credential | None, progress: Progress) -> None:
+        """Fetch an image from its registry, which may want to know who asks."""
         doing = f"pull `{name}`"
         repository, tag = _repository_and_tag(name)
         with self._spoken(doing):
-            lines = self._patient.pull(repository, tag=tag, stream=True, decode=True)
+            lines = self._patient.pull(
+                repository, tag=tag, stream=True, decode=True, auth_config=_auth(credential)
+            )
             _listen(lines, doing, progress)
 
     @contextmanager
@@ -276,6 +279,19 @@ def _device_request(gpus: Gpus) -> Any:  # noqa: ANN401
         device_ids=list(gpus.devices) or None,
         capabilities=[["gpu"]],
     )
+
+
+def _auth(credential: Credential | None) -> dict[str, str]:
+    """Return a credential as engines take it; never None, for which the SDK looks for its own."""
+    if credential is None:
+        return {}
+    found = {
+        "username": credential.username,
+        "password": credential.password,
+        "identitytoken": credential.identity_token,
+        "registrytoken": credential.registry_token,
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def _listen(lines: Iterable[Any], doing: str, progress: Progress) -> None:

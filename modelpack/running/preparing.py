@@ -12,6 +12,7 @@ from modelpack.engine.door import Engine
 from modelpack.errors import InputError, ModelpackError
 from modelpack.inspection.reading import read
 from modelpack.oci.layer import Descriptor
+from modelpack.oci.registry.credentials import Credentials
 from modelpack.progress import Progress
 from modelpack.reference import ContainersStorage, Daemon, Reference, Registry
 from modelpack.running import facts
@@ -51,17 +52,22 @@ class Found:
 
 @contextmanager
 def found(
-    name: Reference, *, engine: Engine | None, host: str, pull: bool, progress: Progress
+    name: Reference,
+    *,
+    engine: Engine | None,
+    host: str,
+    credentials: Credentials | None,
+    progress: Progress,
 ) -> Iterator[Found]:
     """Look at the image that `name` names; without an engine at the one for the platform `host`.
 
-    What only a registry has is pulled, unless `pull` is false.
+    What only a registry has is pulled with `credentials`, unless they are None.
     """
     match name:
         case Daemon() | ContainersStorage() | Registry():
             if engine is None:
                 raise InputError("which engine?", at=str(name))
-            yield _held(name, engine, pull=pull, progress=progress)
+            yield _held(name, engine, credentials, progress)
         case _:
             with opening.on_disk(name) as (store, root):
                 documents = read(store, root, host=str(engine.about.platform) if engine else host)
@@ -77,16 +83,19 @@ def found(
 
 
 def _held(
-    name: Daemon | ContainersStorage | Registry, engine: Engine, *, pull: bool, progress: Progress
+    name: Daemon | ContainersStorage | Registry,
+    engine: Engine,
+    credentials: Credentials | None,
+    progress: Progress,
 ) -> Found:
     wanted = name if isinstance(name, Registry) else name.reference
     if not wanted.tag and not wanted.digest:
         wanted = Registry(wanted.host, wanted.repository, "latest")
     known = wanted.familiar
     held = engine.image(known)
-    if held is None and isinstance(name, Registry) and pull:
+    if held is None and isinstance(name, Registry) and credentials is not None:
         progress.say(f"pulling {known}")
-        engine.pull(known, progress)
+        engine.pull(known, credentials.find(wanted), progress)
         held = engine.image(known)
     if held is None:
         raise InputError(

@@ -87,6 +87,8 @@ class FakeEngine:
         "archives by id"
         self.names: dict[str, str] = {}
         self.pullable: dict[str, bytes] = {}
+        self.pulled_as: list[Any] = []
+        "whom it was told to be at a registry"
         self.containers: dict[str, FakeContainer] = {}
         self.script = Script()
         "what the next container does"
@@ -255,6 +257,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def pull(self, engine: FakeEngine) -> None:
         tag = self.query["tag"]
+        header = self.headers.get("X-Registry-Auth", "")
+        engine.pulled_as.append(json.loads(base64.urlsafe_b64decode(header)) if header else None)
         name = f"{self.query['fromImage']}{'@' if ':' in tag else ':'}{tag}"
         if name not in engine.pullable:
             self._json({"message": f"manifest for {name} not found"}, 404)

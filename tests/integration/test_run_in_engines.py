@@ -359,3 +359,61 @@ def test_the_printed_line_starts_the_same(desk: Desk, docker: Engine, image: str
     )  # fmt: skip
 
     assert done.stdout == b"4711 a  b\n"
+
+
+# htpasswd -B of `ann` with the password `not-a-secret`.
+_PASSWORDS = "ann:$2b$04$abcdefghijklmnopqrstuukiPfWbK4Chx2wQkrCBcuNQWm8D.wM3i\n"
+_REGISTRY = """\
+version: 0.1
+log: {{level: error}}
+http: {{addr: "127.0.0.1:5000", secret: none}}
+auth: {{htpasswd: {{realm: tests, path: "{0}/passwords"}}}}
+storage: {{filesystem: {{rootdirectory: "{0}/content"}}}}
+"""
+
+
+@pytest.fixture
+def private(
+    docker: Engine, require_tool: Callable[[str], str], digits: Packed, tmp_path: Path
+) -> Iterator[str]:
+    """Run a registry in the engine's network that asks for a password; return an image in it."""
+    inside = ["nsenter", f"--net=/proc/{docker.process}/ns/net"]
+    (tmp_path / "passwords").write_text(_PASSWORDS)
+    (tmp_path / "config.yml").write_text(_REGISTRY.format(tmp_path))
+    process = subprocess.Popen(
+        [*inside, require_tool("docker-registry"), "serve", str(tmp_path / "config.yml")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    copy = [
+        *inside, require_tool("skopeo"), "copy", "--insecure-policy", "--dest-tls-verify=false",
+        "--dest-creds=ann:not-a-secret", f"oci:{digits.layout}:1.0.0",
+        "docker://127.0.0.1:5000/acme/digits:1",
+    ]  # fmt: skip
+    try:
+        end = time.monotonic() + PATIENCE
+        while subprocess.run(copy, capture_output=True, check=False).returncode:
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.5)
+        yield "127.0.0.1:5000/acme/digits:1"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@docker_only
+def test_a_private_image_is_pulled_with_the_password_that_docker_keeps(
+    desk: Desk, private: str, tmp_path: Path
+) -> None:
+    known, nobody = tmp_path / "known", tmp_path / "nobody"
+    nobody.mkdir()
+    known.mkdir()
+    auth = {"username": "ann", "password": "not-a-secret"}
+    (known / "config.json").write_text(json.dumps({"auths": {"127.0.0.1:5000": auth}}))
+    words = ("run", private, *QUIET, "--", "python", "-c", "print('served')")
+
+    _, refused = desk.type(*words, status=3, DOCKER_CONFIG=str(nobody))
+    out, _ = desk.type(*words, DOCKER_CONFIG=str(known))
+
+    assert "hint: docker login REGISTRY" in refused
+    assert out == "served\n"

@@ -675,7 +675,21 @@ def test_an_image_of_a_registry_is_pulled_when_the_engine_has_it_not(
     run(capsys, "ghcr.io/acme/digits:1")
     run(capsys, "ghcr.io/acme/digits:1")
 
-    assert fake.requests.count("POST /images/create") == 1
+    assert fake.pulled_as == [{}]  # once, by nobody
+
+
+def test_an_image_is_pulled_as_whom_docker_knows_at_that_registry(
+    fake: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    auths = {"ghcr.io": {"username": "ann", "password": "hush"}, "other.io": {"username": "bob"}}
+    (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    fake.pullable["ghcr.io/acme/digits:latest"] = archive_of(IMAGE, "ghcr.io/acme/digits:latest")
+
+    run(capsys, "ghcr.io/acme/digits")
+
+    assert fake.pulled_as == [{"username": "ann", "password": "hush"}]
 
 
 @pytest.mark.parametrize("name", ["ghcr.io/acme/gone:1", "docker-daemon:gone"])
