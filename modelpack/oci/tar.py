@@ -16,6 +16,8 @@ END = bytes(2 * BLOCK)
 "two zero blocks end an archive"
 _OCTAL_SIZE_LIMIT = 1 << 33
 "eleven octal digits: a file of 8 GiB and more needs a PAX `size` record"
+_OCTAL_OWNER_LIMIT = 1 << 21
+"seven octal digits: OpenShift's user numbers are larger and need a PAX `uid` record"
 _NAME_LIMIT = 100
 
 Kind = Literal["file", "directory", "symlink", "hardlink"]
@@ -140,6 +142,9 @@ def header(entry: Entry, *, at: int = 0, align: int = 0) -> bytes:
         records["linkpath"] = link
     if entry.size >= _OCTAL_SIZE_LIMIT:
         records["size"] = str(entry.size).encode()
+    for key, number in (("uid", entry.uid), ("gid", entry.gid)):
+        if number >= _OCTAL_OWNER_LIMIT:
+            records[key] = str(number).encode()
     body = b"".join(_record(key, records[key]) for key in sorted(records))
     if align:
         body = _fill(body, at=at, align=align)
@@ -204,8 +209,8 @@ def _block(name: bytes, flag: bytes, entry: Entry, *, size: int, link: bytes) ->
     block = bytearray(BLOCK)
     block[0 : len(name)] = name
     block[100:108] = _octal(entry.mode, 8)
-    block[108:116] = _octal(entry.uid, 8)
-    block[116:124] = _octal(entry.gid, 8)
+    for start, number in ((108, entry.uid), (116, entry.gid)):
+        block[start : start + 8] = _octal(0 if number >= _OCTAL_OWNER_LIMIT else number, 8)
     block[124:136] = _octal(size, 12)
     block[136:148] = _octal(0, 12)
     block[156:157] = flag

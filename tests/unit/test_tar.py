@@ -59,6 +59,19 @@ def test_a_file_of_8_gib_has_its_size_in_a_pax_record() -> None:
     assert b"19 size=8589934592\n" in header(big)
 
 
+def test_an_owner_up_to_seven_octal_digits_has_no_extended_header() -> None:
+    head = header(Entry(path="home", uid=(1 << 21) - 1))
+    assert len(head) == 512
+    assert head[108:116] == b"7777777\0"
+
+
+def test_the_large_user_numbers_of_openshift_are_read_back() -> None:
+    entry = Entry(path="home", kind="directory", uid=1_000_700_000, gid=2_097_152)
+    with tarfile.open(fileobj=io.BytesIO(archive(entry))) as tar:
+        (member,) = tar.getmembers()
+    assert (member.uid, member.gid) == (1_000_700_000, 2_097_152)
+
+
 @pytest.mark.parametrize("at", [0, 512, 1024, 3072, 3584, 4096, 5632])
 @pytest.mark.parametrize("name", ["w", "w" * 120, "gewicht-ü"])
 @pytest.mark.parametrize("size", [1, 9 << 30])
@@ -74,7 +87,7 @@ def test_an_aligned_header_ends_at_the_least_multiple(at: int, name: str, size: 
     [
         Entry(path="a\0b"),
         Entry(path="\udcff"),
-        Entry(path="a", uid=1 << 24),
+        Entry(path="a", uid=-1),
         Entry(path="a", mode=-1),
         symlink("a", "b\0c"),
     ],
