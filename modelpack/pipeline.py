@@ -2,21 +2,23 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelpack import dockerfile, plan, project
-from modelpack.assembly import rendering
+from modelpack.assembly import evidence, rendering
 from modelpack.assembly.assemble import Inputs, Made, image
+from modelpack.assembly.evidence import Evidence
 from modelpack.assembly.image_names import expect_room
 from modelpack.assembly.libraries import require_libraries
-from modelpack.assembly.outputs import Output, write_outputs, write_unnamed
+from modelpack.assembly.outputs import Output, name_images, write_content, write_unnamed
 from modelpack.assembly.source_reading import CodeAndSource, read_source
 from modelpack.assembly.weights_at_hand import AtHand, differences, weights_at_hand
 from modelpack.builders.choice import open_builder
 from modelpack.digest import Digest
 from modelpack.errors import Finding, InputError, ModelpackError, Refused, StaleLock, joined
+from modelpack.evidence.provenance import Invocation, Parameters
 from modelpack.inputs import weights_image
 from modelpack.inputs.base_image import allowed
 from modelpack.inputs.machine import Machine
@@ -53,6 +55,7 @@ class Built:
     source: CodeAndSource
     at_hand: AtHand
     builder: str
+    evidence: tuple[Evidence, ...]
     findings: tuple[Finding, ...]
     new_lock: bool
     scans: tuple["Scanned", ...] = ()
@@ -75,6 +78,8 @@ class Options:
     "or `docker`, or the name of a buildx builder"
     scan: "Wanted | None" = None
     "scan before the image gets its names, with this database"
+    invocation: Invocation = field(default_factory=Invocation)
+    "who builds and since when: stands in the provenance and nowhere in the image"
 
 
 def make_lock(
@@ -225,25 +230,42 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         weights = (separate, *image(separate, inputs, builder=None, layers=layers)) if (
             separate
         ) else None  # fmt: skip
-        # 6. Out: blobs first, then names, in one step for each output.
+        # 6. Out: blobs first, then what vouches for them, then names, in one step for each output.
         whole: Image | Index = images[0][1]
         if len(images) > 1:
             whole = Index(images=tuple(item for _, item, _ in images))
+        mounted_weights = weights[1] if weights else None
         scans: tuple[Scanned, ...] = ()
         if options.scan is not None:
             from modelpack.assembly.scans import scan_all  # noqa: PLC0415  not for every build
 
             there = [layout for layout in layouts if layout is not None]
-            write_unnamed(there, whole, weights[1] if weights else None, machine=machine)
+            write_unnamed(there, whole, mounted_weights, machine=machine)
             scans = scan_all(this.spec, lock, images, there, wanted=options.scan, machine=machine)
-        write_outputs(outputs, layouts, whole, weights[1] if weights else None, machine=machine)
+        write_content(outputs, layouts, whole, mounted_weights, machine=machine)
+        metrics, doubts = evidence.metrics(this.spec, this.root)
+        said = evidence.make(
+            evidence.Facts(
+                spec=this.spec, lock=lock, source=read.source, metrics=metrics, whole=whole,
+                at_hand=at_hand, parameters=_parameters(options),
+                subjects=evidence.subjects([of for of, _ in plans], images, weights),
+            ),
+            options.invocation, machine=machine, store=into,
+        )  # fmt: skip
+        name_images(outputs, layouts, whole, mounted_weights, said)
         at_hand.remember(machine.digests)
     return Built(
         digest=whole.digest, images=tuple(images), weights=weights, lock=lock, source=read,
-        at_hand=at_hand,
-        builder=options.builder,
-        findings=tuple(dict.fromkeys((*findings, *read.findings))), new_lock=new_lock,
+        at_hand=at_hand, builder=options.builder, evidence=said,
+        findings=tuple(dict.fromkeys((*findings, *read.findings, *doubts))), new_lock=new_lock,
         scans=scans,
+    )  # fmt: skip
+
+
+def _parameters(options: Options) -> Parameters:
+    return Parameters(
+        builder=options.builder, revision=options.revision, source_date_epoch=options.epoch,
+        platforms=tuple(sorted(str(platform) for platform in options.platforms)),
     )  # fmt: skip
 
 

@@ -35,8 +35,10 @@ from modelpack.lock import (
 from modelpack.lock import encoding as lock_encoding
 from modelpack.lock.staleness import fingerprints
 from modelpack.oci import compression
+from modelpack.oci.layer import REF_NAME
 from modelpack.oci.layout import Layout
 from modelpack.oci.references import closure
+from modelpack.oci.referrers import KIND, tag_for
 from modelpack.platform import Platform
 from modelpack.resolve import runtime_lock
 from modelpack.resolve.dependencies import requirement_digests
@@ -302,12 +304,29 @@ def digest_of(folder: Path, cache: Path, *options: str) -> str:
     return build(folder, cache, *options).stdout.strip()
 
 
+DIST = frozenset({"image", "build.json", "sbom.cdx.json", "provenance.json", "oms.json"})
+"what a build writes into dist/"
+
+
+def tags(layout: Path) -> list[str]:
+    """Return the tags of the images of a layout, in order."""
+    named = [entry.annotations.get(REF_NAME, "") for entry in Layout(layout).manifests()]
+    return [tag for tag in named if not tag.startswith("sha256-")]
+
+
 def facts(layout: Path) -> dict[str, object]:
-    """Return every digest of the one image of a layout, and the names and bytes around it."""
+    """Return every digest of the one image of a layout, the names around it, and its evidence.
+
+    But for the provenance, which tells when it was built and stands nowhere in the image.
+    """
     store = Layout(layout)
-    (descriptor,) = store.manifests()
+    descriptor, others = store.manifests()
+    assert others.annotations == {REF_NAME: tag_for(descriptor.digest)}
     manifest = store.image(descriptor.digest)
     config = json.loads(store.read(manifest.config))
+    named = store.referrers(descriptor.digest)
+    evidence = {e.annotations[KIND]: store.image(e.digest).layers[0].digest for e in named}
+    assert evidence.pop("provenance")
     return {
         "manifest": descriptor.digest,
         "config": manifest.config.digest,
@@ -315,8 +334,13 @@ def facts(layout: Path) -> dict[str, object]:
         "diff_ids": config["rootfs"]["diff_ids"],
         "created": config["created"],
         "plan": config["config"]["Labels"]["dev.modelpack.plan.digest"],
-        "blobs": sorted(path.name for path in layout.glob("blobs/sha256/*")),
-        "index": (layout / "index.json").read_text(encoding="utf-8"),
+        "blobs": sorted(closure([descriptor], store.image)),
+        "strays": sorted(
+            {f"sha256:{path.name}" for path in layout.glob("blobs/sha256/*")}
+            - closure([descriptor, others], store.image)
+        ),
+        "index": descriptor.as_json(),
+        "evidence": evidence,
     }
 
 

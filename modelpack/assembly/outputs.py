@@ -5,16 +5,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from modelpack import reference
+from modelpack import project, reference
+from modelpack.assembly.evidence import Evidence
 from modelpack.assembly.image_names import of_weights
+from modelpack.digest import Digest
 from modelpack.errors import InputError
 from modelpack.inputs.machine import Machine
 from modelpack.oci import archive
 from modelpack.oci.image import Image, Index
-from modelpack.oci.layer import Blob
+from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.layout import Layout
+from modelpack.oci.referrers import Referrer
 from modelpack.oci.store import Root
+
+_KIND: Final = "kind"
+_IMAGE: Final = "dev.cosignproject.cosign/image"
+_IMAGE_INDEX: Final = "dev.cosignproject.cosign/imageIndex"
+"by this annotation of its entry `cosign verify --local-image` finds the image in a layout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +128,7 @@ def write_unnamed(
         layout.commit(roots)
 
 
-def write_outputs(
+def write_content(
     outputs: Sequence[Output],
     layouts: Sequence[Layout | None],
     whole: Image | Index,
@@ -127,10 +136,7 @@ def write_outputs(
     *,
     machine: Machine,
 ) -> None:
-    """Write the image, and that of its `weights`, into every output.
-
-    All content first, then the names of each.
-    """
+    """Write what the image, and that of its `weights`, is made of: archives are whole then."""
     below = _all_blobs(whole, weights)
     size = sum(blob.size for blob in below)
     for output, layout in zip(outputs, layouts, strict=True):
@@ -143,10 +149,40 @@ def write_outputs(
                     kind=output.target.kind, names=output.names,
                     others=_weights_root(weights, output.names), advance=advance,
                 )  # fmt: skip
+
+
+def name_images(
+    outputs: Sequence[Output],
+    layouts: Sequence[Layout | None],
+    whole: Image | Index,
+    weights: Image | None,
+    evidence: Sequence[Evidence],
+) -> None:
+    """Make the images visible in every layout, together with what vouches for them."""
+    kind = _IMAGE if isinstance(whole, Image) else _IMAGE_INDEX
+    vouching = _by_subject(evidence)
+    own = vouching.pop(whole.digest, None)
+    of_weights_image = vouching.pop(weights.digest, None) if weights else None
     for output, layout in zip(outputs, layouts, strict=True):
         if layout is not None:
-            root = Root(manifest=whole.manifest_blob, tags=output.tags)
-            layout.commit([root, *_weights_root(weights, output.tags)])
+            root = Root(
+                manifest=whole.manifest_blob, tags=output.tags, annotations={_KIND: kind},
+                referrers=own[1] if own else (), below=tuple(vouching.values()),
+            )  # fmt: skip
+            separate = _weights_root(weights, output.tags, of_weights_image)
+            layout.commit([root, *separate])
+
+
+def _by_subject(
+    evidence: Sequence[Evidence],
+) -> dict[Digest, tuple[Descriptor, tuple[Referrer, ...]]]:
+    """Return what stands beside each image."""
+    found: dict[Digest, tuple[Descriptor, tuple[Referrer, ...]]] = {}
+    for item in evidence:
+        for subject in item.subjects:
+            _, before = found.get(subject.digest, (subject, ()))
+            found[subject.digest] = (subject, (*before, item.referrer))
+    return found
 
 
 def _all_blobs(whole: Image | Index, weights: Image | None) -> tuple[Blob, ...]:
@@ -154,7 +190,23 @@ def _all_blobs(whole: Image | Index, weights: Image | None) -> tuple[Blob, ...]:
     return tuple({blob.digest: blob for blob in content}.values())
 
 
-def _weights_root(weights: Image | None, names: Sequence[str]) -> tuple[Root, ...]:
+def write_copies(folder: Path, evidence: Sequence[Evidence]) -> None:
+    """Write what people read of the evidence into `folder`; copies of an earlier image go."""
+    for item in evidence:
+        project.write(folder / item.file, item.copy)
+    current = {item.file for item in evidence}
+    for pattern in ("sbom*.cdx.json", "provenance.json", "oms*.json"):
+        for path in folder.glob(pattern):
+            if path.name not in current:
+                path.unlink(missing_ok=True)
+
+
+def _weights_root(
+    weights: Image | None,
+    names: Sequence[str],
+    vouching: tuple[Descriptor, tuple[Referrer, ...]] | None = None,
+) -> tuple[Root, ...]:
     if weights is None:
         return ()
-    return (Root(manifest=weights.manifest_blob, tags=of_weights(names)),)
+    referrers = vouching[1] if vouching else ()
+    return (Root(manifest=weights.manifest_blob, tags=of_weights(names), referrers=referrers),)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 from modelpack.digest import Digest
 from modelpack.errors import InputError, Unavailable
+from modelpack.inputs import layer_contents
+from modelpack.inputs.layer_memory import LayerMemory
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
 from modelpack.lock import AssembledBase, Compressor, ImageBase, PlatformLock
@@ -87,13 +89,16 @@ class Embedded:
             self._base_entries() if step.kind == "base" else self._dependency_entries()
         )  # fmt: skip
         self._machine.progress.say(f"writing the {step.kind} layer")
-        return self._layers.make(
+        layer = self._layers.make(
             self.key(step),
             entries,
             self._compressor,
             created_by=f"modelpack {step.kind}",
             threads=self._machine.threads,
         )
+        # While all is at hand: an SBOM will ask, and later the layer would have to be unpacked.
+        LayerMemory(self._machine.cache).keep(layer.diff_id, layer_contents.of_entries(entries))
+        return layer
 
     def _layer_of_image(self, base: ImageBase, step: Step) -> Layer:
         """Return a layer of an image from a registry as it is, from a store that has it already."""

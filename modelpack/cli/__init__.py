@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "build": "Build the image; makes a missing modelpack.lock.",
     "run": "Run an image in Docker or podman, hardened.",
     "inspect": "Show what an image claims to be and where it came from.",
+    "sbom": "Print the bill of materials of an image.",
     "scan": "Let Trivy look at an image, and judge what it finds.",
     "doctor": "Show what this machine lacks, and for which command.",
     "cache": "Show or prune what is kept on disk.",

@@ -90,6 +90,7 @@ def command(
     from modelpack.cli import environment, gpu_memory, loading  # noqa: PLC0415
     from modelpack.cli.scan import wanted_database, write_copies  # noqa: PLC0415
 
+    invocation = environment.invocation()
     this = open_project(folder, file)
     engine = loading.ready_engine(this.spec, platforms) if into_engine else None
     machine = open_machine(output, offline=offline)
@@ -101,7 +102,7 @@ def command(
         outputs=parsed,
         options=pipeline.Options(
             revision=revision, epoch=environment.source_date_epoch(), locked=locked,
-            use_cache=not no_cache, builder=builder,
+            use_cache=not no_cache, builder=builder, invocation=invocation,
             platforms=frozenset(platform.parse(name, at="--platform") for name in platforms),
             scan=wanted_database(database) if scanning else None,
         ),
@@ -109,6 +110,7 @@ def command(
     warn(output, built.findings)
     memory = gpu_memory.tell(output, this.spec, built.lock)
     document = {**describe(built, [str(item.target) for item in parsed]), "gpu_memory": memory}
+    outputs.write_copies(this.output, built.evidence)
     record = this.output / "build.json"
     project.write(record, pretty({"schema": 1, **document}))
     if built.scans:  # what writes them is heavy
@@ -152,6 +154,12 @@ def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
             {"role": role, "platform": platform, **_layer(item, built)}
             for role, platform, _, made in images
             for item in made
+        ],
+        "evidence": [
+            {"kind": item.kind, "predicate_type": item.statement.predicate_type,
+             "digest": item.digest, "file": item.file,
+             "images": [subject.digest for subject in item.subjects]}
+            for item in built.evidence
         ],
         "loaded": None,
         "scans": [scanned.summary for scanned in built.scans],

@@ -12,6 +12,7 @@ from modelpack.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from modelpack.engine.door import Engine
+    from modelpack.evidence.provenance import Invocation
     from modelpack.inputs.machine import Machine
     from modelpack.oci.registry.credentials import Credentials
     from modelpack.oci.registry.settings import Settings
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 CACHE_VARIABLE = "MODELPACK_CACHE"
 CONFIGURATION_VARIABLE = "MODELPACK_CONFIG"
+BUILDER_VARIABLE = "MODELPACK_BUILDER_ID"
+"URI of what builds, for provenance: a CI system's workflow"
+INVOCATION_VARIABLE = "MODELPACK_INVOCATION_ID"
+"URL of this run of it"
 DEFAULT_INDEX = "pypi"
 "this index without a URL is what pip is configured for"
 _LONGEST_EPOCH = 11
@@ -32,8 +37,20 @@ def variables() -> Mapping[str, str]:
 
 
 def now() -> int:
-    """Return seconds since 1970: for freshness and waivers only, never for an artifact."""
+    """Return seconds since 1970: for freshness, waivers and provenance, never for an image."""
     return int(time.time())
+
+
+def invocation() -> "Invocation":
+    """Return who builds, as far as the environment says, and since when: now."""
+    from modelpack.evidence.provenance import LOCAL_BUILDER, Invocation  # noqa: PLC0415
+
+    return Invocation(
+        builder=os.environ.get(BUILDER_VARIABLE, "") or LOCAL_BUILDER,
+        id=os.environ.get(INVOCATION_VARIABLE, "") or os.urandom(16).hex(),
+        started=now(),
+        clock=now,
+    )
 
 
 def source_date_epoch() -> int | None:

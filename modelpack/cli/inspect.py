@@ -12,8 +12,10 @@ from modelpack.errors import InputError
 if TYPE_CHECKING:
     from modelpack.inspection.documents import Documents
 
-RAW = ("manifest", "config", "index", "spec", "lock", "source", "weights")
+RAW = ("manifest", "config", "index", "spec", "lock", "source", "weights", "sbom", "provenance",
+       "oms", "scan")  # fmt: skip
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_STATEMENTS = frozenset({"sbom", "provenance", "oms", "scan"})
 
 
 @click.command("inspect")
@@ -38,10 +40,13 @@ def command(*, output: Output, image: str, platform: str, raw: str | None) -> No
     from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
+    from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
 
     name = reference.parse(image, at="IMAGE")
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
-        documents = read(store, root, platform=platform, host=_host())
+        documents = read(store, root, platform=platform, host=host_platform())
+        if raw is None or raw in _STATEMENTS:
+            documents = with_referrers(store, documents)
     if raw:
         _print_raw(documents, raw)
         return
@@ -56,7 +61,8 @@ def command(*, output: Output, image: str, platform: str, raw: str | None) -> No
     )
 
 
-def _host() -> str:
+def host_platform() -> str:
+    """Return the platform whose image of an index is shown: this machine's, as Linux."""
     machine = this_machine.machine()
     return f"linux/{_ARCHITECTURES.get(machine, machine)}"
 
@@ -82,8 +88,32 @@ def _raw(documents: "Documents", kind: str) -> bytes:
             return documents.index_bytes
         case "index":
             raise InputError("the image stands in no index", at=documents.descriptor.digest)
+        case _ if kind in _STATEMENTS:
+            return _raw_statement(documents, kind)
         case _:
             return _raw_meta(documents, f"{kind}.json")
+
+
+def _raw_statement(documents: "Documents", kind: str) -> bytes:
+    """Return the statement that stands beside the image under this name, ours or of its type."""
+    from modelpack.inspection.vouching import PREDICATES  # noqa: PLC0415
+
+    readable = [document for document in documents.referrers if document.statement]
+    ours = [one for one in readable if one.kind.partition(".")[0] == kind]
+    others = [
+        one for one in readable
+        if one.statement and one.statement.predicate_type in PREDICATES[kind]
+    ]  # fmt: skip
+    found = ours or others
+    if not found:
+        raise InputError(f"no {kind} statement stands beside the image",
+                         at=documents.descriptor.digest)  # fmt: skip
+    if len({one.content for one in found}) > 1:
+        raise InputError(
+            f"{len(found)} {kind} statements stand beside the image",
+            at=documents.descriptor.digest, hint="modelpack inspect --json shows them",
+        )  # fmt: skip
+    return found[0].content
 
 
 def _raw_meta(documents: "Documents", name: str) -> bytes:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from modelpack.inputs.quoting import quoted
-from modelpack.inspection import agreement, configuration, description, parts
+from modelpack.inspection import agreement, configuration, description, parts, vouching
 from modelpack.inspection.configuration import CONFIGS, Configuration
 from modelpack.inspection.description import Description
 from modelpack.inspection.documents import Documents
@@ -60,7 +60,11 @@ def describe(documents: Documents) -> Inspection:
         packages=parts.packages(platform),
         layers=parts.layers(documents, settings, told, platform),
         config=settings.run,
-        findings=agreement.findings(documents, settings, told, platform),
+        referrers=tuple(vouching.claim(document) for document in documents.referrers),
+        findings=(
+            *agreement.findings(documents, settings, told, platform),
+            *vouching.findings(documents.referrers),
+        ),
         unknown=(*_unknown(documents, settings, media_type, platform), *told.unknown),
     )
 

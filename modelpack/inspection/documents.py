@@ -4,13 +4,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelpack import canonical_json
 from modelpack.errors import InputError
 from modelpack.inspection.value import PlatformImage
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.manifest import Manifest
+
+if TYPE_CHECKING:
+    from modelpack.inspection.vouching import ReferrerDocument
 
 _NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
@@ -45,6 +48,8 @@ class Documents:
     "of a weights image, by path without the first slash"
     trouble: str = ""
     "why the nameplates could not be read"
+    referrers: "tuple[ReferrerDocument, ...]" = ()
+    "what stands beside the image, or beside the index that it was chosen from"
 
 
 def parse_object(data: bytes, *, at: str) -> dict[str, Any]:

@@ -1,10 +1,6 @@
 """Weights, packages and layers as the Lock and the history describe them."""
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from math import prod
 
 from modelpack.inspection.configuration import Configuration, is_for
 from modelpack.inspection.description import Description
@@ -16,14 +12,19 @@ from modelpack.inspection.value import (
     WeightFileClaim,
     WeightSetClaim,
 )
-from modelpack.lock import AssembledBase, ImageBase, Lock, PlatformLock, WeightFile, WeightsLock
+from modelpack.lock import (
+    AssembledBase,
+    ImageBase,
+    Lock,
+    PlatformLock,
+    WeightFile,
+    WeightsLock,
+    purls,
+    tensors,
+)
 from modelpack.metadata import NAMEPLATE, PLACE
 from modelpack.plan import is_own_layer
 
-_TENSOR = re.compile(
-    r"([A-Z0-9_]{1,16}) \[((?:[0-9]{1,19}(?:,[0-9]{1,19}){0,63})?)\] .*", re.DOTALL
-)
-_COUNT_LIMIT = 1 << 63
 _KINDS = frozenset({"base", "dependencies", "weights", "code", "meta", "nameplate"})
 _NAMES_SHOWN = 4
 _NOP = "/bin/sh -c #(nop) "
@@ -46,23 +47,16 @@ def weight_files(sets: Sequence[WeightsLock]) -> tuple[WeightFileClaim, ...]:
 
 
 def _weight_file(weights: WeightsLock, file: WeightFile) -> WeightFileClaim:
-    claim = WeightFileClaim(
+    dtypes = tensors.parameters(file)
+    return WeightFileClaim(
         set=weights.name,
         path=f"{weights.destination.rstrip('/')}/{file.path}",
         size=file.size,
         sha256=file.sha256,
         tensors=len(file.tensors) or None,
+        parameters=sum(dtypes.values()) if dtypes else None,
+        dtypes=dtypes,
     )
-    dtypes: Counter[str] = Counter()
-    for tensor in file.tensors:
-        match = _TENSOR.fullmatch(tensor)
-        count = prod(map(int, match[2].split(","))) if match and match[2] else 1
-        if match is None or count >= _COUNT_LIMIT:
-            return claim
-        dtypes[match[1]] += count
-    if not dtypes:
-        return claim
-    return replace(claim, parameters=dtypes.total(), dtypes=dict(sorted(dtypes.items())))
 
 
 def weight_sets(description: Description) -> tuple[WeightSetClaim, ...]:
@@ -76,20 +70,17 @@ def weight_sets(description: Description) -> tuple[WeightSetClaim, ...]:
 
 
 def _weight_set(weights: WeightsLock, mode: str) -> WeightSetClaim:
-    files = [_weight_file(weights, file) for file in weights.files]
-    dtypes: Counter[str] = Counter()
-    for file in files:
-        dtypes.update(file.dtypes)
+    dtypes = tensors.total(weights.files)
     return WeightSetClaim(
         name=weights.name,
         destination=weights.destination,
         digest=weights.digest,
         mode=mode,
-        files=len(files),
-        size=sum(file.size for file in files),
-        tensors=sum(file.tensors or 0 for file in files),
-        parameters=dtypes.total(),
-        dtypes=dict(sorted(dtypes.items())),
+        files=len(weights.files),
+        size=sum(file.size for file in weights.files),
+        tensors=sum(len(file.tensors) for file in weights.files),
+        parameters=sum(dtypes.values()),
+        dtypes=dtypes,
     )
 
 
@@ -104,12 +95,10 @@ def _debian_packages(platform: PlatformLock) -> Iterator[PackageClaim]:
     base = platform.base
     if not isinstance(base, AssembledBase):
         return
-    distro = base.distribution.replace(":", "-")
     for item in base.packages:
         yield PackageClaim(
             type="deb", name=item.name, version=item.version, sha256=item.sha256,
-            purl=f"pkg:deb/debian/{_purl(item.name)}@{_purl(item.version)}"
-            f"?arch={_purl(item.architecture)}&distro={_purl(distro)}",
+            purl=purls.of_package(item, base),
         )  # fmt: skip
 
 
@@ -117,19 +106,8 @@ def _wheels(platform: PlatformLock) -> Iterator[PackageClaim]:
     for item in platform.wheels:
         yield PackageClaim(
             type="wheel", name=item.name, version=item.version, sha256=item.sha256,
-            purl=f"pkg:pypi/{_purl(item.name)}@{_purl(item.version)}",
+            purl=purls.of_wheel(item),
         )  # fmt: skip
-
-
-def _purl(text: str) -> str:
-    """Return `text` percent-encoded as the package-url specification wants it."""
-    return "".join(
-        char if re.fullmatch(r"[A-Za-z0-9.~_-]", char) else _percent(char) for char in text
-    )
-
-
-def _percent(char: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in char.encode())
 
 
 def layers(

@@ -16,6 +16,7 @@ from modelpack.oci import references
 from modelpack.oci.docker_save import DockerImage, docker_images, docker_manifest
 from modelpack.oci.layer import MANIFEST, REF_NAME, Blob, Descriptor, Pieces, blob_of
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse, printable
+from modelpack.oci.referrers import found
 from modelpack.oci.tar import FileRange
 from modelpack.oci.tar_index import Member, members
 
@@ -97,6 +98,10 @@ class Archive:
     def resolve(self, name: str) -> Descriptor:
         """Return what a tag, name or digest means; an empty name: the only image there is."""
         return references.resolve(self._entries, name, self.image, at=str(self._path))
+
+    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """Return what vouches for `subject`; ours hold an image alone, others' may not."""
+        return found(self._entries, subject, self.image)
 
     def image(self, digest: Digest) -> Manifest:
         """Return the manifest or index with `digest`, parsed."""

@@ -52,19 +52,20 @@ class Statement:
     "a URI"
     predicate: Mapping[str, Any]
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the statement as JSON values, in version 1."""
+        return {
+            "_type": V1,
+            "subject": [
+                {"name": subject.name, "digest": dict(subject.digest)} for subject in self.subjects
+            ],
+            "predicateType": self.predicate_type,
+            "predicate": self.predicate,
+        }
+
     def as_bytes(self) -> bytes:
-        """Return the statement as it is stored and signed: version 1, one value, one text."""
-        return canonical_json.dumps(
-            {
-                "_type": V1,
-                "subject": [
-                    {"name": subject.name, "digest": dict(subject.digest)}
-                    for subject in self.subjects
-                ],
-                "predicateType": self.predicate_type,
-                "predicate": self.predicate,
-            }
-        )
+        """Return the statement as it is stored and signed: one value, one text."""
+        return canonical_json.dumps(self.as_json())
 
     def as_blob(self) -> Blob:
         """Return the statement as content of a store."""

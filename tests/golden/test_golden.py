@@ -190,6 +190,7 @@ def documents(folder: Path, built: Built) -> dict[str, str]:
     found = {
         "modelpack.lock": (folder / "modelpack.lock").read_text(encoding="utf-8"),
         "index.json": pretty(json.loads((layout / "index.json").read_bytes())).decode(),
+        **{item.file: item.copy.decode() for item in built.evidence},
     }
     for prefix, one in (("", built.images[0]), ("weights-", built.weights)):
         if one is not None:

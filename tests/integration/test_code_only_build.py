@@ -11,7 +11,8 @@ from tests import projects
 
 HEAVY = frozenset({
     "pip", "piptools", "installer", "pysequoia", "safetensors", "packaging.metadata", "jinja2",
-    "docker", "sigstore", "numpy", "ssl", "http.client", "urllib.request", "tarfile", "email",
+    "docker", "sigstore", "numpy", "ssl", "cyclonedx", "packageurl", "license_expression",
+    "packaging.requirements", "xml", "http.client", "urllib.request", "tarfile", "email",
 })  # fmt: skip
 WATCHED = """
 import sys

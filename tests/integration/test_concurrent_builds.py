@@ -17,6 +17,7 @@ from modelpack.oci.content import identity
 from modelpack.oci.layer import StoredFile
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.layout import Layout
+from modelpack.oci.referrers import KIND, tag_for
 from modelpack.oci.tar import Entry
 from tests import projects
 
@@ -54,7 +55,7 @@ def run_together(cache: Path, commands: Sequence[Sequence[str]]) -> list[str]:
 
 def forget(cache: Path) -> None:
     """Remove all but the downloads."""
-    for name in ("blobs", "steps", "digests"):
+    for name in ("blobs", "steps", "digests", "contents", "components"):
         shutil.rmtree(cache / name, ignore_errors=True)
 
 
@@ -71,7 +72,14 @@ def tags(layout: Path) -> set[tuple[str, str]]:
     assert projects.damage(layout) == []
     assert projects.strangers(layout, {"oci-layout", "index.json", "blobs"}) == []
     name = "org.opencontainers.image.ref.name"
-    return {(d.annotations[name], d.digest) for d in Layout(layout).manifests()}
+    store = Layout(layout)
+    entries = {(d.annotations[name], d.digest) for d in store.manifests()}
+    images = {(tag, digest) for tag, digest in entries if not tag.startswith("sha256-")}
+    assert {tag for tag, _ in entries - images} == {tag_for(digest) for _, digest in images}
+    for _, digest in images:
+        kinds = [entry.annotations[KIND] for entry in store.referrers(digest)]
+        assert kinds == ["sbom", "provenance", "oms"]
+    return images
 
 
 @pytest.mark.parametrize("option", ["", "--no-cache"])
@@ -85,7 +93,7 @@ def test_one_project_twice(tmp_path: Path, option: str) -> None:
             forget(cache)
         assert run_together(cache, [words, words]) == [expected, expected]
         assert tags(project / "dist" / "image") == {("1.0.0", expected)}
-        assert projects.strangers(project / "dist", {"image", "build.json"}) == []
+        assert projects.strangers(project / "dist", projects.DIST) == []
     check_cache(cache)
 
 
@@ -178,7 +186,7 @@ def test_pruning_beside_a_build_waits_or_leaves_it_alone(tmp_path: Path) -> None
     project, cache = make(tmp_path, "project"), tmp_path / "cache"
     expected = projects.digest_of(project, cache)
     for _ in range(ROUNDS):
-        for name in ("blobs", "steps", "digests"):
+        for name in ("blobs", "steps", "digests", "contents", "components"):
             for path in (cache / name).rglob("*"):
                 os.utime(path, (0, 0))
         build = start(cache, project, "--no-cache")

@@ -1,0 +1,222 @@
+"""What vouches for the images of one build: SBOM, provenance, and the digests of the weights."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelpack import canonical_json
+from modelpack.assembly.assemble import Made
+from modelpack.assembly.bill import components
+from modelpack.assembly.layer_reading import made_layers
+from modelpack.assembly.weights_at_hand import AtHand
+from modelpack.digest import Digest
+from modelpack.digest import of as digest_of
+from modelpack.errors import Finding, InputError
+from modelpack.evidence import cyclonedx, model_signature, provenance
+from modelpack.evidence.named_image import NamedImage, of_spec
+from modelpack.evidence.provenance import BuiltImage, Byproduct, Invocation, Parameters, Record
+from modelpack.inputs.machine import Machine
+from modelpack.lock import Lock, PlatformLock
+from modelpack.metadata import mounted
+from modelpack.oci.image import Image, Index
+from modelpack.oci.layer import Descriptor
+from modelpack.oci.layout import Layout
+from modelpack.oci.referrers import Referrer
+from modelpack.plan import Plan
+from modelpack.source import Source
+from modelpack.spec import Spec
+from modelpack.trust import statement as statements
+from modelpack.trust.statement import Statement, about
+
+Planned = tuple[Plan, Image, tuple[Made, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One statement, the images that it stands beside, and its copy for people."""
+
+    kind: str
+    "`sbom`, `provenance`, `oms`"
+    file: str
+    "name of the copy in dist/"
+    copy: bytes
+    statement: Statement
+    subjects: tuple[Descriptor, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the statement's text: what a signature is about."""
+        return digest_of(self.statement.as_bytes())
+
+    @property
+    def referrer(self) -> Referrer:
+        """What a store keeps beside each of its images."""
+        return statements.referrer(self.statement, kind=self.kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An image of the build, with all that is known of its layers."""
+
+    plan: Plan
+    image: Image
+    made: tuple[Made, ...]
+    platform: PlatformLock | None
+    "None: the image of mounted weights, which is for all platforms"
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The image's manifest."""
+        return self.image.manifest_blob.descriptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a build knows when its content is written."""
+
+    spec: Spec
+    lock: Lock
+    source: Source
+    metrics: Mapping[str, str]
+    "of the author's evaluation"
+    parameters: Parameters
+    whole: Image | Index
+    subjects: tuple[Subject, ...]
+    at_hand: AtHand
+
+
+def subjects(
+    platforms: Sequence[PlatformLock], images: Sequence[Planned], weights: Planned | None
+) -> tuple[Subject, ...]:
+    """Return the images of the `platforms`, then that of the mounted weights."""
+    return (
+        *(
+            Subject(plan=plan, image=image, made=made, platform=platform)
+            for platform, (plan, image, made) in zip(platforms, images, strict=True)
+        ),
+        *(
+            Subject(plan=plan, image=image, made=made, platform=None)
+            for plan, image, made in ([weights] if weights else [])
+        ),
+    )
+
+
+def metrics(spec: Spec, root: Path) -> tuple[Mapping[str, str], tuple[Finding, ...]]:
+    """Return the numbers of the author's evaluation, and a warning where they cannot be read."""
+    if not spec.evaluation.report:
+        return {}, ()
+    from modelpack.inputs import evaluation  # noqa: PLC0415
+
+    try:
+        return evaluation.metrics(root / spec.evaluation.report), ()
+    except InputError as error:
+        doubt = Finding(
+            message=f"the SBOM has no metrics: {error.findings[0].message}",
+            at="evaluation.report", severity="warning", rule="evaluation.report",
+        )  # fmt: skip
+        return {}, (doubt,)
+
+
+def make(
+    facts: Facts, invocation: Invocation, *, machine: Machine, store: Layout | None
+) -> tuple[Evidence, ...]:
+    """Return what can be said about all images of a build that is about to end."""
+    boms = tuple(_sbom(subject, facts, machine, store) for subject in facts.subjects)
+    return (*boms, _provenance(facts, boms, invocation), *_model_signatures(facts))
+
+
+def _sbom(subject: Subject, facts: Facts, machine: Machine, store: Layout | None) -> Evidence:
+    body = components(
+        facts.spec, facts.lock, subject.platform,
+        made_layers(subject.made, store) if subject.platform else (),
+        metrics=facts.metrics, machine=machine,
+    )  # fmt: skip
+    named = _named(subject, facts)
+    document = cyclonedx.document(body, named)
+    return Evidence(
+        kind="sbom",
+        file=f"sbom{_infix(subject, facts)}.cdx.json",
+        copy=canonical_json.pretty(document),
+        statement=Statement(
+            subjects=about(named.repository, named.digest),
+            predicate_type=cyclonedx.PREDICATE,
+            predicate=document,
+        ),
+        subjects=(subject.descriptor,),
+    )
+
+
+def _named(subject: Subject, facts: Facts) -> NamedImage:
+    return of_spec(
+        facts.spec, subject.image.digest, plan=subject.plan,
+        source=facts.source if subject.platform else None,
+    )  # fmt: skip
+
+
+def _infix(subject: Subject, facts: Facts) -> str:
+    """Return what tells the documents of several images apart."""
+    if subject.platform is None:
+        return ".weights"
+    if isinstance(facts.whole, Image):
+        return ""
+    return f".{str(subject.platform.platform).replace('/', '-')}"
+
+
+def _provenance(
+    facts: Facts, boms: tuple[Evidence, ...], invocation: Invocation
+) -> Evidence:  # fmt: skip
+    """Return one statement about everything that the build made; it stands beside each of it."""
+    record = Record(
+        spec=facts.spec, lock=facts.lock, source=facts.source, parameters=facts.parameters,
+        proofs=facts.at_hand.proofs,
+        platforms=[item.platform for item in facts.subjects if item.platform],
+        images=[
+            BuiltImage(role="serve" if item.platform else "weights", plan=item.plan,
+                       digest=item.image.digest)
+            for item in facts.subjects
+        ],
+        byproducts=[
+            Byproduct(name=bom.file, digest=digest_of(bom.copy), media_type=cyclonedx.MEDIA_TYPE)
+            for bom in boms
+        ],
+    )  # fmt: skip
+    top = facts.whole.manifest_blob.descriptor
+    beside = {item.digest: item for item in (top, *(s.descriptor for s in facts.subjects))}
+    name = _named(facts.subjects[0], facts).repository
+    statement = Statement(
+        subjects=about(name, *beside),
+        predicate_type=provenance.PREDICATE,
+        predicate=provenance.predicate(record, invocation, finished=invocation.clock()),
+    )
+    return Evidence(
+        kind="provenance",
+        file="provenance.json",
+        copy=canonical_json.pretty(statement.as_json()),
+        statement=statement,
+        subjects=tuple(beside.values()),
+    )
+
+
+def _model_signatures(facts: Facts) -> Iterator[Evidence]:
+    """Yield a statement for each set of weights of which somebody has proved every digest.
+
+    It stands beside the images that hold the weights, or that need them mounted.
+    """
+    proofs, sets = facts.at_hand.proofs, facts.lock.weights
+    separate = mounted(facts.spec, facts.lock)
+    for weights in sets:
+        if any(proofs[weights.name, file.path] == "lock" for file in weights.files):
+            continue
+        statement = model_signature.statement(weights, mounted=weights in separate)
+        several = f".{weights.name}" if len(sets) > 1 else ""
+        yield Evidence(
+            kind=f"oms{several}",
+            file=f"oms{several}.json",
+            copy=canonical_json.pretty(statement.as_json()),
+            statement=statement,
+            subjects=tuple(
+                item.descriptor
+                for item in facts.subjects
+                if item.platform or weights in separate
+            ),
+        )  # fmt: skip
