@@ -9,8 +9,9 @@ from typing import Any
 from modelpack.engine.address import Address, Tls
 from modelpack.engine.door import Engine
 from modelpack.engine.failure import spoken
-from modelpack.engine.sdk import SdkEngine, about
+from modelpack.engine.sdk import SdkEngine
 from modelpack.engine.value import Kind
+from modelpack.engine.wire import about
 from modelpack.errors import Finding, InputError, Unavailable
 
 OLDEST_API = (1, 40)

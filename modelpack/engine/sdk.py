@@ -3,34 +3,25 @@
 Source: Docker Engine API 1.40 and later; podman answers the same one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
+from modelpack.engine import wire
 from modelpack.engine.failure import answered, spoken
-from modelpack.engine.value import (
-    TMPFS_OPTIONS,
-    About,
-    Container,
-    Gpus,
-    HeldImage,
-    Port,
-    State,
-)
+from modelpack.engine.value import About, Container, HeldImage, State
 from modelpack.errors import InputError, Unavailable
 from modelpack.oci.content import BLOCK
 from modelpack.oci.registry.credentials import Credential
 from modelpack.oci.tar_index import members
-from modelpack.platform import Platform
 from modelpack.progress import Progress
 
 Client = Any
 "a docker.APIClient; the SDK has no types"
 _OK = 200
 _NO_SUCH = 404
-_PROTOCOL = "/tcp"
 _TAR_OVERHEAD = 1 << 16
 "bytes of a tar of one file beside the file"
 
@@ -56,7 +47,7 @@ class SdkEngine:
         """Return the image with a name or id; None when the engine has none."""
         with self._spoken("look for an image"):
             found = _found(self._client.inspect_image, name)
-        return None if found is None else _held(found)
+        return None if found is None else wire.held(found)
 
     def load(self, archive: Iterable[bytes], progress: Progress) -> None:
         """Keep the image of an archive in the form of `docker save`."""
@@ -76,7 +67,7 @@ class SdkEngine:
         repository, tag = _repository_and_tag(name)
         with self._spoken(doing):
             lines = self._patient.pull(
-                repository, tag=tag, stream=True, decode=True, auth_config=_auth(credential)
+                repository, tag=tag, stream=True, decode=True, auth_config=wire.auth(credential)
             )
             _listen(lines, doing, progress)
 
@@ -118,7 +109,7 @@ class SdkEngine:
                 environment={v.name: v.value for v in container.variables} or None,
                 ports=[port.container for port in container.ports] or None,
                 name=container.name or None,
-                host_config=self._client.create_host_config(**_host_options(container)),
+                host_config=self._client.create_host_config(**wire.host_options(container)),
                 # What is asked for is all that gets in: no proxies of ~/.docker/config.json.
                 use_config_proxy=False,
             )
@@ -145,7 +136,7 @@ class SdkEngine:
         """Return how a container is; None when there is none."""
         with self._spoken("look at the container"):
             found = _found(self._client.inspect_container, container)
-        return None if found is None else _state(found)
+        return None if found is None else wire.state(found)
 
     def execute(self, container: str, command: tuple[str, ...]) -> int:
         """Run one more command in a running container, and return its exit status."""
@@ -163,19 +154,6 @@ class SdkEngine:
         """Remove a container, killing it if it runs; none there is as good."""
         with self._spoken("remove the container"):
             _found(self._client.remove_container, container, force=True, v=True)
-
-
-def about(version: Mapping[str, Any], api: str, address: str) -> About:
-    """Return which engine answered GET /version with `version`."""
-    parts = version.get("Components") or []
-    names = [str(part.get("Name")) for part in parts if isinstance(part, dict)]
-    return About(
-        kind="podman" if any(name.startswith("Podman") for name in names) else "docker",
-        version=str(version.get("Version", "")),
-        api=api,
-        platform=Platform(str(version.get("Os", "linux")), str(version.get("Arch", ""))),
-        address=address,
-    )
 
 
 def _found(ask: Any, what: str, **options: Any) -> Any:  # noqa: ANN401
@@ -209,89 +187,6 @@ def _only_file(blocks: Iterable[bytes], limit: int, *, at: str) -> bytes:
     if len(files) != 1:
         raise InputError("not a file", at=at)
     return data[files[0].offset : files[0].offset + files[0].size]
-
-
-def _held(found: Mapping[str, Any]) -> HeldImage:
-    return HeldImage(
-        id=str(found["Id"]),
-        names=tuple(str(name) for name in found.get("RepoTags") or ()),
-        platform=Platform(str(found.get("Os", "")), str(found.get("Architecture", ""))),
-        config=found.get("Config") or {},
-        diff_ids=tuple((found.get("RootFS") or {}).get("Layers") or ()),
-    )
-
-
-def _state(found: Mapping[str, Any]) -> State:
-    state = found.get("State") or {}
-    ended = state.get("Status") in ("exited", "dead", "stopped")
-    return State(
-        running=bool(state.get("Running")),
-        status=int(state.get("ExitCode", 0)) if ended else None,
-        out_of_memory=bool(state.get("OOMKilled")),
-        error=str(state.get("Error") or ""),
-        name=str(found.get("Name", "")).removeprefix("/"),
-        ports=tuple(_ports((found.get("NetworkSettings") or {}).get("Ports") or {})),
-    )
-
-
-def _ports(bindings: Mapping[str, Any]) -> Iterator[Port]:
-    for name, places in bindings.items():
-        if name.endswith(_PROTOCOL):
-            for place in places or ():
-                yield Port(
-                    container=int(name.removesuffix(_PROTOCOL)),
-                    host=int(place["HostPort"]),
-                    address=place.get("HostIp") or "0.0.0.0",  # noqa: S104  how podman says all
-                )
-
-
-def _host_options(container: Container) -> dict[str, Any]:
-    """Return what the engine's HostConfig is to say: hardened, whoever asks."""
-    from docker import types  # noqa: PLC0415
-
-    return {
-        "read_only": True,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
-        "tmpfs": {"/tmp": TMPFS_OPTIONS},  # noqa: S108  in the container
-        "network_mode": {"bridge": "default", "none": "none"}[container.network],
-        "port_bindings": {
-            port.container: (port.address, port.host or None) for port in container.ports
-        },
-        "mem_limit": container.memory or None,
-        "memswap_limit": container.memory or None,
-        "nano_cpus": round(container.cpus * 1_000_000_000) or None,
-        "mounts": [
-            types.Mount(target=mount.target, source=mount.source, type="bind", read_only=True)
-            for mount in container.mounts
-        ],
-        "device_requests": [_device_request(container.gpus)] if container.gpus else None,
-        "init": container.init or None,
-        "auto_remove": container.remove,
-    }
-
-
-def _device_request(gpus: Gpus) -> Any:  # noqa: ANN401
-    from docker import types  # noqa: PLC0415
-
-    return types.DeviceRequest(
-        count=None if gpus.devices else gpus.count,
-        device_ids=list(gpus.devices) or None,
-        capabilities=[["gpu"]],
-    )
-
-
-def _auth(credential: Credential | None) -> dict[str, str]:
-    """Return a credential as engines take it; never None, for which the SDK looks for its own."""
-    if credential is None:
-        return {}
-    found = {
-        "username": credential.username,
-        "password": credential.password,
-        "identitytoken": credential.identity_token,
-        "registrytoken": credential.registry_token,
-    }
-    return {key: value for key, value in found.items() if value}
 
 
 def _listen(lines: Iterable[Any], doing: str, progress: Progress) -> None:
