@@ -1,7 +1,10 @@
 """The example for GPUs, built and started where there is none."""
 
 import json
-from collections.abc import Callable, Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,9 @@ from modelpack.checks.elf import Settings, closure
 from modelpack.checks.elf_objects import LayerFile, objects
 from modelpack.oci.layout import Layout
 from modelpack.platform import Platform
+from tests.buildkit import NAME
 from tests.docker_engine import Engine
-from tests.integration.conftest import Packed
+from tests.integration.conftest import REVISION, Packed
 from tests.running_container import HARDENED, RANDOM_USER, Container, container
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -97,6 +101,23 @@ def test_nothing_is_missing_but_what_the_host_brings(built: Packed, tmp_path: Pa
     assert set(found.host) <= {DRIVER}
     assert found.objects > 400
     assert {"cuda-bindings", "nvidia-cuda-runtime-cu12"} <= set(image.owners.values())
+
+
+def test_buildkit_makes_the_same_image(
+    built: Packed, buildkit: Mapping[str, str], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "modelpack", "build", str(built.project), "--locked", "--json",
+         "--builder", NAME, "--revision", REVISION, "--output", f"oci:{tmp_path / 'image'}"],
+        env={**os.environ, **buildkit}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    record = json.loads(done.stdout)
+    made = {layer["step"]: layer["reused"] for layer in record["layers"]}
+
+    assert record["digest"] == built.record["digest"]
+    assert record["builder"] == NAME
+    assert not made["dependencies"]
 
 
 def test_what_it_takes_on_a_gpu_is_told(built: Packed) -> None:

@@ -1,0 +1,4 @@
+"""A language model over HTTP, on one GPU."""
+
+MODEL = "llm-gpu"
+VERSION = "1.0.0"
