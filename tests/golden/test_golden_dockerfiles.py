@@ -100,7 +100,7 @@ def test_real_hadolint_finds_nothing(name: str, hadolint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "example", sorted(p.parent.name for p in EXAMPLES.glob("*/modelpack.toml"))
+    "example", sorted(p.parent.name for p in EXAMPLES.glob("*/modelpack.lock"))
 )
 def test_real_hadolint_finds_nothing_in_an_example(example: str, hadolint: str) -> None:
     this = project.read(EXAMPLES / example)
