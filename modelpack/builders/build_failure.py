@@ -85,25 +85,28 @@ def explain(
     text: str, last_lines: Sequence[str], *, builder: str, platform: str = ""
 ) -> ModelpackError:
     """Return the error for a builder that failed and said `text`."""
+    lines = [line for line in last_lines if line.strip()][-_SHOWN:]
     for cause in _CAUSES:
         if found := cause.pattern.search(text):
-            said = quoted(found[0], 200).strip("`")
+            said = quoted(found[0], 200).strip("`").rstrip(".")
             message = cause.message.format(builder=builder, platform=platform, said=said)
             hint = cause.hint
-            if cause.kind is Refused and _KILLED.search(text):
+            if "{said}" in cause.message:
+                lines = []
+            elif cause.kind is Refused and _KILLED.search(text):
                 hint = "a process was killed there, most often for lack of memory"
             break
     else:
         message, hint = f"builder `{builder}` failed", "docker buildx inspect --bootstrap"
         cause = _CAUSES[-1]
-    lines = [line for line in last_lines if line.strip()][-_SHOWN:]
-    return cause.kind(Finding(message="\n".join((message, *lines)), at="dependencies", hint=hint))
+    at = "dependencies" if cause.kind is Refused else f"--builder {builder}"
+    return cause.kind(Finding(message="\n".join((message, *lines)), at=at, hint=hint))
 
 
 def unknown(builder: str, known: Sequence[str]) -> ModelpackError:
     """Return the error for a builder that nobody knows."""
     names = ", ".join(f"`{name}`" for name in ("embedded", "docker", *known))
     return InputError(
-        f"there is no builder `{builder}`; known: {names}", at="--builder",
+        f"there is no builder `{builder}`; known: {names}", at=f"--builder {builder}",
         hint=f"docker buildx create --name {builder} --driver docker-container",
     )  # fmt: skip

@@ -53,8 +53,7 @@ def open_builder(
         return embedded
     from modelpack.builders.docker import Docker  # noqa: PLC0415  only when asked for
 
-    base = tuple(step for step in plan.steps if step.kind == "base")
     return Docker(
         name, platform, embedded=embedded, compressor=lock.compressor, machine=machine,
-        layers=layers, base=base, use_cache=use_cache,
+        layers=layers, steps=plan.steps, use_cache=use_cache,
     )  # fmt: skip

@@ -7,7 +7,7 @@ the same layer from every BuildKit, Docker 20.10 included, and as the embedded b
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from modelpack import canonical_json
 from modelpack.builders import recipe
@@ -20,6 +20,9 @@ from modelpack.lock import Compressor, PlatformLock
 from modelpack.oci.layer import Layer
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.plan import Step
+
+if TYPE_CHECKING:
+    from modelpack.builders.buildkit import Client
 
 KIND: Final = "docker"
 
@@ -49,16 +52,18 @@ class Docker:
         compressor: Compressor,
         machine: Machine,
         layers: LayerCache,
-        base: tuple[Step, ...],
+        steps: tuple[Step, ...],
         use_cache: bool,
     ) -> None:
-        """`base` are the steps of the base, whose layers are the `embedded` builder's."""
+        """`steps` are those of the plan; layers of the base are the `embedded` builder's."""
         self.name = name
         self._platform = platform
         self._compressor = compressor
         self._machine = machine
         self._layers = layers
-        self._base = base
+        self._base = tuple(step for step in steps if step.kind == "base")
+        self._run = tuple(step for step in steps if step.kind == "dependencies")
+        self._client: Client | None = None
         self._use_cache = use_cache
         self._made: dict[Digest, Layer] = {}
         self._stack = ExitStack()
@@ -81,13 +86,15 @@ class Docker:
 
     def layer(self, step: Step) -> Layer:
         """Return the finished layer of a base or dependencies `step`."""
-        from modelpack.builders import in_buildkit  # noqa: PLC0415  only when a layer is made
-
         if step.kind == "base":
+            if any(self._layers.find(self.key(other)) is None for other in self._run):
+                self._connected()  # who has no builder should not wait for the base first
             self._made[step.digest] = self._embedded.layer(step)
             return self._made[step.digest]
+        from modelpack.builders import in_buildkit  # noqa: PLC0415  only when a layer is made
+
         tree = in_buildkit.environment(
-            self.name, self._platform, base=self._base_layers(), machine=self._machine,
+            self._connected(), self._platform, base=self._base_layers(), machine=self._machine,
             scratch=self._stack.enter_context(scratch_folder(self._machine.cache)),
             use_cache=self._use_cache,
         )  # fmt: skip
@@ -96,6 +103,15 @@ class Docker:
             self.key(step), tree.entries(), self._compressor,
             created_by=f"modelpack {step.kind}", threads=self._machine.threads,
         )  # fmt: skip
+
+    def _connected(self) -> "Client":
+        """Return what speaks to the builder, which can run programs of the platform."""
+        from modelpack.builders import buildkit  # noqa: PLC0415  only when a layer is made
+
+        if self._client is None:
+            self._client = buildkit.connect(self.name, self._machine.environment)
+            self._client.require(self._platform.platform)
+        return self._client
 
     def _base_layers(self) -> tuple[Layer, ...]:
         """Return the layers of the base, all of which are on this machine."""

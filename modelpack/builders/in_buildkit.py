@@ -21,7 +21,7 @@ from modelpack.plan import VENV
 
 
 def environment(
-    builder: str,
+    client: buildkit.Client,
     platform: PlatformLock,
     *,
     base: tuple[Layer, ...],
@@ -33,10 +33,8 @@ def environment(
 
     `base` are the layers of the base. Contents lie in `scratch`, which must outlive the
     Tree. Raises Refused for what no wheel vouches for, and when the wheels are not installed;
-    Unavailable where there is no such builder, or it fails.
+    Unavailable where the builder fails.
     """
-    client = buildkit.connect(builder, machine.environment)
-    client.require(platform.platform)
     paths = package_index.fetch(
         platform.wheels, downloads=machine.downloads, indexes=machine.indexes,
         environment=machine.environment, offline=machine.offline, progress=machine.progress,

@@ -14,7 +14,7 @@ import pytest
 from modelpack import pipeline, project
 from modelpack.assembly import outputs
 from modelpack.assembly.explanation import explain
-from modelpack.errors import ModelpackError, Refused
+from modelpack.errors import ModelpackError, Refused, Unavailable
 from modelpack.inputs.python import pip_wheel, wheels
 from modelpack.oci.tar import Entry, pieces, symlink
 from modelpack.oci.tree import Tree
@@ -307,6 +307,13 @@ def test_what_a_builder_returns_is_not_believed(crime: str, desk: Desk) -> None:
         desk.build()
     assert desk.left() == []
     assert not (desk.project / "dist" / "image").exists()
+
+
+def test_who_has_no_builder_does_not_wait_for_the_base(desk: Desk) -> None:
+    shutil.rmtree(desk.programs.folder)
+    with pytest.raises(Unavailable, match="neither `docker` nor `buildx`"):
+        desk.build()
+    assert not (desk.cache / "steps").exists()
 
 
 def test_a_builder_that_fails_leaves_nothing(desk: Desk) -> None:
