@@ -12,7 +12,7 @@ from modelpack.assembly.assemble import Inputs, Made, image
 from modelpack.assembly.evidence import Evidence
 from modelpack.assembly.image_names import expect_room
 from modelpack.assembly.libraries import require_libraries
-from modelpack.assembly.outputs import Output, name_images, write_content, write_unnamed
+from modelpack.assembly.outputs import Output, name_images, write_content
 from modelpack.assembly.source_reading import CodeAndSource, read_source
 from modelpack.assembly.weights_at_hand import AtHand, differences, weights_at_hand
 from modelpack.builders.choice import open_builder
@@ -35,6 +35,7 @@ from modelpack.resolve.bases import base_findings
 from modelpack.resolve.dependencies import Upgrade, check_lockfile, requirement_digests
 from modelpack.resolve.gpu import gate_gpu
 from modelpack.resolve.weights import gate as gate_weights
+from modelpack.spec import Spec
 
 if TYPE_CHECKING:
     from modelpack.evidence.scan.database import Wanted
@@ -235,13 +236,9 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         if len(images) > 1:
             whole = Index(images=tuple(item for _, item, _ in images))
         mounted_weights = weights[1] if weights else None
-        scans: tuple[Scanned, ...] = ()
-        if options.scan is not None:
-            from modelpack.assembly.scans import scan_all  # noqa: PLC0415  not for every build
-
-            there = [layout for layout in layouts if layout is not None]
-            write_unnamed(there, whole, mounted_weights, machine=machine)
-            scans = scan_all(this.spec, lock, images, there, wanted=options.scan, machine=machine)
+        scans, vetted = _scanned(
+            this.spec, lock, images, (whole, mounted_weights), layouts, options, machine
+        )
         write_content(outputs, layouts, whole, mounted_weights, machine=machine)
         metrics, doubts = evidence.metrics(this.spec, this.root)
         said = evidence.make(
@@ -252,14 +249,34 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             ),
             options.invocation, machine=machine, store=into,
         )  # fmt: skip
-        name_images(outputs, layouts, whole, mounted_weights, said)
+        name_images(outputs, layouts, whole, mounted_weights, (*said, *vetted))
         at_hand.remember(machine.digests)
     return Built(
         digest=whole.digest, images=tuple(images), weights=weights, lock=lock, source=read,
-        at_hand=at_hand, builder=options.builder, evidence=said,
+        at_hand=at_hand, builder=options.builder, evidence=(*said, *vetted),
         findings=tuple(dict.fromkeys((*findings, *read.findings, *doubts))), new_lock=new_lock,
         scans=scans,
     )  # fmt: skip
+
+
+def _scanned(
+    spec: Spec,
+    lock: Lock,
+    images: Sequence[evidence.Planned],
+    written: tuple[Image | Index, Image | None],
+    layouts: Sequence[Layout | None],
+    options: Options,
+    machine: Machine,
+) -> tuple[tuple["Scanned", ...], tuple[evidence.Evidence, ...]]:
+    """Scan what was made, where that is asked for; raise unless it may have its names."""
+    if options.scan is None:
+        return (), ()
+    from modelpack.assembly import scans  # noqa: PLC0415  not for every build
+
+    found = scans.approve(
+        spec, lock, images, *written, layouts, wanted=options.scan, machine=machine
+    )
+    return found, scans.evidence(found, scans.image_name(spec))
 
 
 def _parameters(options: Options) -> Parameters:

@@ -51,7 +51,7 @@ def _base_files(downloads: Downloads) -> DebianPackage:
         debian_archive.file("./usr/lib/os-release", b'ID=debian\nVERSION_ID="13"\n'),
         version="13.8+deb13u7", fields=_MAINTAINER, suffix="",
     )  # fmt: skip
-    return _locked(downloads, content, "base-files", "13.8+deb13u7")
+    return _locked(downloads, content, "base-files", "13.8+deb13u7", source="base-files")
 
 
 def _expat(downloads: Downloads, version: str) -> DebianPackage:
@@ -59,15 +59,17 @@ def _expat(downloads: Downloads, version: str) -> DebianPackage:
         "libexpat1", debian_archive.file("./usr/share/doc/libexpat1/copyright", b"License: MIT\n"),
         version=version, fields=f"Source: expat\n{_MAINTAINER}", suffix="",
     )  # fmt: skip
-    return _locked(downloads, content, "libexpat1", version)
+    return _locked(downloads, content, "libexpat1", version, source="expat")
 
 
 _MAINTAINER = "Maintainer: A <a@example.org>\n"
 
 
-def _locked(downloads: Downloads, content: bytes, name: str, version: str) -> DebianPackage:
+def _locked(
+    downloads: Downloads, content: bytes, name: str, version: str, *, source: str
+) -> DebianPackage:
     projects.keep(downloads, content)
-    return debian_archive.locked(content, name=name, version=version)
+    return debian_archive.locked(content, name=name, version=version, source=source)
 
 
 def _certifi(downloads: Downloads, version: str, files: Mapping[str, bytes]) -> Wheel:

@@ -26,6 +26,11 @@ _IMAGE_INDEX: Final = "dev.cosignproject.cosign/imageIndex"
 "by this annotation of its entry `cosign verify --local-image` finds the image in a layout"
 
 
+SCAN_COPIES: Final = ("scan*.json",)
+_COPIES: Final = ("sbom*.cdx.json", "provenance.json", "oms*.json", *SCAN_COPIES)
+"names of the copies in `dist/`"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One `--output`, with the names that the image gets there."""
@@ -190,12 +195,17 @@ def _all_blobs(whole: Image | Index, weights: Image | None) -> tuple[Blob, ...]:
     return tuple({blob.digest: blob for blob in content}.values())
 
 
-def write_copies(folder: Path, evidence: Sequence[Evidence]) -> None:
-    """Write what people read of the evidence into `folder`; copies of an earlier image go."""
+def write_copies(
+    folder: Path, evidence: Sequence[Evidence], *, patterns: Sequence[str] = _COPIES
+) -> None:
+    """Write what people read of the evidence into `folder`.
+
+    What else has one of the names in `patterns` is of an earlier image, and goes.
+    """
     for item in evidence:
         project.write(folder / item.file, item.copy)
     current = {item.file for item in evidence}
-    for pattern in ("sbom*.cdx.json", "provenance.json", "oms*.json"):
+    for pattern in patterns:
         for path in folder.glob(pattern):
             if path.name not in current:
                 path.unlink(missing_ok=True)

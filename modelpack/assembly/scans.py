@@ -1,8 +1,12 @@
-"""Scans of images that were just made, before they get their names."""
+"""Scans of images that were just made, before they get their names, and what a scan leaves."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from modelpack.assembly.assemble import Made
+from modelpack.assembly.evidence import Evidence
+from modelpack.assembly.outputs import write_unnamed
+from modelpack.canonical_json import pretty
 from modelpack.digest import Digest
 from modelpack.errors import joined
 from modelpack.evidence.scan import predicate, subject
@@ -10,39 +14,73 @@ from modelpack.evidence.scan.database import Wanted
 from modelpack.evidence.scan.scanning import Scanned, scan
 from modelpack.inputs.machine import Machine
 from modelpack.lock import Lock
-from modelpack.oci.image import Image
+from modelpack.oci.image import Image, Index
 from modelpack.oci.layout import Layout
 from modelpack.plan import Plan
 from modelpack.spec import Spec
-from modelpack.trust.statement import referrer
+
+KIND: Final = "scan"
+"of evidence: a later scan takes the place of an earlier one"
 
 
-def scan_all(
+def approve(
     spec: Spec,
     lock: Lock,
     images: Iterable[tuple[Plan, Image, tuple[Made, ...]]],
-    layouts: Sequence[Layout],
+    whole: Image | Index,
+    weights: Image | None,
+    layouts: Iterable[Layout | None],
     *,
     wanted: Wanted,
     machine: Machine,
 ) -> tuple[Scanned, ...]:
-    """Scan every image; keep what is said of it with it in `layouts`, which have it already.
+    """Write the images into the layouts without a name, scan them, and keep what is said there.
 
     Raises what is wrong with any of them, once all are scanned.
     """
-    name = spec.image.repository or spec.model.name
+    there = [layout for layout in layouts if layout is not None]
+    write_unnamed(there, whole, weights, machine=machine)
     platforms = {one.platform: one for one in lock.platforms}
-    scans = []
-    for _, image, made in images:
-        built = subject.built(image, platforms[image.platform], _weights(made))
-        scanned = scan(built, rules=spec.scan, wanted=wanted, machine=machine)
-        said = referrer(predicate.statement(scanned, name), kind=predicate.KIND)
-        for layout in layouts:
-            layout.attach(image.manifest_blob.descriptor, [said])
-        scans.append(scanned)
+    scans = tuple(
+        scan(
+            subject.built(image, platforms[image.platform], _weights(made)),
+            rules=spec.scan, wanted=wanted, machine=machine,
+        )
+        for _, image, made in images
+    )  # fmt: skip
+    said = evidence(scans, image_name(spec))
+    for layout in there:
+        attach(layout, said)
     if errors := [error for scanned in scans if (error := scanned.error)]:
         raise joined(errors)
-    return tuple(scans)
+    return scans
+
+
+def image_name(spec: Spec) -> str:
+    """Return the name under which statements speak of the images of a project."""
+    return spec.image.repository or spec.model.name
+
+
+def evidence(scans: Sequence[Scanned], name: str) -> tuple[Evidence, ...]:
+    """Return what `scans`, one for each platform, say of the image `name`."""
+    found = []
+    for scanned in scans:
+        several = f".{scanned.platform.replace('/', '-')}" if len(scans) > 1 else ""
+        said = predicate.statement(scanned, name)
+        found.append(
+            Evidence(
+                kind=KIND, file=f"scan{several}.json", copy=pretty(said.as_json()),
+                statement=said, subjects=(scanned.manifest,),
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def attach(layout: Layout, said: Iterable[Evidence]) -> None:
+    """Keep the evidence with its images, in a layout whose lock is held."""
+    for one in said:
+        for manifest in one.subjects:
+            layout.attach(manifest, [one.referrer])
 
 
 def _weights(made: Iterable[Made]) -> Mapping[Digest, tuple[str, ...]]:

@@ -88,7 +88,7 @@ def command(
     from modelpack.assembly.image_names import image_names  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli import environment, gpu_memory, loading  # noqa: PLC0415
-    from modelpack.cli.scan import wanted_database, write_copies  # noqa: PLC0415
+    from modelpack.cli.scan import wanted_database  # noqa: PLC0415
 
     invocation = environment.invocation()
     this = open_project(folder, file)
@@ -113,8 +113,6 @@ def command(
     outputs.write_copies(this.output, built.evidence)
     record = this.output / "build.json"
     project.write(record, pretty({"schema": 1, **document}))
-    if built.scans:  # what writes them is heavy
-        write_copies(this, built.scans)
     if not output.quiet and not output.as_json:
         click.echo(summary(this, built, document), err=True)
     if engine is not None:

@@ -1,6 +1,5 @@
 """`modelpack scan`: vulnerabilities, secrets, misconfiguration and licences, and the gate."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from modelpack.cli.output import Output, with_output
 from modelpack.errors import InputError, Unavailable
 
 if TYPE_CHECKING:
+    from modelpack.assembly.evidence import Evidence
     from modelpack.evidence.scan.database import Wanted
     from modelpack.evidence.scan.scanning import Scanned
     from modelpack.evidence.scan.subject import Subject
@@ -63,7 +63,8 @@ def command(
     out: they were checked when they were packed. Ends with 1 when something is above the gate, and
     with 3 when nothing can be said, such as with an old database.
     """
-    from modelpack.cli.place import open_machine  # noqa: PLC0415  not for `--help`
+    from modelpack.assembly import scans as scanning  # noqa: PLC0415  not for `--help`
+    from modelpack.cli.place import open_machine  # noqa: PLC0415
     from modelpack.evidence.scan.scanning import scan  # noqa: PLC0415
 
     this = _project(image, file)
@@ -74,10 +75,8 @@ def command(
             raise InputError("there are several images, and a VEX document is about one",
                              at="--vex", hint="choose one with `--platform`")  # fmt: skip
         scans = [scan(one, rules=rules, wanted=wanted, machine=machine) for one in subjects]
-    name = _name(this) if this else image
-    _attach(image, scans, name, output)
-    if this:
-        write_copies(this, scans)
+    name = scanning.image_name(this.spec) if this else image
+    _keep(image, scanning.evidence(scans, name), output)
     if vex is not None:
         _write_vex(vex, scans[0], name)
     _show(output, scans, place="" if form != "sarif" else this.lock_path.name if this else "image")
@@ -161,41 +160,26 @@ def _subjects(image: str, platform: str) -> Iterator[Sequence["Subject"]]:
         yield [subject.stored(store, documents) for documents in each]
 
 
-def _name(this: "Project") -> str:
-    return this.spec.image.repository or this.spec.model.name
+def _keep(image: str, said: Sequence["Evidence"], output: Output) -> None:
+    """Keep what is said of an image with it, where it lies in a layout that can be written.
 
-
-def write_copies(this: "Project", scans: Sequence["Scanned"]) -> None:
-    """Write what is said of the project's image to `dist/scan.json`, one file a platform."""
-    from modelpack import project  # noqa: PLC0415
-    from modelpack.canonical_json import pretty  # noqa: PLC0415
-    from modelpack.evidence.scan import predicate  # noqa: PLC0415
-
-    for scanned in scans:
-        more = f"-{scanned.platform.replace('/', '-')}" if len(scans) > 1 else ""
-        said = predicate.statement(scanned, _name(this)).as_bytes()
-        project.write(this.output / f"scan{more}.json", pretty(json.loads(said)))
-
-
-def _attach(image: str, scans: Sequence["Scanned"], name: str, output: Output) -> None:
-    """Keep what is said of an image with it, where it lies in a layout that can be written."""
+    A project gets copies for people as well.
+    """
     from modelpack import opening, reference  # noqa: PLC0415
-    from modelpack.evidence.scan import predicate  # noqa: PLC0415
+    from modelpack.assembly import outputs, scans  # noqa: PLC0415
     from modelpack.oci.layout import Layout  # noqa: PLC0415
-    from modelpack.trust.statement import referrer  # noqa: PLC0415
 
     match reference.parse(image):
         case reference.Project() as place:
             layout = Layout(opening.built(place))
+            outputs.write_copies(layout.root.parent, said, patterns=outputs.SCAN_COPIES)
         case reference.Layout() as place:
             layout = Layout(Path(place.path))
         case _:
             return
     try:
         with layout:
-            for scanned in scans:
-                said = referrer(predicate.statement(scanned, name), kind=predicate.KIND)
-                layout.attach(scanned.manifest, [said])
+            scans.attach(layout, said)
     except Unavailable as error:
         output.say(f"what was found is not kept with the image: {error}")
 

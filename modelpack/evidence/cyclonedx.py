@@ -7,10 +7,11 @@ from `modelpack.evidence.components` or from memory.
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 from modelpack import __version__
 from modelpack.canonical_json import rfc3339
-from modelpack.digest import hex_of
+from modelpack.digest import Digest, hex_of
 from modelpack.evidence.named_image import NamedImage
 
 PREDICATE: Final = "https://cyclonedx.org/bom"
@@ -27,6 +28,16 @@ def schema(version: Version) -> str:
     return f"http://cyclonedx.org/schema/bom-{version}.schema.json"
 
 
+def _serial(digest: Digest) -> uuid.UUID:
+    """Return the number of the one bill of materials of an image."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, digest)
+
+
+def link(digest: Digest, ref: str) -> str:
+    """Return what other documents call the component `ref` of an image (CycloneDX, BOM-Link)."""
+    return f"urn:cdx:{_serial(digest)}/1#{quote(ref, safe='')}"
+
+
 def document(
     body: Mapping[str, Any], image: NamedImage, *, version: Version = "1.6"
 ) -> dict[str, Any]:
@@ -39,7 +50,7 @@ def document(
         "$schema": schema(version),
         "bomFormat": "CycloneDX",
         "specVersion": version,
-        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, image.digest)}",
+        "serialNumber": f"urn:uuid:{_serial(image.digest)}",
         "version": 1,
         "metadata": {
             "timestamp": rfc3339(image.created),

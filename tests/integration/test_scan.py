@@ -17,6 +17,7 @@ import pytest
 from modelpack import canonical_json
 from modelpack.assembly.outputs import blobs
 from modelpack.evidence.scan import predicate
+from modelpack.evidence.scan.scanning import identity
 from modelpack.evidence.scan.serving import served
 from modelpack.evidence.scan.view import View
 from modelpack.oci.image import Index
@@ -27,7 +28,7 @@ from modelpack.oci.store import Root
 from modelpack.trust import statement
 from tests import images, vulnerable_project
 from tests import vulnerability_database as facts
-from tests.command_line import Done, run_here, state_of
+from tests.command_line import Done, run_here
 from tests.integration.conftest import Packed
 from tests.vulnerable_project import NEW, NEW_EXPAT, SECRET, TOKEN
 
@@ -57,14 +58,29 @@ class Desk:
         return Layout(self.folder / "dist" / "image")
 
     def said(self) -> list[statement.Statement]:
-        """Return the statements that the layout keeps of its first image."""
+        """Return what scans said of the first image, as the layout keeps it."""
         layout = self.layout
         digest = layout.manifests()[0].digest
         return [
             statement.parse(layout.read(layer, limit=statement.SIZE_LIMIT))
             for entry in layout.referrers(digest)
+            if entry.annotations[statement.PREDICATE_TYPE] == predicate.TYPE
             for layer in layout.image(entry.digest).layers
         ]
+
+    def trivy_alone(self, kind: str, *options: object) -> list[dict[str, Any]]:
+        """Return the results of Trivy itself, with a cache of its own and our database."""
+        cache = self.folder / ".trivy"
+        if not cache.exists():
+            cache.mkdir()
+            (cache / "db").symlink_to(self.database)
+        done = subprocess.run(
+            ["trivy", kind, *map(str, options), "--format", "json", "--list-all-pkgs",
+             "--skip-db-update", "--offline-scan", "--quiet", "--skip-version-check",
+             "--disable-telemetry", "--cache-dir", str(cache)],
+            capture_output=True, check=True, cwd=cache,
+        )  # fmt: skip
+        return json.loads(done.stdout)["Results"]
 
 
 @pytest.fixture
@@ -381,12 +397,12 @@ def _with_config(layout: Layout, manifest: Any, config: Any, folder: Path) -> No
 
 
 def test_a_scan_changes_nothing_but_what_vouches_for_the_image(vulnerable: Desk) -> None:
-    before = state_of(vulnerable.folder / "dist" / "image" / "blobs")
-    times = {p: p.stat().st_ctime_ns for p in vulnerable.folder.glob("dist/image/blobs/*/*")}
+    layout = vulnerable.layout
+    manifest = layout.image(layout.manifests()[0].digest)
+    paths = [layout.path_of(blob.digest) for blob in manifest.children]
+    before = [(path.read_bytes(), path.stat().st_ctime_ns) for path in paths]
     vulnerable.scan()
-    after = state_of(vulnerable.folder / "dist" / "image" / "blobs")
-    assert {name: after.get(name) for name in before} == before
-    assert {path: path.stat().st_ctime_ns for path in times} == times
+    assert [(path.read_bytes(), path.stat().st_ctime_ns) for path in paths] == before
 
 
 @pytest.mark.slow
@@ -400,24 +416,57 @@ def test_an_example_on_the_assembled_base_is_known_whole(
     assert scan["digest"] == digits.record["digest"]
     # The one without a fix is there, and those that have long been fixed are not.
     assert found(scan) == {("CVE-2019-1010022", "below")}
-    names = {(package["type"], package["name"]) for package in scan["packages"]}
-    assert {("deb", "libc6"), ("pypi", "numpy")} <= names
+    assert recognised(scan) == listed(digits.project / "dist" / "sbom.cdx.json")
+    assert ("pypi", "numpy") in {(one["type"], one["name"]) for one in scan["packages"]}
     assert scan["misconfigurations"] == []
 
 
-def test_it_finds_the_same_as_trivy_alone(vulnerable: Desk, trivy: str, tmp_path: Path) -> None:
+def test_it_finds_the_same_as_trivy_alone(vulnerable: Desk) -> None:
     """The view hides nothing: Trivy says the same of the whole layout."""
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "db").symlink_to(vulnerable.database)
-    done = subprocess.run(
-        [trivy, "image", "--input", str(vulnerable.folder / "dist" / "image"), "--format", "json",
-         "--scanners", "vuln,secret", "--skip-db-update", "--offline-scan", "--quiet",
-         "--skip-version-check", "--disable-telemetry", "--cache-dir", str(tmp_path / "own")],
-        capture_output=True, check=True, cwd=tmp_path,
-    )  # fmt: skip
-    results = json.loads(done.stdout)["Results"]
-    alone = {v["VulnerabilityID"] for r in results for v in r.get("Vulnerabilities", [])}
+    layout = vulnerable.folder / "dist" / "image"
+    results = vulnerable.trivy_alone("image", "--input", layout, "--scanners", "vuln,secret")
     secrets = {(r["Target"], s["RuleID"]) for r in results for s in r.get("Secrets", [])}
     (scan,) = vulnerable.scan("--json").document["scans"]
-    assert {item["id"] for item in scan["vulnerabilities"]} == alone
+    assert {item["id"] for item in scan["vulnerabilities"]} == ids(results)
     assert {(item["path"], item["id"]) for item in scan["secrets"]} == secrets
+
+
+def ids(results: list[dict[str, Any]]) -> set[str]:
+    return {v["VulnerabilityID"] for result in results for v in result.get("Vulnerabilities", [])}
+
+
+def listed(bill: Path) -> set[tuple[str, str, str]]:
+    """Return the packages of an SBOM."""
+    found = set()
+    for component in json.loads(bill.read_bytes())["components"]:
+        kind = component.get("purl", "").removeprefix("pkg:").partition("/")[0]
+        if kind:
+            found.add(identity(kind, component["name"], component["version"]))
+    return found
+
+
+def recognised(scan: Any) -> set[tuple[str, str, str]]:
+    return {identity(one["type"], one["name"], one["version"]) for one in scan["packages"]}
+
+
+def test_trivy_finds_in_the_bill_of_materials_what_it_finds_in_the_image(vulnerable: Desk) -> None:
+    bill = vulnerable.folder / "dist" / "sbom.cdx.json"
+    (scan,) = vulnerable.scan("--json").document["scans"]
+    assert listed(bill) == recognised(scan)
+    assert ids(vulnerable.trivy_alone("sbom", bill)) == {
+        one["id"] for one in scan["vulnerabilities"]
+    }
+
+
+def test_trivy_heeds_the_vex_for_the_bill_of_materials(vulnerable: Desk) -> None:
+    rewrite(
+        vulnerable,
+        '[[scan.ignore]]\nid = "CVE-2023-37920"\nreason = "no TLS"\nexpires = 2999-01-01\n'
+        'state = "not_affected"\n'
+        '[[scan.ignore]]\nid = "CVE-2024-45490"\nreason = "later"\nexpires = 2999-01-01\n',
+    )
+    vex = vulnerable.folder / "vex.json"
+    vulnerable.scan("--vex", vex)
+    bill = vulnerable.folder / "dist" / "sbom.cdx.json"
+    # What is only accepted for some time is still there.
+    assert ids(vulnerable.trivy_alone("sbom", bill, "--vex", vex)) == {"CVE-2024-45490"}

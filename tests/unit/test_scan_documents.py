@@ -1,12 +1,15 @@
 """A scan as SARIF, VEX, in-toto predicate, table and JSON: what stands in them, and what never."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from modelpack.cli import display, scan_report
 from modelpack.errors import Refused, Unavailable
@@ -14,6 +17,7 @@ from modelpack.evidence.scan import gate, predicate, sarif, vex
 from modelpack.evidence.scan import report as reports
 from modelpack.evidence.scan.database import Database
 from modelpack.evidence.scan.scanning import Scanned
+from modelpack.inspection.value import PackageClaim
 from modelpack.oci.layer import MANIFEST, Descriptor
 from modelpack.spec import Scan, ScanIgnore
 from modelpack.trust import statement
@@ -37,6 +41,7 @@ def scanned(rules: Scan = RULES, **changes: Any) -> Scanned:
             platform="linux/amd64", started=NOW, rules=rules, report=REPORT,
             database=Database(folder=Path("db"), updated=NOW - 60, next_update=NOW),
             judgement=gate.judge(REPORT, rules, now=NOW), left_out=("/models/m",), doubts=(),
+            packages=(),
         ),
         **changes,
     )  # fmt: skip
@@ -90,10 +95,23 @@ def test_vex_states_what_the_author_said_and_no_more() -> None:
     assert document["metadata"]["component"]["version"] == values.digest("a")
 
 
-def test_vex_can_link_into_the_bill_of_materials() -> None:
-    document = vex.document(scanned(), "m", refer=lambda item: f"urn:cdx:x/1#{item.package}")
-    assert "components" not in document
-    assert document["vulnerabilities"][0]["affects"] == [{"ref": "urn:cdx:x/1#certifi"}]
+def test_vex_links_into_the_bill_of_materials_where_that_lists_the_package() -> None:
+    claim = PackageClaim(
+        type="wheel", name="Certifi", version="2023.5.7", purl="pkg:pypi/certifi@2023.5.7",
+        sha256="",
+    )  # fmt: skip
+    one = scanned(replace(RULES, ignore=(CERTIFI, EXPAT)), packages=(claim,))
+    document = vex.document(one, "m")
+    refs = {item["id"]: item["affects"][0]["ref"] for item in document["vulnerabilities"]}
+    link, _, ref = refs["CVE-2023-37920"].partition("#")
+    assert re.fullmatch(r"urn:cdx:[0-9a-f-]{36}/1", link)
+    assert ref == "pkg%3Apypi%2Fcertifi%402023.5.7"
+    assert [item["bom-ref"] for item in document["components"]] == [refs["CVE-2024-45490"]]
+
+
+def test_vex_is_as_the_schema_wants_it() -> None:
+    text = json.dumps(vex.document(scanned(replace(RULES, ignore=(CERTIFI, EXPAT))), "m"))
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 
 
 @pytest.mark.parametrize("expires", [date(2020, 1, 1), date(2026, 1, 1)])

@@ -14,8 +14,6 @@ from modelpack.evidence.scan.scanning import Scanned
 from modelpack.trust.statement import Statement, about
 
 TYPE: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"
-KIND: Final = "scan"
-"a later scan takes the place of an earlier one"
 _SCHEMA = 2
 
 

@@ -17,6 +17,7 @@ from modelpack.evidence.scan.subject import Subject
 from modelpack.evidence.scan.view import View
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
+from modelpack.inspection.value import PackageClaim
 from modelpack.oci.layer import Descriptor
 from modelpack.spec import Scan
 
@@ -36,6 +37,8 @@ class Scanned:
     rules: Scan
     report: Report
     judgement: Judgement
+    packages: tuple[PackageClaim, ...]
+    "what the image's lock, and with it its SBOM, says that it holds"
     left_out: tuple[str, ...]
     "weights in the image: files that were not looked at"
     doubts: tuple[Finding, ...]
@@ -106,6 +109,7 @@ def scan(subject: Subject, *, rules: Scan, wanted: Wanted, machine: Machine) -> 
         rules=rules,
         report=report,
         judgement=gate.judge(report, rules, now=machine.now),
+        packages=subject.packages,
         left_out=tuple(sorted(path for paths in subject.weights.values() for path in paths)),
         doubts=tuple(_doubts(subject, report, database, rules, now=machine.now)),
     )
@@ -133,11 +137,11 @@ def _doubts(
     old = too_old(database, rules.database_max_age, now=now)
     if old is not None:
         yield old
-    seen = {_identity(package.type, package.name, package.version) for package in report.packages}
+    seen = {identity(package.type, package.name, package.version) for package in report.packages}
     unseen = [
         f"{claim.name} {claim.version}"
         for claim in subject.packages
-        if _identity(claim.type, claim.name, claim.version) not in seen
+        if identity(claim.type, claim.name, claim.version) not in seen
     ]
     if unseen:
         more = f" and {len(unseen) - _SHOWN} more" if len(unseen) > _SHOWN else ""
@@ -157,7 +161,7 @@ def _doubts(
         )
 
 
-def _identity(kind: str, name: str, version: str) -> tuple[str, str, str]:
+def identity(kind: str, name: str, version: str) -> tuple[str, str, str]:
     """Return what is equal for one package, however it is spelled (PEP 503, PEP 440)."""
     if kind in ("wheel", "pypi"):
         return "pypi", canonicalize_name(name), canonicalize_version(version)

@@ -1,36 +1,39 @@
 """The exceptions of a project as a VEX document: CycloneDX 1.6, vulnerabilities with analysis."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from modelpack import __version__, canonical_json
 from modelpack.canonical_json import rfc3339
 from modelpack.digest import hex_of
+from modelpack.evidence import cyclonedx
 from modelpack.evidence.scan import Vulnerability
-from modelpack.evidence.scan.scanning import Scanned
+from modelpack.evidence.scan.scanning import Scanned, identity
 from modelpack.spec import ScanIgnore
 
 NAMESPACE: Final = uuid.UUID("7b0d3f2c-8d4e-5a39-9a57-0c8d7f1f4a11")
 "of the serial numbers: the same image and exceptions, the same number"
 _EXPIRES = "dev.modelpack.expires"
 
-Refer = Callable[[Vulnerability], str]
-"how to name a package: by its purl, or as a link into the image's SBOM"
 
-
-def document(scanned: Scanned, name: str, *, refer: Refer | None = None) -> Mapping[str, Any]:
+def document(scanned: Scanned, name: str) -> Mapping[str, Any]:
     """Return a VEX document of the exceptions that apply today; `name` is the image's.
 
-    Without `refer` the document lists the packages itself.
+    Packages that the image's SBOM lists are named by links into it, others are listed here.
     """
     today = datetime.fromtimestamp(scanned.started, tz=UTC).date()
-    accepted = [
-        (one.item, one.waiver)
+    # A package that stands in the image twice is one component.
+    accepted = {
+        (one.item.id, _purl(one.item)): (one.item, one.waiver)
         for one in scanned.judgement.judged
         if isinstance(one.item, Vulnerability) and one.waiver and today <= one.waiver.expires
-    ]
+    }.values()
+    links = {
+        identity(one.type, one.name, one.version): cyclonedx.link(scanned.digest, one.purl)
+        for one in scanned.packages
+    }
     value: dict[str, Any] = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -49,14 +52,20 @@ def document(scanned: Scanned, name: str, *, refer: Refer | None = None) -> Mapp
             },
         },
         "vulnerabilities": [
-            _statement(item, waiver, refer or _purl) for item, waiver in accepted
+            _statement(item, waiver, links.get(_identity(item)) or _purl(item))
+            for item, waiver in accepted
         ],
     }  # fmt: skip
-    if refer is None:
-        packages = {_purl(item): item for item, _ in accepted}
-        value["components"] = [_component(ref, item) for ref, item in sorted(packages.items())]
+    others = {_purl(item): item for item, _ in accepted if _identity(item) not in links}
+    if others:
+        value["components"] = [_component(ref, item) for ref, item in sorted(others.items())]
     serial = uuid.uuid5(NAMESPACE, canonical_json.dumps(value).decode())
     return {"serialNumber": f"urn:uuid:{serial}", **value}
+
+
+def _identity(item: Vulnerability) -> tuple[str, str, str]:
+    kind = item.purl.removeprefix("pkg:").partition("/")[0]
+    return identity(kind, item.package, item.installed)
 
 
 def _purl(item: Vulnerability) -> str:
@@ -70,7 +79,7 @@ def _component(ref: str, item: Vulnerability) -> Mapping[str, Any]:
     }  # fmt: skip
 
 
-def _statement(item: Vulnerability, waiver: ScanIgnore, refer: Refer) -> Mapping[str, Any]:
+def _statement(item: Vulnerability, waiver: ScanIgnore, ref: str) -> Mapping[str, Any]:
     severity = item.severity.lower()
     analysis: dict[str, Any] = {"state": waiver.state, "detail": waiver.reason}
     if waiver.state == "exploitable":
@@ -80,7 +89,7 @@ def _statement(item: Vulnerability, waiver: ScanIgnore, refer: Refer) -> Mapping
         "id": item.id,
         "ratings": [{"severity": severity}],
         "analysis": analysis,
-        "affects": [{"ref": refer(item)}],
+        "affects": [{"ref": ref}],
         "properties": [{"name": _EXPIRES, "value": waiver.expires.isoformat()}],
     }
     if item.title:
