@@ -7,7 +7,7 @@ and a loader takes what is loaded under that name (PyTorch's extensions are made
 """
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from modelpack.checks import elf_table
@@ -57,42 +57,48 @@ def closure(image: Objects, settings: Settings) -> Closure:
     )  # fmt: skip
 
 
+def loader_of(image: Objects, *, platform: Platform, library_path: tuple[str, ...] = ()) -> Loader:
+    """Return the loader of an image: its cache, and the folders that Debian's and others know."""
+
+    def real_path(path: str) -> str | None:
+        found = image.tree.file(path)
+        return found[0] if found else None
+
+    folders = (*(f"/{folder}" for folder in ld_cache.folders(platform)), "/usr/lib64", "/lib64")
+    return Loader(
+        objects={
+            path: item.file.dynamic for path, item in image.found.items() if item.file.dynamic
+        },
+        real_path=real_path,
+        machine=platform.machine,
+        library=f"lib/{platform.multiarch}",
+        folders=folders,
+        library_path=library_path,
+        cache=ld_cache.parse(image.cache, platform),
+    )  # fmt: skip
+
+
 class _Judge:
     """Follows every process that could start, and sorts what it does not find."""
 
     def __init__(self, image: Objects, settings: Settings) -> None:
         self._image, self._settings = image, settings
         self.host = set[str]()
-        platform = settings.platform
-        self._objects = {
-            path: item.file.dynamic for path, item in image.found.items() if item.file.dynamic
-        }
-        self._loader = Loader(
-            objects=self._objects,
-            real_path=self._real,
-            machine=platform.machine,
-            library=f"lib/{platform.multiarch}",
-            folders=(
-                *(f"/{folder}" for folder in ld_cache.folders(platform)), "/usr/lib64", "/lib64",
-            ),
-            library_path=settings.library_path,
-            cache=ld_cache.parse(image.cache, platform),
-        )  # fmt: skip
+        self._loader = loader_of(
+            image, platform=settings.platform, library_path=settings.library_path
+        )
+        self._objects = self._loader.objects
         self._names = {
             name: names_of(self._objects, [p for p, o in image.owners.items() if o == name])
             for name in set(image.owners.values())
         }
 
-    def _real(self, path: str) -> str | None:
-        found = self._image.tree.file(path)
-        return found[0] if found else None
-
     def missing(self) -> set[Missing]:
         """Return what no process finds, without what is allowed to be missing."""
-        interpreter = self._real(self._settings.interpreter)
-        present = (
-            self._loader.process(interpreter).loaded if interpreter in self._objects else {}
-        )  # fmt: skip
+        interpreter = self._loader.real_path(self._settings.interpreter) or ""
+        present: Mapping[str, str] = {}
+        if interpreter in self._objects:
+            present = self._loader.process(interpreter).loaded
         found = set[Missing]()
         for root in self._loader.roots():
             in_python = self._image.found[root].layer != "base" or "/python3" in root
@@ -110,7 +116,7 @@ class _Judge:
             self.host.add(item.library)
             return True
         owner = self._image.owners.get(item.needed_by, "")
-        if elf_table.is_optional(owner, posixpath.basename(item.needed_by), item.library):
+        if elf_table.is_plugin_for(owner, posixpath.basename(item.needed_by), item.library):
             return True
         return any(self._imported_before(item, path) for path in {item.needed_by, root})
 

@@ -30,7 +30,7 @@ HOST_LIBRARIES: Mapping[str, frozenset[str]] = MappingProxyType({
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Optional:
+class Plugin:
     """Objects of a package that it opens by name, and does without."""
 
     package: str
@@ -41,21 +41,21 @@ class Optional:
     "what it may miss, as a pattern"
 
 
-OPTIONAL: tuple[Optional, ...] = (
-    Optional(package=r"numba", object=r"tbbpool\..*", libraries=r"libtbb\.so\..*"),
-    Optional(
+PLUGINS: tuple[Plugin, ...] = (
+    Plugin(package=r"numba", object=r"tbbpool\..*", libraries=r"libtbb\.so\..*"),
+    Plugin(
         package=r"nvidia-cufile(-cu\d+)?", object=r"libcufile_rdma\.so.*",
         libraries=r"lib(ibverbs|mlx5|rdmacm)\.so\..*",
     ),
-    Optional(
+    Plugin(
         package=r"nvidia-nvshmem-cu\d+", object=r"nvshmem_(bootstrap|transport)_.*",
         libraries=r"lib(fabric|ibverbs|mlx5|mpi|oshmem|pmi2?|pmix|rdmacm|ucp|ucs)\.so\..*",
     ),
-    Optional(
+    Plugin(
         package=r"onnxruntime-gpu", object=r"libonnxruntime_providers_tensorrt\.so",
         libraries=r"lib(nvinfer|nvonnxparser)(_\w+)?\.so\..*",
     ),
-    Optional(
+    Plugin(
         package=r"onnxruntime-gpu", object=r"libonnxruntime_providers_(cuda|tensorrt)\.so",
         libraries=r"lib(cublas|cublasLt|cudart|cudnn|cufft|curand|nvrtc)\.so\..*",
     ),
@@ -82,10 +82,10 @@ def host_brings(library: str, capabilities: frozenset[str]) -> bool:
     return any(stem in HOST_LIBRARIES.get(name, ()) for name in wanted)
 
 
-def is_optional(package: str, file: str, library: str) -> bool:
-    """Tell whether an object of a package is known to do without `library`."""
+def is_plugin_for(package: str, file: str, library: str) -> bool:
+    """Tell whether an object of a package is one that is only opened where `library` is."""
     return any(
         re.fullmatch(row.package, package) and re.fullmatch(row.object, file)
         and re.fullmatch(row.libraries, library)
-        for row in OPTIONAL
+        for row in PLUGINS
     )  # fmt: skip

@@ -34,6 +34,7 @@ def _findings(spec: Spec, platform: PlatformLock) -> Iterator[Finding]:
     yield from _other_makers(platform, place)
     yield from _builds(platform, place)
     yield from _runtime(found, place)
+    yield from _base(spec, platform, found)
     if spec.runtime.device == "cpu":
         yield from _unused(platform, found, place)
         return
@@ -42,7 +43,6 @@ def _findings(spec: Spec, platform: PlatformLock) -> Iterator[Finding]:
     if not found and not cpu_builds:
         yield from _nothing(platform, place)
     yield from _majors(found, place)
-    yield from _base(platform, found)
     yield from _driver(spec, platform, found, place)
     yield from _architectures(spec, platform, found, place)
 
@@ -169,11 +169,14 @@ def _runtime(found: Sequence[CudaWheel], place: str) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _base(platform: PlatformLock, found: Sequence[CudaWheel]) -> Iterator[Finding]:
+def _base(spec: Spec, platform: PlatformLock, found: Sequence[CudaWheel]) -> Iterator[Finding]:
+    """Yield a warning where a base brings a CUDA that nobody needs."""
     base = cuda.base_version(platform)
-    if base and any(one.name.startswith(_RUNTIME) for one in found):
+    own = any(one.name.startswith(_RUNTIME) for one in found)
+    if base and (own or spec.runtime.device == "cpu"):
+        reason = "the wheels bring their own" if own else 'the image is for `device = "cpu"`'
         yield Finding(
-            message=f"the base brings CUDA {base}, and the wheels bring their own",
+            message=f"the base brings CUDA {base}, and {reason}",
             at="runtime.base", rule="gpu.base", severity="warning",
             hint='set `base = "debian:13"`: the image is gigabytes smaller',
         )  # fmt: skip

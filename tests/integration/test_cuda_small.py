@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from modelpack.checks.elf import Settings, closure
-from modelpack.checks.elf_objects import LayerFile, objects
+from modelpack.checks.elf import Settings, closure, loader_of
+from modelpack.checks.elf_objects import LayerFile, Objects, objects
 from modelpack.oci.layout import Layout
 from modelpack.platform import Platform
 from tests.buildkit import NAME
@@ -20,6 +20,7 @@ from tests.running_container import HARDENED, RANDOM_USER, Container, container
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
+AMD64 = Platform("linux", "amd64")
 DRIVER = "libcuda.so.1"
 
 
@@ -81,26 +82,57 @@ def test_the_image_says_what_it_requires_and_takes_no_gpu(built: Packed) -> None
     assert not {"NVIDIA_VISIBLE_DEVICES", "CUDA_VERSION"} & set(variables)
 
 
-def test_nothing_is_missing_but_what_the_host_brings(built: Packed, tmp_path: Path) -> None:
-    layers = [
-        LayerFile(
-            path=Layout(built.layout).path_of(layer["digest"]), kind=layer["step"],
-            name=layer["name"],
-        )
-        for layer in built.record["layers"]
-        if layer["step"] in ("base", "dependencies", "code")
-    ]  # fmt: skip
+@pytest.fixture(scope="module")
+def image(built: Packed) -> Objects:
+    """Read the programs and libraries of the image."""
+    return objects(
+        [
+            LayerFile(
+                path=Layout(built.layout).path_of(layer["digest"]), kind=layer["step"],
+                name=layer["name"],
+            )
+            for layer in built.record["layers"]
+            if layer["step"] in ("base", "dependencies", "code")
+        ]
+    )  # fmt: skip
+
+
+def test_nothing_is_missing_but_what_the_host_brings(image: Objects) -> None:
     settings = Settings(
-        platform=Platform("linux", "amd64"), interpreter="/usr/bin/python3.13", judge_base=True,
+        platform=AMD64, interpreter="/usr/bin/python3.13", judge_base=True,
         capabilities=frozenset({"compute", "utility"}),
     )  # fmt: skip
-    image = objects(layers)
     found = closure(image, settings)
 
     assert not found.findings
     assert set(found.host) <= {DRIVER}
     assert found.objects > 400
     assert {"cuda-bindings", "nvidia-cuda-runtime-cu12"} <= set(image.owners.values())
+
+
+def test_the_real_loader_finds_the_same_libraries(served: Container, image: Objects) -> None:
+    loader = loader_of(image, platform=AMD64)
+    paths = sorted(path for path, info in loader.objects.items() if info.needed)
+    real = json.loads(served.python(_LOADER, json.dumps(paths).encode()))
+
+    assert sum(map(len, real.values())) > 500
+    for path in paths:
+        loaded = loader.process(path).loaded
+        found = {name: loaded.get(name) for name in real[path]}
+        assert found == real[path], path
+        assert not loader.process(path).missing, path
+
+
+_LOADER = """
+import json, os, re, subprocess, sys
+loader = "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+found = {}
+for path in json.load(sys.stdin):
+    done = subprocess.run([loader, "--list", path], capture_output=True, text=True, check=True)
+    rows = re.findall(r"^\\s*([^/\\s]+) => (\\S+) \\(0x", done.stdout, re.MULTILINE)
+    found[path] = {name: os.path.realpath(place) for name, place in rows}
+json.dump(found, sys.stdout)
+"""
 
 
 def test_buildkit_makes_the_same_image(

@@ -213,6 +213,12 @@ def test_cuda_twice_is_a_warning() -> None:
     assert rules([finding]) == ["warning gpu.base"]
 
 
+def test_a_cuda_base_for_the_cpu_is_a_warning() -> None:
+    base = "docker.io/nvidia/cuda:12.8.1-runtime-ubuntu24.04"
+    (finding,) = found("numpy==2.5.5", base=base, of=spec("cpu"))
+    assert rules([finding]) == ["warning gpu.base"]
+
+
 def test_each_problem_is_told_once_for_several_platforms() -> None:
     platforms = [locked(*TORCH_2_8), locked(*TORCH_2_8)]
     assert len(gpu.findings(spec(driver="500"), platforms)) == 1
