@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelpack.cli.output import Output, with_output
-from modelpack.errors import InputError, Unavailable
+from modelpack.errors import InputError, ModelpackError, Unavailable
 
 if TYPE_CHECKING:
     from modelpack.assembly.evidence import Evidence
@@ -180,7 +180,7 @@ def _keep(image: str, said: Sequence["Evidence"], output: Output) -> None:
     try:
         with layout:
             scans.attach(layout, said)
-    except Unavailable as error:
+    except ModelpackError as error:  # it cannot be written, or has another image by now
         output.say(f"what was found is not kept with the image: {error}")
 
 

@@ -334,6 +334,15 @@ def test_what_was_found_is_kept_with_the_image(vulnerable: Desk) -> None:
     assert copy["predicate"] == said.predicate
 
 
+def test_a_layout_that_cannot_be_written_is_scanned_all_the_same(clean: Desk) -> None:
+    layout = clean.folder / "dist" / "image"
+    (layout / "ingest").write_text("in the way")
+    done = clean.scan(image=f"oci:{layout}")
+    assert done.status == 0
+    assert "not kept with the image" in done.err
+    assert clean.said() == []
+
+
 def test_a_build_with_a_clean_scan_names_the_image(clean: Desk) -> None:
     before = clean.layout.manifests()[0]
     done = clean.build("--scan", "--db", clean.database, "--json")
