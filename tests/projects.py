@@ -314,6 +314,16 @@ def tags(layout: Path) -> list[str]:
     return [tag for tag in named if not tag.startswith("sha256-")]
 
 
+def image_blobs(layout: Path) -> list[str]:
+    """Return the names of the blobs of all images: not of what vouches for them."""
+    store = Layout(layout)
+    images = [
+        entry for entry in store.manifests()
+        if not entry.annotations.get(REF_NAME, "").startswith("sha256-")
+    ]  # fmt: skip
+    return sorted(digest.removeprefix("sha256:") for digest in closure(images, store.image))
+
+
 def facts(layout: Path) -> dict[str, object]:
     """Return every digest of the one image of a layout, the names around it, and its evidence.
 

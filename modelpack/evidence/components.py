@@ -101,10 +101,14 @@ def _base(base: ImageBase) -> Component:
 def _package(package: Package) -> Component:
     properties = {f"{PROPERTY}path": f"/{package.path}" if package.path else ""}
     if package.kind == "deb":
+        epoch, _, rest = package.source_version.rpartition(":")
+        upstream, _, revision = rest.rpartition("-")
         properties |= {
             f"{_TRIVY}PkgType": "debian",
             f"{_TRIVY}SrcName": package.source,
-            f"{_TRIVY}SrcVersion": package.source_version,
+            f"{_TRIVY}SrcVersion": upstream or revision,
+            f"{_TRIVY}SrcRelease": revision if upstream else "",
+            f"{_TRIVY}SrcEpoch": epoch,
         }
     return Component(
         type=ComponentType.LIBRARY, name=package.name, version=package.version,

@@ -21,6 +21,7 @@ from modelpack.assembly.assemble import Made
 from modelpack.assembly.image_names import image_names
 from modelpack.canonical_json import plain, pretty
 from modelpack.cli.environment import cache_folder
+from modelpack.digest import of as digest_of
 from modelpack.oci.image import Image
 from modelpack.oci.layout import Layout
 from modelpack.pipeline import Built
@@ -140,6 +141,7 @@ def test_an_example_gives_its_digest(
     record = json.loads((folder / "dist" / "build.json").read_bytes())
     found = {
         "digest": record["digest"],
+        "sbom": digest_of((folder / "dist" / "sbom.cdx.json").read_bytes()),
         "layers": {f"{layer['step']} {layer['name']}": layer["digest"]
                    for layer in record["layers"]},
     }  # fmt: skip
