@@ -15,10 +15,13 @@ from modelpack.checks.elf_loader import Loader, Missing, names_of
 from modelpack.checks.elf_objects import Objects
 from modelpack.errors import Finding
 from modelpack.inputs.debian import ld_cache
+from modelpack.inputs.quoting import quoted
 from modelpack.platform import Platform
 
 _SHOWN = 3
 "objects named in one message"
+_PATH_SHOWN = 200
+"characters of a path"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,10 +149,10 @@ def _findings(image: Objects, missing: set[Missing], settings: Settings) -> Iter
     for item in missing:
         groups.setdefault((image.owner(item.needed_by), item.library), []).append(item.needed_by)
     for (owner, library), paths in sorted(groups.items()):
-        shown = ", ".join(f"`{path}`" for path in sorted(paths)[:_SHOWN])
+        shown = ", ".join(quoted(path, _PATH_SHOWN) for path in sorted(paths)[:_SHOWN])
         more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
         yield Finding(
-            message=f"`{library}` is not in the image, and {shown}{more} cannot be loaded "
+            message=f"{quoted(library)} is not in the image, and {shown}{more} cannot be loaded "
             "without it",
             at=owner, rule="elf.missing", hint=_hint(library, settings),
         )  # fmt: skip
@@ -164,9 +167,10 @@ def _hint(library: str, settings: Settings) -> str:
         else "add the package that has it to `runtime.packages`" if settings.judge_base
         else "choose a base that has it"
     )  # fmt: skip
+    exception = quoted(f'allow-missing = ["{library}"]', _PATH_SHOWN)
     return (
-        f"{source}, lock another build, or, if that file is never loaded, set "
-        f'`allow-missing = ["{library}"]` in `[runtime]`'
+        f"{source}, lock another build, or, if that file is never loaded, set {exception} "
+        "in `[runtime]`"
     )
 
 
@@ -183,7 +187,8 @@ def _machines(image: Objects, settings: Settings) -> Iterator[Finding]:
         if wanted not in machines:
             machine, paths = min(machines.items())
             yield Finding(
-                message=f"`{min(paths)}` is for {machine}, the image is {settings.platform}",
+                message=f"{quoted(min(paths), _PATH_SHOWN)} is for {machine}, the image is "
+                f"{settings.platform}",
                 at=owner, rule="elf.machine",
                 hint="lock a build for this platform, or leave it out of the code",
             )  # fmt: skip

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from modelpack.inputs.debian.elf import Dynamic
 
+_CHAIN_LIMIT = 64
+"objects, each loaded by the next, whose DT_RPATH counts"
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -132,7 +135,9 @@ class Loader:
         """Yield the folders of DT_RPATH up the chain, the variable's, then those of DT_RUNPATH."""
         own = self.objects[item.real]
         link: _Loaded | None = item if not own.runpath else None
-        while link is not None:
+        for _ in range(_CHAIN_LIMIT):
+            if link is None:
+                break
             info = self.objects[link.real]
             if not info.runpath:
                 yield from self._expanded(info.rpath, link.path)
