@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from modelpack import reference
-from modelpack.engine import loading
 from modelpack.engine.door import Engine
 from modelpack.errors import InputError, ModelpackError
+from modelpack.oci import copying
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.manifest import MANIFEST_LIMIT
 from modelpack.oci.registry.settings import Settings
@@ -26,10 +26,17 @@ class Readable(Protocol):
         """Return a blob of up to `limit` bytes, its digest and size checked."""
 
 
+class OnDisk(copying.Source, Protocol):
+    """A layout or an archive, whose layers can be copied."""
+
+    def manifests(self) -> tuple[Descriptor, ...]:
+        """Return the images, one entry for each name."""
+
+
 @contextmanager
 def on_disk(
     name: reference.Project | reference.Layout | reference.Archive,
-) -> Iterator[tuple[loading.Source, Descriptor]]:
+) -> Iterator[tuple[OnDisk, Descriptor]]:
     """Open a layout or an archive, whose layers can be copied, and find the image in it."""
     match name:
         case reference.Archive():
@@ -67,8 +74,8 @@ def opened(
     """
     match name:
         case reference.Project() | reference.Layout() | reference.Archive():
-            with on_disk(name) as found:
-                yield found
+            with on_disk(name) as image:
+                yield image
         case reference.Daemon() | reference.ContainersStorage():
             from modelpack.engine import saved  # noqa: PLC0415
 
@@ -77,10 +84,10 @@ def opened(
             from modelpack.oci.registry.repository import Repository  # noqa: PLC0415  the network
 
             repository = Repository(name, registries())
-            yield repository, _found(repository, name)
+            yield repository, found(repository, name)
 
 
-def _found(repository: "Repository", name: reference.Registry) -> Descriptor:
+def found(repository: "Repository", name: reference.Registry) -> Descriptor:
     """Find the image, or fail with a thought for who meant a folder of that name."""
     try:
         return repository.resolve(name.digest or name.tag)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelpack import dockerfile, plan, project
-from modelpack.assembly import evidence, rendering
+from modelpack.assembly import evidence, pushing, rendering
 from modelpack.assembly.assemble import Inputs, Made, image
 from modelpack.assembly.evidence import Evidence
 from modelpack.assembly.image_names import expect_room
 from modelpack.assembly.libraries import require_libraries
-from modelpack.assembly.outputs import Output, name_images, write_content
+from modelpack.assembly.outputs import Output, by_subject, name_images, write_content
 from modelpack.assembly.source_reading import CodeAndSource, read_source
 from modelpack.assembly.weights_at_hand import AtHand, differences, weights_at_hand
 from modelpack.builders.choice import open_builder
@@ -61,6 +61,8 @@ class Built:
     new_lock: bool
     scans: tuple["Scanned", ...] = ()
     "of each platform, where a scan was asked for"
+    pushed: tuple[str, ...] = ()
+    "full names in registries"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,10 @@ class Options:
     "scan before the image gets its names, with this database"
     invocation: Invocation = field(default_factory=Invocation)
     "who builds and since when: stands in the provenance and nowhere in the image"
+    pushes: tuple[pushing.Push, ...] = ()
+    "registries that get the image when all outputs have it"
+    replace: bool = False
+    "version tags may move there"
 
 
 def make_lock(
@@ -194,6 +200,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         # 1. The outputs' locks: a second build of this project waits here.
         layouts = [stack.enter_context(output.open(machine)) for output in outputs]
         into = next((layout for layout in layouts if isinstance(layout, Layout)), None)
+        registries = pushing.opened(options.pushes, machine, replace=options.replace)
         try:
             # 2. The lock: made where there is none, never changed where there is one.
             findings = (*findings, *secrets_in_spec(this))
@@ -207,7 +214,8 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             # 3. The source: code and commit, read once.
             read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
             # 4. The weights on this machine are the locked ones, or are not needed.
-            at_hand = weights_at_hand(this.spec, lock, this.root, machine=machine, store=into)
+            first = into or registries.first
+            at_hand = weights_at_hand(this.spec, lock, this.root, machine=machine, store=first)
             plans = make_plans(this, lock, read, only=options.platforms)
         except (InputError, Refused) as error:
             raise _with_all_else(error, this, machine) from error
@@ -236,10 +244,12 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         if len(images) > 1:
             whole = Index(images=tuple(item for _, item, _ in images))
         mounted_weights = weights[1] if weights else None
+        registries.check_free(whole, mounted_weights)
         scans, vetted = _scanned(
             this.spec, lock, images, (whole, mounted_weights), layouts, options, machine
         )
         write_content(outputs, layouts, whole, mounted_weights, machine=machine)
+        too_large = registries.write_content(whole, mounted_weights, machine=machine)
         metrics, doubts = evidence.metrics(this.spec, this.root)
         said = evidence.make(
             evidence.Facts(
@@ -250,12 +260,13 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             options.invocation, machine=machine, store=into,
         )  # fmt: skip
         name_images(outputs, layouts, whole, mounted_weights, (*said, *vetted))
+        registries.name_images(whole, mounted_weights, by_subject((*said, *vetted)))
         at_hand.remember(machine.digests)
     return Built(
         digest=whole.digest, images=tuple(images), weights=weights, lock=lock, source=read,
         at_hand=at_hand, builder=options.builder, evidence=(*said, *vetted),
-        findings=tuple(dict.fromkeys((*findings, *read.findings, *doubts))), new_lock=new_lock,
-        scans=scans,
+        findings=tuple(dict.fromkeys((*findings, *read.findings, *doubts, *too_large))),
+        new_lock=new_lock, scans=scans, pushed=registries.names,
     )  # fmt: skip
 
 
@@ -327,6 +338,8 @@ def _check_outputs(this: Project, outputs: Sequence[Output], options: Options) -
         if any(weights.mode == "mount" for weights in this.spec.weights):
             expect_room(output.tags, at=str(output.target))
             expect_room(output.names, at=str(output.target))
+    if any(weights.mode == "mount" for weights in this.spec.weights):
+        pushing.check_room(options.pushes)
 
 
 def _with_all_else(error: ModelpackError, this: Project, machine: Machine) -> ModelpackError:

@@ -1,7 +1,7 @@
 """Where a build puts its image: layouts and archives, each whole or not at all."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +18,10 @@ from modelpack.oci.image import Image, Index
 from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.layout import Layout
 from modelpack.oci.referrers import Referrer
-from modelpack.oci.store import Root
+from modelpack.oci.store import Root, local_image
 
-_KIND: Final = "kind"
-_IMAGE: Final = "dev.cosignproject.cosign/image"
-_IMAGE_INDEX: Final = "dev.cosignproject.cosign/imageIndex"
-"by this annotation of its entry `cosign verify --local-image` finds the image in a layout"
+Vouched = Mapping[Digest, tuple[Descriptor, tuple[Referrer, ...]]]
+"images by their digests, with what vouches for each"
 
 
 SCAN_COPIES: Final = ("scan*.json",)
@@ -124,7 +122,7 @@ def write_unnamed(
     layouts: Iterable[Layout], whole: Image | Index, weights: Image | None, *, machine: Machine
 ) -> None:
     """Write the image, and that of its `weights`, into `layouts`, by digest only: no tag moves."""
-    content = _all_blobs(whole, weights)
+    content = blobs_of(whole, weights)
     roots = [Root(manifest=one.manifest_blob) for one in (whole, weights) if one]
     for layout in layouts:
         size = sum(blob.size for blob in content)
@@ -142,7 +140,7 @@ def write_content(
     machine: Machine,
 ) -> None:
     """Write what the image, and that of its `weights`, is made of: archives are whole then."""
-    below = _all_blobs(whole, weights)
+    below = blobs_of(whole, weights)
     size = sum(blob.size for blob in below)
     for output, layout in zip(outputs, layouts, strict=True):
         with machine.progress.task(f"writing {output.target}", size) as advance:
@@ -164,23 +162,21 @@ def name_images(
     evidence: Sequence[Evidence],
 ) -> None:
     """Make the images visible in every layout, together with what vouches for them."""
-    kind = _IMAGE if isinstance(whole, Image) else _IMAGE_INDEX
-    vouching = _by_subject(evidence)
+    kind = local_image(whole.manifest_blob.descriptor.media_type)
+    vouching = dict(by_subject(evidence))
     own = vouching.pop(whole.digest, None)
     of_weights_image = vouching.pop(weights.digest, None) if weights else None
     for output, layout in zip(outputs, layouts, strict=True):
         if layout is not None:
             root = Root(
-                manifest=whole.manifest_blob, tags=output.tags, annotations={_KIND: kind},
+                manifest=whole.manifest_blob, tags=output.tags, annotations=kind,
                 referrers=own[1] if own else (), below=tuple(vouching.values()),
             )  # fmt: skip
             separate = _weights_root(weights, output.tags, of_weights_image)
             layout.commit([root, *separate])
 
 
-def _by_subject(
-    evidence: Sequence[Evidence],
-) -> dict[Digest, tuple[Descriptor, tuple[Referrer, ...]]]:
+def by_subject(evidence: Sequence[Evidence]) -> Vouched:
     """Return what stands beside each image."""
     found: dict[Digest, tuple[Descriptor, tuple[Referrer, ...]]] = {}
     for item in evidence:
@@ -190,7 +186,8 @@ def _by_subject(
     return found
 
 
-def _all_blobs(whole: Image | Index, weights: Image | None) -> tuple[Blob, ...]:
+def blobs_of(whole: Image | Index, weights: Image | None) -> tuple[Blob, ...]:
+    """Return everything below the top manifests, each once, contents before what names them."""
     content = (*blobs(whole), *(weights.blobs if weights else ()))
     return tuple({blob.digest: blob for blob in content}.values())
 

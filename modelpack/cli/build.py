@@ -7,10 +7,12 @@ import click
 
 from modelpack.cli.output import Output, with_output
 from modelpack.cli.place import as_document, open_machine, open_project, project_options, warn
+from modelpack.errors import InputError
 
 if TYPE_CHECKING:
     from modelpack import pipeline
     from modelpack.assembly.assemble import Made
+    from modelpack.assembly.pushing import Push
     from modelpack.oci.image import Image
     from modelpack.project import Project
 
@@ -55,6 +57,12 @@ if TYPE_CHECKING:
     help="Also load the image into Docker or podman, under its full names.",
 )  # fmt: skip
 @click.option(
+    "--push", "pushing", is_flag=True,
+    help="Push the image under its full names, straight from the source files; without --output, "
+    "nothing else is written but dist/build.json.",
+)  # fmt: skip
+@click.option("--replace", is_flag=True, help="Let version tags move to this image with --push.")
+@click.option(
     "--metadata-file", type=click.Path(path_type=Path), metavar="FILE",
     help="Also write what --json prints to FILE.",
 )  # fmt: skip
@@ -75,6 +83,8 @@ def command(
     database: Path | None,
     no_cache: bool,
     into_engine: bool,
+    pushing: bool,
+    replace: bool,
     metadata_file: Path | None,
 ) -> None:
     """Build the image of the project in DIR (default: here) and print its digest.
@@ -95,7 +105,9 @@ def command(
     engine = loading.ready_engine(this.spec, platforms) if into_engine else None
     machine = open_machine(output, offline=offline)
     tags, full = image_names(this.spec, names)
-    parsed = outputs.parse_all(targets or [f"oci:{this.layout}"], tags=tags, names=full)
+    pushes = _pushes(this, names, full, offline=offline) if pushing else ()
+    wanted = targets or ([f"oci:{this.layout}"] if into_engine or not pushing else [])
+    parsed = outputs.parse_all(wanted, tags=tags, names=full)
     built = pipeline.build(
         this,
         machine=machine,
@@ -105,12 +117,14 @@ def command(
             use_cache=not no_cache, builder=builder, invocation=invocation,
             platforms=frozenset(platform.parse(name, at="--platform") for name in platforms),
             scan=wanted_database(database) if scanning else None,
+            pushes=pushes, replace=replace,
         ),
     )  # fmt: skip
     warn(output, built.findings)
     memory = gpu_memory.tell(output, this.spec, built.lock)
     document = {**describe(built, [str(item.target) for item in parsed]), "gpu_memory": memory}
-    outputs.write_copies(this.output, built.evidence)
+    if parsed:
+        outputs.write_copies(this.output, built.evidence)
     record = this.output / "build.json"
     project.write(record, pretty({"schema": 1, **document}))
     if not output.quiet and not output.as_json:
@@ -121,6 +135,22 @@ def command(
     if metadata_file is not None:
         project.write(metadata_file, pretty({"schema": 1, **document}))
     output.result(text=built.digest, document=document)
+
+
+def _pushes(
+    this: "Project", given: tuple[str, ...], names: tuple[str, ...], *, offline: bool
+) -> "tuple[Push, ...]":  # fmt: skip
+    """Return where `--push` brings the image; raise InputError where nothing says it."""
+    from modelpack.assembly import pushing  # noqa: PLC0415
+
+    if offline:
+        raise InputError("`--push` needs the network, which `--offline` rules out", at="--push")
+    if not given and not this.spec.image.repository:
+        raise InputError(
+            "nothing says where to", at="--push",
+            hint="set image.repository, or name it with `--tag HOST/NAME:TAG`",
+        )  # fmt: skip
+    return pushing.parse_all(names)
 
 
 def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
@@ -159,6 +189,7 @@ def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
              "images": [subject.digest for subject in item.subjects]}
             for item in built.evidence
         ],
+        "pushed": list(built.pushed),
         "loaded": None,
         "scans": [scanned.summary for scanned in built.scans],
         "findings": as_document(built.findings),
@@ -226,5 +257,5 @@ def summary(this: "Project", built: "pipeline.Built", document: dict[str, Any]) 
     distinct = {layer["digest"]: layer["size"] for layer in document["layers"]}
     size = display.size(sum(distinct.values()))
     return f"{table}\n{lock}{this.spec.model.name} {this.spec.model.version}: {size} in " + (
-        ", ".join(document["outputs"])
+        ", ".join([*document["outputs"], *document["pushed"]])
     )

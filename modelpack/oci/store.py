@@ -7,6 +7,7 @@ from typing import Protocol
 
 from modelpack.digest import Digest
 from modelpack.oci.layer import Blob, Descriptor
+from modelpack.oci.manifest import INDEXES
 from modelpack.oci.referrers import Vouching
 from modelpack.progress import Advance
 
@@ -30,6 +31,11 @@ class Root:
     def vouching_for(self) -> tuple[tuple[Descriptor, tuple[Vouching, ...]], ...]:
         """Return everything that vouches, with its subject; subjects first."""
         return ((self.manifest.descriptor, self.referrers), *self.below)
+
+
+def local_image(media_type: str) -> Mapping[str, str]:
+    """Return the annotation by which `cosign verify --local-image` finds an image in a layout."""
+    return {"kind": f"dev.cosignproject.cosign/image{'Index' if media_type in INDEXES else ''}"}
 
 
 class Store(Protocol):

@@ -19,12 +19,12 @@ from modelpack.reference import DOCKER_HUB, Registry
 
 _LIMIT = 4 << 20
 "bytes of a file"
-_PATIENCE = 60.0
+PATIENCE = 60.0
 "seconds for a program that may ask a person or a cloud"
-_DOCKER_HUB_KEY = "https://index.docker.io/v1/"
+DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 "what docker calls Docker Hub in its files and to its programs"
 _HUB_NAMES = (DOCKER_HUB, "index.docker.io", "registry-1.docker.io")
-_PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _IDENTITY = "<token>"
 "in the place of a user: the secret is an identity token"
 _NOT_THERE = b"credentials not found"
@@ -92,13 +92,13 @@ class Credentials:
 
     def _content(self, path: Path) -> Mapping[str, Any]:
         if path not in self._read:
-            self._read[path] = _object(path)
+            self._read[path] = read_object(path)
         return self._read[path]
 
     def _ask(self, program: object, name: Registry, path: Path) -> Credential | None:
-        if not isinstance(program, str) or not _PROGRAM.fullmatch(program):
+        if not isinstance(program, str) or not PROGRAM.fullmatch(program):
             raise InputError("a credential program has a strange name", at=str(path))
-        server = _DOCKER_HUB_KEY if name.host == DOCKER_HUB else name.host
+        server = DOCKER_HUB_KEY if name.host == DOCKER_HUB else name.host
         key = (program, server)
         if key not in self._answers:
             self._answers[key] = _asked(f"docker-credential-{program}", server, self._environment)
@@ -108,7 +108,7 @@ class Credentials:
 def _asked(program: str, server: str, environment: Mapping[str, str]) -> Credential | None:
     """Ask a credential program (docker-credential-helpers, "get"); None: it knows none."""
     done = process.run(
-        [program, "get"], environment=environment, stdin=server.encode(), timeout=_PATIENCE
+        [program, "get"], environment=environment, stdin=server.encode(), timeout=PATIENCE
     )
     if done.status:
         if _NOT_THERE in done.stdout + done.stderr:
@@ -127,7 +127,8 @@ def _asked(program: str, server: str, environment: Mapping[str, str]) -> Credent
     return Credential(username=username, password=secret, source=program)
 
 
-def _object(path: Path) -> Mapping[str, Any]:
+def read_object(path: Path) -> Mapping[str, Any]:
+    """Return what a file of credentials holds; nothing where there is none."""
     try:
         with path.open("rb") as file:
             data = file.read(_LIMIT + 1)
@@ -152,7 +153,7 @@ def _table(content: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any
 
 
 def _hosts(name: Registry) -> tuple[str, ...]:
-    return (*_HUB_NAMES, _DOCKER_HUB_KEY) if name.host == DOCKER_HUB else (name.host,)
+    return (*_HUB_NAMES, DOCKER_HUB_KEY) if name.host == DOCKER_HUB else (name.host,)
 
 
 def _keys(name: Registry) -> Iterator[str]:

@@ -6,7 +6,7 @@ Token Authentication".
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from threading import Lock
 from types import MappingProxyType
 from typing import TypeVar
@@ -44,7 +44,9 @@ class Session:
         self._name, self._endpoint = name, endpoint
         self._client, self._credentials = client, credentials
         self._root = "" if endpoint.may_be_plain else f"https://{endpoint.host}"
-        self._own_scope = f"repository:{endpoint.repository}:{actions}"
+        self._own_scope = (
+            f"repository:{endpoint.repository}:{actions}" if endpoint.repository else ""
+        )
         self._verb = "write" if "push" in actions else "read"
         self._authorization: dict[str, str] = {}
         self._lock = Lock()
@@ -70,6 +72,10 @@ class Session:
                 return work(reply)
 
         return self._client.again(once)
+
+    def open_root(self) -> AbstractContextManager[Reply]:
+        """Return the answer to who may come in at all: the check of credentials."""
+        return self.open("GET", f"{self._reached()}/v2/")
 
     @contextmanager
     def open(

@@ -4,6 +4,7 @@ Source: OCI distribution-spec 1.1, "Push", "Pushing Manifests with Subject". A r
 nobody names, so nothing is ever removed here.
 """
 
+import dataclasses
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -54,7 +55,9 @@ class WritableRepository(Repository):
     ) -> None:
         """`uploads` is a folder in which unfinished uploads are noted for another process."""
         client = client or Client(settings.environment, timeout=_PATIENCE)
-        super().__init__(name, settings, client=client, actions="pull,push")
+        # A mirror is for reading: what is pushed goes to the registry itself.
+        own = dataclasses.replace(settings, mirrors={})
+        super().__init__(name, own, client=client, actions="pull,push")
         self._replace, self._pause = replace, pause
         self._traits = traits(name.host)
         self._uploads = Uploads(
@@ -76,7 +79,7 @@ class WritableRepository(Repository):
         Raises InputError naming the source when its bytes are not what the descriptor says,
         Unavailable when nobody has them or the registry does not take them.
         """
-        if self.has(blob.descriptor):
+        if blob.digest in self._there or self.has(blob.descriptor):
             advance(blob.size)
             return False
         if _is_manifest(blob.descriptor):

@@ -1,0 +1,31 @@
+"""`modelpack copy`: an image from one place to another."""
+
+import click
+
+from modelpack.cli.output import Output, with_output
+
+
+@click.command("copy")
+@click.argument("source", metavar="SRC")
+@click.argument("target", metavar="DST")
+@click.option("--no-referrers", is_flag=True, help="Leave behind what vouches for the image.")
+@click.option("--replace", is_flag=True, help="Let a version tag move to this image.")
+@with_output
+def command(
+    *, output: Output, source: str, target: str, no_referrers: bool, replace: bool
+) -> None:  # fmt: skip
+    """Copy the image SRC to DST, with all that belongs to it, and print its digest.
+
+    SRC is a project, a layout oci:PATH[:TAG|@DIGEST], an archive, or an image in a registry; DST a
+    layout or a registry. Without a tag, DST gets those of SRC. Within a registry, blobs are mounted
+    and not sent.
+    """
+    from modelpack import reference  # noqa: PLC0415
+    from modelpack.cli.place import open_machine  # noqa: PLC0415
+    from modelpack.cli.transferring import carry_out, document  # noqa: PLC0415
+
+    done = carry_out(
+        output, reference.parse(source, at="SRC"), reference.parse(target, at="DST"),
+        machine=open_machine(output), referrers=not no_referrers, replace=replace,
+    )  # fmt: skip
+    output.result(text=done.digest, document=document(done))

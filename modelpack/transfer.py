@@ -1,0 +1,147 @@
+"""An image and all that belongs to it, from one named place to another: push, pull and copy."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from modelpack import opening, reference
+from modelpack.digest import Digest
+from modelpack.errors import Finding, InputError
+from modelpack.inputs.machine import Machine
+from modelpack.oci import copying
+from modelpack.oci.layer import REF_NAME, Descriptor
+from modelpack.oci.registry.unfinished import FOLDER
+from modelpack.oci.store import local_image
+from modelpack.reference import Reference
+
+_DISK = "docker-archive:FILE of `docker save`, oci:FOLDER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transferred:
+    """What was copied, and where it is now."""
+
+    digest: Digest
+    target: str
+    tags: tuple[str, ...]
+    weights: tuple[Digest, ...]
+    "images of mounted weights that went along"
+    referrers: int
+    "manifests that vouch for something and went along"
+    size: int
+    "bytes of all blobs, sent or not"
+    findings: tuple[Finding, ...]
+
+
+def transfer(
+    source: Reference,
+    target: Reference,
+    *,
+    machine: Machine,
+    tags: Sequence[str] = (),
+    referrers: bool = True,
+    replace_versions: bool = False,
+) -> Transferred:
+    """Copy the image `source` to `target`, under `tags`, else the target's, else its own.
+
+    Raises Refused when a version tag of a registry holds another image.
+    """
+    with _source(source, machine) as (store, root, own):
+        wanted = tuple(tags) or ((_tag(target),) if _tag(target) else own)
+        found = copying.closure(store, root, tags=wanted, referrers=referrers)
+        warnings = found.findings
+        label = f"copying to {target}"
+        match target:
+            case reference.Registry():
+                warnings += _push(found, target, machine, label, replace_versions)
+            case reference.Layout():
+                _write_layout(found, target, machine, label)
+            case _:
+                raise InputError(
+                    f"cannot copy to `{target}`", at="DST",
+                    hint="name a registry or a layout, oci:FOLDER[:TAG]",
+                )  # fmt: skip
+    return Transferred(
+        digest=found.digest, target=str(_bare(target)), tags=wanted,
+        weights=tuple(root.manifest.digest for root in found.roots[1:]),
+        referrers=found.vouching, size=found.size, findings=warnings,
+    )  # fmt: skip
+
+
+def _push(
+    found: copying.Closure, target: reference.Registry, machine: Machine, label: str,
+    replace_versions: bool,  # noqa: FBT001  private
+) -> tuple[Finding, ...]:  # fmt: skip
+    from modelpack.oci.registry.writing import WritableRepository  # noqa: PLC0415  the network
+
+    store = WritableRepository(
+        target, machine.registries, uploads=machine.cache / FOLDER, replace=replace_versions
+    )
+    for root in found.roots:
+        store.expect_free(root.tags, root.manifest.digest)  # rather now than after an hour
+    copying.copy(found, store, progress=machine.progress, label=label)
+    return store.findings(found.blobs)
+
+
+def _write_layout(
+    found: copying.Closure, target: reference.Layout, machine: Machine, label: str
+) -> None:
+    from modelpack.oci.layout import Layout  # noqa: PLC0415
+
+    root, *others = found.roots
+    kind = local_image(root.manifest.descriptor.media_type)
+    found = replace(found, roots=(replace(root, annotations=kind), *others))
+    with Layout(
+        Path(target.path), known=machine.digests, progress=machine.progress, resumes=True
+    ) as layout:
+        copying.copy(found, layout, progress=machine.progress, label=label)
+
+
+@contextmanager
+def _source(
+    name: Reference, machine: Machine
+) -> Iterator[tuple[copying.Source, Descriptor, tuple[str, ...]]]:
+    """Open what is copied; yield it, the image in it, and the tags that it has there."""
+    match name:
+        case reference.Project() | reference.Layout() | reference.Archive():
+            with opening.on_disk(name) as (store, root):
+                yield store, root, _tags(store.manifests(), root)
+        case reference.Registry():
+            from modelpack.oci.registry.repository import Repository  # noqa: PLC0415
+
+            repository = Repository(name, machine.registries)
+            root = opening.found(repository, name)
+            tag = name.tag or ("" if name.digest else "latest")
+            yield repository, root, (tag,) if tag else ()
+        case _:
+            raise InputError(
+                f"cannot copy from `{name}`", at="SRC", hint=f"use a registry, or {_DISK}"
+            )
+
+
+def _tags(entries: Sequence[Descriptor], root: Descriptor) -> tuple[str, ...]:
+    """Return the tags of `root` among `entries`; of a full name, as in archives, its tag."""
+    names = [e.annotations.get(REF_NAME, "") for e in entries if e.digest == root.digest]
+    return tuple(dict.fromkeys(name.rpartition(":")[2] for name in names if name))
+
+
+def _tag(target: Reference) -> str:
+    match target:
+        case reference.Registry() | reference.Layout():
+            if target.digest:
+                raise InputError(
+                    f"the digest of `{target}` follows from the image", at="DST",
+                    hint="name a tag, or nothing",
+                )  # fmt: skip
+            return target.tag
+        case _:
+            return ""
+
+
+def _bare(target: Reference) -> Reference:
+    match target:
+        case reference.Registry() | reference.Layout():
+            return replace(target, tag="")
+        case _:
+            return target
