@@ -9,7 +9,7 @@ from modelpack.oci.content import blocks
 from modelpack.oci.layer import Blob, Remote
 from modelpack.progress import Advance
 
-_BLOCK = 1 << 20
+_BLOCK = 256 << 10
 
 
 class Sending:
