@@ -227,21 +227,21 @@ def test_what_vouches_goes_along_there_and_back(
     with Layout(source) as layout:
         root = layout.resolve("")
         layout.attach(root, [vouching("scanned", "scan")])
-        (first,) = layout.referrers(root.digest)
+        made = layout.referrers(root.digest)
+        first = next(entry for entry in made if entry.annotations.get("said") == "scanned")
         layout.attach(first, [vouching("signed")])
     name = registry.repository()
     there = run("copy", f"oci:{source}", f"{name}:1.0.0", "--json", cache=cache)
     assert there.status == 0, there.err
-    assert there.document["referrers"] == 2
+    assert there.document["referrers"] == len(made) + 1
     elsewhere = registry.repository()
     over = run("copy", f"{name}:1.0.0", f"{elsewhere}:2.0", "--json", cache=cache)
-    assert over.document["referrers"] == 2, over.err
+    assert over.document["referrers"] == len(made) + 1, over.err
     back = run("pull", f"{elsewhere}:2.0", "--output", f"oci:{tmp_path / 'back'}", cache=cache)
     assert back.status == 0, back.err
     pulled = Layout(tmp_path / "back")
-    (scan,) = pulled.referrers(root.digest)
-    assert scan == first
-    (signature,) = pulled.referrers(scan.digest)
+    assert {entry.digest for entry in pulled.referrers(root.digest)} == {e.digest for e in made}
+    (signature,) = pulled.referrers(first.digest)
     assert signature.annotations["said"] == "signed"
     bare = run("pull", f"{elsewhere}:2.0", "--no-referrers", "--output",
                f"oci:{tmp_path / 'bare'}", cache=cache)  # fmt: skip
