@@ -48,5 +48,5 @@ def duration(text: str, *, at: str = "") -> int:
 
 
 def in_gib(count: int) -> str:
-    """Return bytes in GiB with one decimal, as GPU memory is named: `79.6 GiB`."""
-    return f"{count / 2**30:.1f} GiB"
+    """Return bytes as memory is named: `79.6 GiB`, below one GiB `512 MiB`."""
+    return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.0f} MiB"

@@ -190,7 +190,8 @@ def _driver(
     floor = gpu_table.DRIVER_FLOORS.get(needed.major) if needed else None
     if not (declared and floor and needed) or _numbers(declared) >= _numbers(floor):
         return
-    cause = next((one for one in found if one.cuda == needed), None)
+    linked = (one for one in found if one.role in ("framework", "library"))
+    cause = next((one for one in linked if one.cuda == needed), None)
     who = f"{cause} is for" if cause else "the base is"
     yield Finding(
         message=f"{who} CUDA {needed}, which needs driver {floor} or newer, not {declared}",
@@ -207,8 +208,8 @@ def _architectures(
     torch = next((one for one in found if one.name == "torch" and one.cuda), None)
     for target in spec.runtime.gpu.targets:
         capability = _capability(target)
-        if capability not in gpu_table.ARCHITECTURES or needed is None:
-            continue
+        if capability[0] > max(gpu_table.ARCHITECTURES)[0] or needed is None:
+            continue  # newer than the tables
         compiled = _compiled(torch, platform)
         who = f"{torch}, built for CUDA {needed}," if torch and compiled else f"CUDA {needed}"
         compiled = compiled or gpu_table.known_to(needed)

@@ -17,6 +17,7 @@ DRIVER_FLOORS: Mapping[int, str] = MappingProxyType({11: "450", 12: "525", 13: "
 table 1 of "Minor Version Compatibility"."""
 
 ARCHITECTURES: Mapping[Capability, tuple[Cuda, int]] = MappingProxyType({
+    (3, 5): (Cuda(5, 0), 11), (3, 7): (Cuda(6, 5), 11),
     (5, 0): (Cuda(6, 5), 12), (5, 2): (Cuda(7, 0), 12), (5, 3): (Cuda(7, 0), 12),
     (6, 0): (Cuda(8, 0), 12), (6, 1): (Cuda(8, 0), 12), (6, 2): (Cuda(8, 0), 12),
     (7, 0): (Cuda(9, 0), 12), (7, 2): (Cuda(9, 2), 12),

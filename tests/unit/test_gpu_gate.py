@@ -169,6 +169,8 @@ def test_a_bases_cuda_needs_a_driver_too() -> None:
         (TORCH_2_11, "sm_70"),
         (("nvidia-cuda-runtime-cu12==12.4.127",), "sm_100"),
         (("nvidia-cuda-runtime==13.0.96",), "sm_61"),
+        (("nvidia-cuda-runtime-cu12==12.9.79",), "sm_37"),
+        (("nvidia-cuda-runtime-cu11==11.8.89",), "sm_30"),
     ],
 )
 def test_a_gpu_that_the_build_has_no_code_for_is_refused(
@@ -193,6 +195,8 @@ def test_a_gpu_that_the_build_has_no_code_for_is_refused(
         (("torch==99.0.0+cu159",), ("sm_90",)),
         (("nvidia-cuda-runtime-cu12==12.9.79",), ("sm_70", "sm_90", "sm_100")),
         (("torch==2.8.0+cu128",), ("sm_987",)),
+        (("nvidia-cuda-runtime-cu11==11.8.89",), ("sm_37",)),
+        (("nvidia-cuda-runtime-cu12==12.9.79",), ("sm_88",)),
     ],
 )
 def test_a_gpu_that_the_build_has_code_for_passes(
