@@ -26,6 +26,7 @@ class Header:
     "type: `0` and NUL are files, `1` hard links, `2` symbolic links, `5` folders"
     mode: int
     uid: int
+    gid: int
     target: str
     offset: int
     size: int
@@ -46,6 +47,8 @@ class _Extension:
     name: str = ""
     target: str = ""
     size: int | None = None
+    uid: int | None = None
+    gid: int | None = None
     keys: frozenset[str] = frozenset()
 
 
@@ -105,7 +108,9 @@ def passing(source: Source, *, at: str, limit: int = MEMBER_LIMIT) -> Iterator[H
         elif flag != b"g":
             yield Header(
                 name=extension.name or _name(block), flag=flag,
-                mode=_number(block[100:108], at) & 0o7777, uid=_number(block[108:116], at),
+                mode=_number(block[100:108], at) & 0o7777,
+                uid=_owner(block[108:116], extension.uid, at),
+                gid=_owner(block[116:124], extension.gid, at),
                 target=extension.target or _text(block[157:257]),
                 offset=start, size=size, keys=extension.keys,
             )  # fmt: skip
@@ -142,12 +147,21 @@ def _extend(extension: _Extension, flag: bytes, body: bytes, at: str) -> None:
         extension.keys |= frozenset(records)
         extension.name = records.get("path", extension.name)
         extension.target = records.get("linkpath", extension.target)
-        if "size" in records:
-            if not (records["size"].isascii() and records["size"].isdigit()) or (
-                len(records["size"]) > 18  # noqa: PLR2004  below 2**63
-            ):
-                raise InputError("a PAX size is not a number", at=at)
-            extension.size = int(records["size"])
+        for key in ("size", "uid", "gid"):
+            if key in records:
+                setattr(extension, key, _decimal(key, records[key], at))
+
+
+def _decimal(key: str, text: str, at: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:  # noqa: PLR2004  below 2**63
+        raise InputError(f"a PAX {key} is not a number", at=at)
+    return int(text)
+
+
+def _owner(field: bytes, extended: int | None, at: str) -> int:
+    """Return the owner that an extended header names, else the one in the header itself."""
+    own = _number(field, at)
+    return own if extended is None else extended
 
 
 def _records(body: bytes, at: str) -> dict[str, str]:
