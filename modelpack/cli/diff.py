@@ -34,7 +34,6 @@ def command(*, output: Output, first: str, second: str, with_files: bool, platfo
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
     from modelpack.cli.inspect import host_platform  # noqa: PLC0415
     from modelpack.comparison import layer_files  # noqa: PLC0415
-    from modelpack.comparison import layer_files  # noqa: PLC0415
     from modelpack.comparison.comparing import compare  # noqa: PLC0415
     from modelpack.comparison.facts import facts  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
