@@ -25,8 +25,6 @@ cat <<'EOF'
 inspect it:
   .venv/bin/modelpack inspect ./examples/minilm
 run it, where there is a Docker engine (or podman):
-  .venv/bin/modelpack build examples/minilm --output docker-archive:minilm.tar
-  docker load --input minilm.tar
-  docker run --rm --read-only --cap-drop ALL --publish 8080:8080 minilm:1.0.0
+  .venv/bin/modelpack run examples/minilm
   curl -s localhost:8080/embed -H 'content-type: application/json' -d '{"texts": ["hello"]}'
 EOF
