@@ -14,6 +14,8 @@ from modelpack.builders import recipe
 from modelpack.builders.embedded import Embedded
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
+from modelpack.inputs import layer_contents
+from modelpack.inputs.layer_memory import LayerMemory
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
 from modelpack.lock import Compressor, PlatformLock
@@ -99,10 +101,13 @@ class Docker:
             use_cache=self._use_cache,
         )  # fmt: skip
         self._machine.progress.say(f"writing the {step.kind} layer")
-        return self._layers.make(
-            self.key(step), tree.entries(), self._compressor,
+        entries = tree.entries()
+        layer = self._layers.make(
+            self.key(step), entries, self._compressor,
             created_by=f"modelpack {step.kind}", threads=self._machine.threads,
         )  # fmt: skip
+        LayerMemory(self._machine.cache).keep(layer.diff_id, layer_contents.of_entries(entries))
+        return layer
 
     def _connected(self) -> "Client":
         """Return what speaks to the builder, which can run programs of the platform."""

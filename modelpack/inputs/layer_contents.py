@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from modelpack.inputs.debian import copyright as debian_copyright
 from modelpack.inputs.debian import deb822
@@ -19,7 +19,7 @@ from modelpack.inputs.licenses import UNKNOWN, Licenses
 from modelpack.inputs.python import core_metadata
 from modelpack.inputs.python.core_metadata import Distribution
 from modelpack.oci.tar import Entry, bytes_of
-from modelpack.oci.tar_reading import headers
+from modelpack.oci.tar_reading import Source, passing
 
 VERSION = 1
 "counts up when more is read of a layer, so that what was remembered does not stand"
@@ -81,12 +81,12 @@ def of_entries(entries: Iterable[Entry]) -> LayerContents:
     )
 
 
-def of_tar(stream: BinaryIO, *, at: str) -> LayerContents:
-    """Return what the layer whose uncompressed tar is `stream` holds.
+def of_tar(source: Source, *, at: str) -> LayerContents:
+    """Return what the layer whose uncompressed tar is `source` holds.
 
-    `stream` is read from its beginning to its end. Raises InputError when the tar is damaged.
+    Raises InputError when the tar is damaged.
     """
-    return _Reader().read(_wanted(stream, at))
+    return _Reader().read(_wanted(source, at))
 
 
 def merged(layers: Sequence[LayerContents]) -> LayerContents:
@@ -128,16 +128,12 @@ def _is_wanted(path: str, *, is_file: bool) -> bool:
     )  # fmt: skip
 
 
-def _wanted(stream: BinaryIO, at: str) -> Iterator[tuple[str, bytes | None, str]]:
-    for header in headers(stream, at=at, limit=_MEMBER_LIMIT):
+def _wanted(source: Source, at: str) -> Iterator[tuple[str, bytes | None, str]]:
+    for header in passing(source, at=at, limit=_MEMBER_LIMIT):
         path = posixpath.normpath(header.name).lstrip("/")
         is_file = header.flag in (b"0", b"\0", b"7")
         if header.size <= _FILE_LIMIT and _is_wanted(path, is_file=is_file):
-            content = None
-            if is_file:
-                stream.seek(header.offset)
-                content = stream.read(header.size)
-            yield path, content, header.target
+            yield path, source.read(header.size) if is_file else None, header.target
 
 
 class _Reader:

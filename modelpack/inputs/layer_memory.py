@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from modelpack import canonical_json
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError
 from modelpack.inputs import layer_contents
+from modelpack.inputs.base_image import layer_stream
 from modelpack.inputs.layer_contents import InstalledPackage, LayerContents
 from modelpack.inputs.licenses import Licenses
 from modelpack.inputs.python.core_metadata import Distribution
 from modelpack.inputs.remembered import Remembered
-from modelpack.oci.inflating import LayerTar
 
 FOLDER = "contents"
+_LIMIT = 64 << 30
+"bytes of a layer, uncompressed; a bomb costs time only"
 
 
 class LayerMemory:
@@ -42,9 +44,10 @@ class LayerMemory:
 
         Raises InputError when it is damaged or another layer: nothing wrong is remembered.
         """
-        tar = LayerTar(stream, at=diff_id)
-        found = layer_contents.of_tar(cast("BinaryIO", tar), at=diff_id)
-        if tar.finish() != diff_id:
+        with layer_stream.reading(stream, limit=_LIMIT, at=diff_id) as tar:
+            found = layer_contents.of_tar(tar, at=diff_id)
+            whole = tar.finish()
+        if whole != diff_id:
             raise InputError("the layer is damaged: it has another digest", at=diff_id)
         return self.keep(diff_id, found)
 

@@ -12,6 +12,7 @@ from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError
 from modelpack.inputs import layer_contents
+from modelpack.inputs.base_image.layer_stream import LayerStream
 from modelpack.inputs.layer_contents import InstalledPackage, LayerContents, license_of, merged
 from modelpack.inputs.layer_memory import LayerMemory
 from modelpack.inputs.licenses import UNKNOWN, Licenses
@@ -79,12 +80,17 @@ def tar(*entries: Entry) -> bytes:
     return b"".join(piece for piece in pieces(entries) if isinstance(piece, bytes))
 
 
+def stream(data: bytes) -> LayerStream:
+    """Return a layer's tar as it is read."""
+    return LayerStream(io.BytesIO(data), limit=1 << 30, at="layer")
+
+
 def test_of_a_layer_that_is_being_made() -> None:
     assert layer_contents.of_entries(ENTRIES) == EXPECTED
 
 
 def test_of_a_finished_layer() -> None:
-    assert layer_contents.of_tar(io.BytesIO(tar(*ENTRIES)), at="layer") == EXPECTED
+    assert layer_contents.of_tar(stream(tar(*ENTRIES)), at="layer") == EXPECTED
 
 
 def test_of_a_layer_of_another_tool() -> None:
@@ -98,7 +104,7 @@ def test_of_a_layer_of_another_tool() -> None:
         link = tarfile.TarInfo("./usr/share/doc/libssl-other/copyright")
         link.type, link.linkname = tarfile.SYMTYPE, "../libssl3t64/copyright"
         archive.addfile(link)
-    assert layer_contents.of_tar(io.BytesIO(out.getvalue()), at="layer") == EXPECTED
+    assert layer_contents.of_tar(stream(out.getvalue()), at="layer") == EXPECTED
 
 
 def test_the_documents_of_a_package_may_be_those_of_another() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,26 +67,34 @@ class MemberContent:
 
 @contextmanager
 def opened(path: Path, *, limit: int, at: str) -> Iterator[LayerStream]:
-    """Open the layer in the file `path`, which is gzip, zstd or a plain tar by its first bytes.
+    """Open the layer in the file `path`, to be read as `reading` does."""
+    with open_regular(path, at=at) as file, reading(file, limit=limit, at=at) as stream:
+        yield stream
+
+
+@contextmanager
+def reading(stored: BinaryIO, *, limit: int, at: str) -> Iterator[LayerStream]:
+    """Read the layer in `stored`, which is gzip, zstd or a plain tar by its first bytes.
 
     Damage that is met within the block raises InputError; more than `limit` bytes of content do
     so too. Raises Unavailable when this Python cannot read it.
     """
     damage: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, *_zstd_errors())
-    with open_regular(path, at=at) as file, _plain(file, at) as stream:
+    with _plain(stored, at) as stream:
         try:
             yield LayerStream(stream, limit=limit, at=at)
         except damage as error:
             raise InputError(f"the layer is damaged: {error}", at=at) from error
 
 
-def _plain(file: BinaryIO, at: str) -> IO[bytes]:
-    start = file.read(len(_ZSTD))
-    file.seek(0)
+def _plain(stored: BinaryIO, at: str) -> IO[bytes]:
+    # Not every place of layers can go back to its beginning.
+    file = io.BufferedReader(cast("io.RawIOBase", stored), _CHUNK)
+    start = file.peek(len(_ZSTD))
     if start.startswith(_GZIP):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
-    if start != _ZSTD:
-        return open(file.fileno(), "rb", buffering=_CHUNK, closefd=False)
+    if not start.startswith(_ZSTD):
+        return file
     try:
         import zstandard  # noqa: PLC0415  optional
     except ImportError as error:
