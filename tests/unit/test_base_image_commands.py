@@ -279,3 +279,62 @@ def test_the_last_layer_makes_a_home(command: Command, folder: Path) -> None:
         with tarfile.open(fileobj=meta) as inner:
             home = inner.getmember("home/app")
     assert (home.mode, home.uid, home.gid) == (0o775, 10001, 0)
+
+
+STATUS = (
+    b"Package: zlib1g\nStatus: install ok installed\nVersion: 1:1.3\nArchitecture: amd64\n"
+    b"Source: zlib\n\nPackage: gone\nStatus: install ok installed\nVersion: 1\n"
+)
+COPYRIGHT = (
+    b"Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n"
+    b"Files: *\nLicense: Zlib\n"
+)
+PIP = "usr/local/lib/python3.13/site-packages/pip-25.0.dist-info/METADATA"
+DESCRIBED = image(
+    debian(),
+    layer(
+        file("var/lib/dpkg/status", STATUS), file("usr/share/doc/zlib1g/copyright", COPYRIGHT),
+        file(PIP, b"Name: pip\nVersion: 25.0\nLicense-Expression: MIT\n"),
+        file("etc/os-release", b"ID=debian\nVERSION_ID=13\n"),
+    ),
+    layer(file("var/lib/dpkg/status", STATUS.partition(b"\n\n")[0])),
+)  # fmt: skip
+
+
+def test_the_sbom_lists_what_the_base_says_that_it_holds(
+    command: Command, folder: Path, registry: RegistryServer
+) -> None:
+    DESCRIBED.put(registry, "acme/python", "3.13")
+    assert command("lock", folder).status == 0
+    assert command("build", folder).status == 0
+    bom = command("sbom", folder).document
+    found = {component["bom-ref"]: component for component in bom["components"]}
+
+    zlib = found["pkg:deb/debian/zlib1g@1:1.3?arch=amd64&distro=debian-13"]
+    assert [item["license"]["id"] for item in zlib["licenses"]] == ["Zlib"]
+    assert not [ref for ref in found if "gone" in ref]
+    assert found[f"pkg:pypi/pip@25.0#{PIP}"]["version"] == "25.0"
+    assert found["base"]["version"] == DESCRIBED.digest
+    assert found["base"]["name"] == f"{registry.address}/acme/python"
+    assert bom["compositions"] == []
+    again = command("sbom", folder, "--format", "spdx").document
+    assert {"zlib1g", "pip"} <= {package["name"] for package in again["packages"]}
+
+
+def test_the_sbom_says_that_it_is_not_whole_where_the_base_lists_nothing(
+    command: Command, folder: Path
+) -> None:
+    command("lock", folder)
+    assert command("build", folder).status == 0
+    bom = command("sbom", folder).document
+    assert bom["compositions"] == [{"aggregate": "incomplete", "assemblies": ["image"]}]
+
+
+def test_the_provenance_names_the_base_and_its_layers(command: Command, folder: Path) -> None:
+    command("lock", folder)
+    assert command("build", folder).status == 0
+    said = json.loads((folder / "dist" / "provenance.json").read_bytes())
+    inputs = said["predicate"]["buildDefinition"]["resolvedDependencies"]
+    base = [item["digest"]["sha256"] for item in inputs if item["annotations"]["role"] == "base"]
+    assert f"sha256:{base[0]}" == FIRST.digest
+    assert len(base) == 2 + len(config_of(folder)["rootfs"]["diff_ids"]) - 3

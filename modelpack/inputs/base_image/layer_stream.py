@@ -74,22 +74,22 @@ def opened(path: Path, *, limit: int, at: str) -> Iterator[LayerStream]:
 
 @contextmanager
 def reading(stored: BinaryIO, *, limit: int, at: str) -> Iterator[LayerStream]:
-    """Read the layer in `stored`, which is gzip, zstd or a plain tar by its first bytes.
+    """Read the layer in `stored`, which is gzip, zstd or a plain tar by its first bytes; close it.
 
     Damage that is met within the block raises InputError; more than `limit` bytes of content do
     so too. Raises Unavailable when this Python cannot read it.
     """
     damage: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, *_zstd_errors())
-    with _plain(stored, at) as stream:
+    # Not every place of layers can go back to its beginning.
+    file = io.BufferedReader(cast("io.RawIOBase", stored), _CHUNK)
+    with file, _plain(file, at) as stream:
         try:
             yield LayerStream(stream, limit=limit, at=at)
         except damage as error:
             raise InputError(f"the layer is damaged: {error}", at=at) from error
 
 
-def _plain(stored: BinaryIO, at: str) -> IO[bytes]:
-    # Not every place of layers can go back to its beginning.
-    file = io.BufferedReader(cast("io.RawIOBase", stored), _CHUNK)
+def _plain(file: "io.BufferedReader[io.RawIOBase]", at: str) -> IO[bytes]:
     start = file.peek(len(_ZSTD))
     if start.startswith(_GZIP):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
