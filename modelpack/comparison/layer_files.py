@@ -8,13 +8,16 @@ from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
 
 from modelpack.comparison.value import FileFact, LayerFact
 from modelpack.errors import InputError, Unavailable
+from modelpack.inputs.base_image import layer_stream
+from modelpack.inputs.base_image.layer_stream import LayerStream, MemberContent
 from modelpack.inspection.documents import Documents
-from modelpack.oci.inflating import LayerTar
 from modelpack.oci.layer import Descriptor
-from modelpack.oci.tar_reading import Header, headers
+from modelpack.oci.tar_reading import Header, passing
 from modelpack.progress import Progress
 
 _MEMBER_LIMIT = 1_000_000
+_SIZE_LIMIT = 64 << 30
+"bytes of a layer, uncompressed; a bomb costs time only"
 _CHUNK = 1 << 20
 _KINDS = {b"0": "file", b"\0": "file", b"7": "file", b"1": "hardlink", b"2": "symlink",
           b"5": "directory"}  # fmt: skip
@@ -77,13 +80,12 @@ def files(
 
 def of_layer(stream: BinaryIO, *, diff_id: str, at: str) -> Files:
     """Return the paths of one layer, whiteouts among them; a path twice: the last one."""
-    tar = LayerTar(stream, at=at)
-    as_file = cast("BinaryIO", tar)
-    found = {
-        posixpath.normpath(f"/{header.name}").lstrip("/") or ".": _fact(header, as_file)
-        for header in headers(as_file, at=at, limit=_MEMBER_LIMIT)
-    }
-    digest = tar.finish()
+    with layer_stream.reading(stream, limit=_SIZE_LIMIT, at=at) as tar:
+        found = {
+            posixpath.normpath(f"/{header.name}").lstrip("/") or ".": _fact(header, tar)
+            for header in passing(tar, at=at, limit=_MEMBER_LIMIT)
+        }
+        digest = tar.finish()
     if diff_id and digest != diff_id:
         raise InputError(f"the layer is not {diff_id} as the configuration says", at=at)
     return found
@@ -121,11 +123,8 @@ def _is_gone(path: str, gone: set[str], emptied: set[str]) -> bool:
     return False
 
 
-def _fact(header: Header, stream: BinaryIO) -> FileFact:
-    sha256 = ""
-    if header.is_file:
-        stream.seek(header.offset)
-        sha256 = _hash(stream, header.size)
+def _fact(header: Header, stream: LayerStream) -> FileFact:
+    sha256 = _hash(stream.content(header.size)) if header.is_file else ""
     return FileFact(
         kind=_KINDS.get(header.flag, "other"), mode=f"{header.mode:04o}", uid=header.uid,
         gid=header.gid, size=header.size if header.is_file else 0, sha256=sha256,
@@ -133,11 +132,10 @@ def _fact(header: Header, stream: BinaryIO) -> FileFact:
     )  # fmt: skip
 
 
-def _hash(stream: BinaryIO, size: int) -> str:
+def _hash(content: MemberContent) -> str:
     running = hashlib.sha256()
-    while size and (chunk := stream.read(min(size, _CHUNK))):
+    while chunk := content.read(_CHUNK):
         running.update(chunk)
-        size -= len(chunk)
     return running.hexdigest()
 
 
