@@ -1,0 +1,306 @@
+"""Uploads: what is there is not sent, what was cut goes on, nothing is named before its proof."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes.upload_server import UploadServer, running_uploads
+from images import image, lying, nothing, put, vouching
+
+from modelpack import reference
+from modelpack.errors import InputError, Refused, Unavailable
+from modelpack.oci.layer import Absent, Blob, Remote, blob_of
+from modelpack.oci.referrers import tag_for
+from modelpack.oci.registry import known, uploads
+from modelpack.oci.registry.repository import Repository
+from modelpack.oci.registry.settings import Settings
+from modelpack.oci.registry.unfinished import Unfinished
+from modelpack.oci.registry.writing import WritableRepository, is_version
+from modelpack.oci.tar import FileRange
+from modelpack.web.client import Client
+
+MIB = 1 << 20
+DATA = bytes(range(256)) * (3 * MIB // 256) + b"end"
+BLOB = blob_of(DATA, "text/plain")
+SMALL = blob_of(b"small", "text/plain")
+
+
+@pytest.fixture
+def server() -> Iterator[UploadServer]:
+    with running_uploads() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def chunks_of_a_mebibyte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a blob of three MiB have several chunks."""
+    monkeypatch.setattr(known, "CHUNK", MIB)
+
+
+def repository(
+    server: UploadServer, *, folder: Path | None = None, name: str = "acme/minilm",
+    waits: list[float] | None = None, settings: Settings | None = None, replace: bool = False,
+) -> WritableRepository:  # fmt: skip
+    pause = ([] if waits is None else waits).append
+    return WritableRepository(
+        reference.registry(f"{server.address}/{name}"), settings or Settings(), uploads=folder,
+        client=Client({}, pause=pause, timeout=5), pause=pause, replace=replace,
+    )  # fmt: skip
+
+
+def held(server: UploadServer, name: str = "acme/minilm") -> Sequence[bytes]:
+    return list(server.blobs.get(name, {}).values())
+
+
+def test_a_small_blob_is_sent_in_one_request(server: UploadServer) -> None:
+    assert repository(server).write(SMALL, nothing)
+    assert server.methods() == ["HEAD", "POST", "PUT"]
+    assert held(server) == [b"small"]
+
+
+def test_a_large_blob_is_sent_in_chunks_to_the_latest_place(server: UploadServer) -> None:
+    counts: list[int] = []
+    assert repository(server).write(BLOB, counts.append)
+    assert server.chunks() == ["0-1048575", "1048576-2097151", "2097152-3145727", "3145728-3145730"]
+    assert sum(counts) == BLOB.size
+    assert held(server) == [DATA]
+    places = [p for m, p, _ in server.asked if m in ("PATCH", "PUT")]
+    assert len(set(places)) == len(places)
+
+
+def test_chunks_are_as_long_as_the_registry_says(server: UploadServer) -> None:
+    server.headers["OCI-Chunk-Min-Length"] = str(2 * MIB)
+    repository(server).write(BLOB, nothing)
+    assert server.chunks() == ["0-2097151", "2097152-3145730"]
+    server.headers = {"OCI-Chunk-Max-Length": str(MIB // 2)}
+    repository(server, name="acme/other").write(BLOB, nothing)
+    assert len(server.chunks()) == 2 + 7
+
+
+def test_what_is_there_is_not_read(server: UploadServer, tmp_path: Path) -> None:
+    server.blobs["acme/minilm"] = {BLOB.digest: DATA}
+    missing = lying(BLOB, FileRange(path=str(tmp_path / "gone"), size=BLOB.size))
+    assert not repository(server).write(missing, nothing)
+    assert not repository(server).write(replace(BLOB, origin=Absent()), nothing)
+    assert server.methods() == ["HEAD", "HEAD"]
+
+
+def test_a_cut_upload_goes_on_at_the_very_byte(server: UploadServer) -> None:
+    server.keep = [MIB // 3]
+    counts: list[int] = []
+    repository(server).write(BLOB, counts.append)
+    assert held(server) == [DATA]
+    assert sum(counts) == BLOB.size
+    starts = [chunk.partition("-")[0] for chunk in server.chunks()]
+    assert starts[:2] == ["0", str(MIB // 3)]
+
+
+def test_an_upload_that_is_lost_begins_anew(server: UploadServer) -> None:
+    server.keep, server.forgets = [1000], True
+    repository(server).write(BLOB, nothing)
+    assert held(server) == [DATA]
+    assert server.methods().count("POST") == 2
+
+
+def test_another_process_goes_on_with_an_upload(server: UploadServer, tmp_path: Path) -> None:
+    server.keep = [MIB // 2, 0, 0, 0, 0, 0, 0, 0, 0]
+    with pytest.raises(Unavailable):
+        repository(server, folder=tmp_path).write(BLOB, nothing)
+    (note,) = tmp_path.iterdir()
+    assert note.stat().st_mode & 0o077 == 0
+    assert str(json.loads(note.read_text("utf-8"))["location"]).startswith("http://")
+    server.keep.clear()
+    server.asked.clear()
+    repository(server, folder=tmp_path).write(BLOB, nothing)
+    assert held(server) == [DATA]
+    assert "POST" not in server.methods()
+    assert server.chunks()[0].startswith(f"{MIB // 2}-")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_another_process_sent_is_hashed_again(server: UploadServer, tmp_path: Path) -> None:
+    server.keep = [MIB // 2, 0, 0, 0, 0, 0, 0, 0, 0]
+    with pytest.raises(Unavailable):
+        repository(server, folder=tmp_path).write(BLOB, nothing)
+    server.keep.clear()
+    changed = lying(BLOB, b"X" + DATA[1:])
+    with pytest.raises(InputError, match="not what was recorded"):
+        repository(server, folder=tmp_path).write(changed, nothing)
+    assert held(server) == []
+
+
+@pytest.mark.parametrize(
+    "note", [b"", b"{", b"[]", b'{"location": 1}', b'{"location": "file:///"}']
+)
+def test_a_note_that_is_damaged_counts_for_nothing(
+    server: UploadServer, tmp_path: Path, note: bytes
+) -> None:
+    with Unfinished(tmp_path).note(f"{server.address}/acme/minilm", BLOB.digest):
+        (path,) = tmp_path.iterdir()
+    path.write_bytes(note)
+    repository(server, folder=tmp_path).write(BLOB, nothing)
+    assert held(server) == [DATA]
+
+
+def test_an_upload_that_another_process_holds_is_left_alone(
+    server: UploadServer, tmp_path: Path
+) -> None:
+    name = f"{server.address}/acme/minilm"
+    with Unfinished(tmp_path).note(name, BLOB.digest) as theirs:
+        theirs.write(f"http://{server.address}/v2/acme/minilm/blobs/uploads/77")
+        repository(server, folder=tmp_path).write(BLOB, nothing)
+        assert theirs.read().endswith("/77")
+    assert held(server) == [DATA]
+
+
+def test_wrong_content_is_never_given_its_digest(server: UploadServer) -> None:
+    with pytest.raises(InputError, match="not what was recorded"):
+        repository(server).write(lying(BLOB, DATA[:-1] + b"X"), nothing)
+    with pytest.raises(InputError):
+        repository(server).write(lying(SMALL, b"lalls"), nothing)
+    assert "PUT" not in server.methods()
+
+
+def test_a_busy_registry_is_given_the_time_that_it_asks_for(server: UploadServer) -> None:
+    server.statuses = {"POST": [429], "PATCH": [0, 503], "PUT": [500]}
+    waits: list[float] = []
+    repository(server, waits=waits).write(BLOB, nothing)
+    assert held(server) == [DATA]
+    assert waits == [7, 7, 7]
+
+
+def test_a_token_that_expires_within_an_upload_is_renewed(server: UploadServer) -> None:
+    server.tokens, server.uses = True, 2
+    repository(server).write(BLOB, nothing)
+    assert held(server) == [DATA]
+    assert len(server.left) > 2
+
+
+def test_another_host_gets_the_bytes_and_no_credentials(server: UploadServer) -> None:
+    server.tokens = True
+    with running_uploads(server) as other:
+        server.elsewhere = other.address
+        repository(server).write(BLOB, nothing)
+    assert held(server) == [DATA]
+    sent = [h for m, _, h in server.asked if m in ("PATCH", "PUT")]
+    assert {h["host"] for h in sent} == {other.address}
+    assert not any("authorization" in h for h in sent)
+    assert any("authorization" in h for m, _, h in server.asked if m == "POST")
+
+
+def test_a_blob_of_another_repository_is_mounted_with_one_token(server: UploadServer) -> None:
+    server.tokens = True
+    server.blobs["other/one"] = {BLOB.digest: DATA}
+    there = Repository(reference.registry(f"{server.address}/other/one"), Settings())
+    far = Blob(descriptor=BLOB.descriptor, origin=Remote(there))
+    repository(server).write(far, nothing)
+    assert held(server) == [DATA]
+    assert "PATCH" not in server.methods()
+    scopes = [p for _, p, _ in server.asked if p.startswith("/token")]
+    assert "acme%2Fminilm%3Apull%2Cpush" in scopes[-1]
+    assert "other%2Fone%3Apull" in scopes[-1]
+
+
+def test_what_cannot_be_mounted_is_streamed(server: UploadServer) -> None:
+    server.mounts = False
+    server.blobs["other/one"] = {BLOB.digest: DATA}
+    there = Repository(reference.registry(f"{server.address}/other/one"), Settings())
+    far = Blob(descriptor=BLOB.descriptor, origin=Remote(there))
+    repository(server).write(far, nothing)
+    assert held(server) == [DATA]
+    assert server.methods().count("POST") == 1
+
+
+def test_some_registries_get_one_request(
+    server: UploadServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelpack.oci.registry.writing.traits", lambda _: known.traits("ghcr.io"))
+    server.keep = [1000]
+    repository(server).write(BLOB, nothing)
+    assert held(server) == [DATA]
+    assert server.chunks() == ["", ""]
+    assert "GET" not in server.methods()
+
+
+def test_an_upload_never_goes_from_https_to_http() -> None:
+    def reply(url: str, location: str) -> object:
+        return type("Reply", (), {"url": url, "headers": {"Location": location}, "at": ""})()
+
+    follow = uploads._following
+    assert follow(reply("https://r.io/v2/", "http://r.io/v2/x?y")) == "https://r.io/v2/x?y"  # type: ignore[arg-type]
+    assert follow(reply("https://r.io/v2/", "/v2/x")) == "https://r.io/v2/x"  # type: ignore[arg-type]
+    for location in ("http://s3.io/x", "ftp://r.io/x", "", "http://[/"):
+        with pytest.raises(Unavailable):
+            follow(reply("https://r.io/v2/", location))  # type: ignore[arg-type]
+
+
+def test_a_version_is_refused_before_anything_is_sent_under_its_name(server: UploadServer) -> None:
+    put(repository(server), image("old"), "1.0", "latest")
+    with pytest.raises(Refused, match=r"`1\.0` is sha256"):
+        put(repository(server), image("new"), "1.0")
+    put(repository(server), image("new"), "latest")
+    put(repository(server), image("old"), "1.0")
+    put(repository(server, replace=True), image("new"), "1.0")
+    assert repository(server).resolve("1.0").digest == image("new").digest
+
+
+def test_tags_come_last(server: UploadServer) -> None:
+    put(repository(server), image("a"), "1.0", vouching=[vouching("one")])
+    sent = [p for m, p, _ in server.asked if m == "PUT" and "/manifests/" in p]
+    assert sent[0].endswith(image("a").digest)
+    assert sent[-1].endswith("/1.0")
+    assert any(tag_for(image("a").digest) in p for p in sent[1:-1])
+    assert all("/manifests/" in p for m, p, _ in server.asked[-1:])
+
+
+def test_a_list_of_referrers_that_was_overwritten_is_written_again(server: UploadServer) -> None:
+    server.overwritten = 2
+    waits: list[float] = []
+    store = repository(server, waits=waits)
+    descriptor = put(store, image("a"), "1", vouching=[vouching("one")])
+    assert [e.annotations["said"] for e in store.referrers(descriptor.digest)] == ["one"]
+    assert len(waits) == 3
+
+
+def test_a_list_that_is_always_overwritten_is_not_called_safe(server: UploadServer) -> None:
+    server.overwritten = 100
+    with pytest.raises(Unavailable, match="overwritten by others"):
+        put(repository(server), image("a"), "1", vouching=[vouching("one")])
+    with pytest.raises(InputError):
+        repository(server).resolve("1")
+
+
+@pytest.mark.parametrize(
+    ("tag", "is_one"),
+    [("1.0.0", True), ("v2", True), ("latest", False), ("staging", False), ("2026-11-24", True),
+     ("sha256-" + "0" * 64, False), ("1.0.0-weights", True)],
+)  # fmt: skip
+def test_a_tag_with_a_digit_is_a_version(tag: str, is_one: bool) -> None:
+    assert is_version(tag) is is_one
+
+
+def test_a_layer_beyond_the_registrys_limit_is_warned_of(tmp_path: Path) -> None:
+    store = WritableRepository(reference.registry("ghcr.io/acme/minilm"), Settings())
+    large = replace(BLOB, descriptor=replace(BLOB.descriptor, size=11_000_000_000))
+    (finding,) = store.findings([BLOB, large])
+    assert finding.severity == "warning"
+    assert finding.hint == "modelpack shard FILE --max-size 9GB"
+    other = WritableRepository(reference.registry("registry.example/acme/minilm"), Settings())
+    assert other.findings([large]) == ()
+
+
+def test_known_registries_are_known_by_their_hosts() -> None:
+    assert known.traits("ghcr.io").in_one_request
+    assert known.traits("europe-docker.pkg.dev").in_one_request
+    assert known.traits("1.dkr.ecr.eu-west-1.amazonaws.com").layer_limit == 52_000 * MIB
+    assert known.traits("public.ecr.aws").layer_limit == 10_000 * MIB
+    assert known.traits("notghcr.io") == known.Traits()
+    assert known.traits("localhost:5000").chunk(10**12) * 10_000 > 10**12
+
+
+def test_mirrors_are_not_written_to(server: UploadServer) -> None:
+    settings = Settings(mirrors={server.address: "mirror.example/hub"})
+    repository(server, settings=settings).write(SMALL, nothing)
+    assert held(server) == [b"small"]
