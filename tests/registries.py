@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+USER = ("me", "right")
+_HASH = "$2b$05$VznlHtJZ9o2WbVzc9Nb2EOZfAL2zZwW9oI1vDXQubvExEYRmm4lL2"
+"of that password (bcrypt)"
 KINDS = ("distribution-2", "distribution-3", "olareg")
 
 
@@ -35,8 +38,9 @@ def running(
     *,
     go_tool: Callable[[str], str],
     require_tool: Callable[[str], str],
+    closed: bool = False,
 ) -> Iterator[RunningRegistry]:
-    """Start one with its content below `folder`."""
+    """Start one with its content below `folder`; with `closed`, distribution lets in only USER."""
     address = f"127.0.0.1:{_free_port()}"
     if kind == "olareg":
         host, _, port = address.partition(":")
@@ -47,11 +51,13 @@ def running(
     else:
         tool = require_tool("docker-registry") if kind == "distribution-2" else go_tool("registry")
         config = folder / "config.yml"
+        (folder / "users").write_text(f"{USER[0]}:{_HASH}\n", "utf-8")
+        auth = f"auth: {{htpasswd: {{realm: test, path: '{folder / 'users'}'}}}}\n"
         config.write_text(
             f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{address}', "
             "secret: not-a-secret}\n"
             f"storage: {{filesystem: {{rootdirectory: '{folder / 'content'}'}}, "
-            "delete: {enabled: true}}\n",
+            f"delete: {{enabled: true}}}}\n{auth if closed else ''}",
             "utf-8",
         )
         command = [tool, "serve", str(config)]

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from tests import projects
 from tests.command_line import Done, run
 from tests.counting_proxy import CountingProxy, counting
 from tests.images import vouching
-from tests.registries import KINDS, RunningRegistry, running
+from tests.registries import KINDS, USER, RunningRegistry, running
 
 SIZE = 48 << 20
 "of the one weight file: many packets, less than a chunk"
@@ -47,7 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("site")
     folder = root / "project"
     (folder / "weights").mkdir(parents=True)
-    large = projects.safetensors({"w": os.urandom(SIZE)})
+    large = projects.safetensors({"w": Random(7).randbytes(SIZE)})
     projects.make_project(folder, root / "cache", weights={"model.safetensors": large})
     built = run("build", folder, "--locked", "--offline", cache=root / "cache")
     assert built.status == 0, built.err
@@ -326,6 +327,33 @@ def test_copying_to_another_registry_streams(
         assert done.status == 0, done.err
         assert done.document["tags"] == ["2.0"]
         assert done.document["digest"] == digest_of(site)
+
+
+def test_a_registry_that_wants_a_password_takes_the_one_of_login(
+    site: Path, cache: Path, tmp_path: Path,
+    go_tool: Callable[[str], str], require_tool: Callable[[str], str],
+) -> None:  # fmt: skip
+    home = {"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path / "docker")}
+    with running(
+        "distribution-2", tmp_path, go_tool=go_tool, require_tool=require_tool, closed=True
+    ) as closed:
+        name = f"{closed.repository()}:1.0"
+        refused = run("push", site / "project", name, cache=cache, **home)
+        assert refused.status == 3
+        assert f"modelpack login {closed.address}" in refused.err
+        login = subprocess.run(
+            [sys.executable, "-m", "modelpack", "login", closed.address, "--username", USER[0],
+             "--password-stdin"], input=USER[1].encode(), capture_output=True, check=False,
+            env={**os.environ, **home}, timeout=60,
+        )  # fmt: skip
+        assert login.returncode == 0, login.stderr.decode()
+        pushed = run("push", site / "project", name, cache=cache, **home)
+        assert pushed.status == 0, pushed.err
+        theirs = skopeo(
+            require_tool, "inspect", "--tls-verify=false", "--authfile",
+            str(tmp_path / "docker" / "config.json"), f"docker://{name}",
+        )  # fmt: skip
+        assert theirs.returncode == 0, theirs.stderr.decode()
 
 
 def test_memory_stays_small_while_large_layers_are_pushed(

@@ -206,7 +206,7 @@ def test_who_is_not_let_in_is_told_how_to(server: RegistryServer) -> None:
     server.auth = "basic"
     with pytest.raises(Unavailable, match="without credentials") as caught:
         repository(server).resolve("1")
-    assert f"docker login {server.address}" in caught.value.findings[0].hint
+    assert f"modelpack login {server.address}" in caught.value.findings[0].hint
 
 
 def test_wrong_credentials_are_named_by_where_they_are_from(

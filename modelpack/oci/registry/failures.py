@@ -5,7 +5,6 @@ import json
 from modelpack.errors import InputError, ModelpackError, Unavailable
 from modelpack.oci.manifest import printable
 from modelpack.oci.registry.credentials import Credential
-from modelpack.reference import DOCKER_HUB
 from modelpack.web.client import Gone, Reply, raise_if_passing
 from modelpack.web.urls import host_of
 
@@ -56,11 +55,11 @@ def denied(
         who = f"`{printable(credential.username)}` of " if credential.username else "those of "
         used = f"with {who}{credential.source}"
     why = f"; {'; '.join(trouble)}" if trouble and credential is None else ""
-    login = "docker login" if host == DOCKER_HUB else f"docker login {host}"
+    login = f"modelpack login {host}"
     return Unavailable(
         f"`{host_of(reply.url)}` lets nobody {verb} this {used} (status {reply.status})"
         f"{said(reply)}{why}", at=reply.at,
-        hint=f"{login}, or podman login; and check that the repository exists",
+        hint=f"{login}, or docker login; and check that the repository exists",
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def keep(host: str, credential: Credential, settings: Settings) -> str:
     program = program or content.get("credsStore")
     if program:
         return _stored(program, server, credential, settings, path)
-    entries = content.get("auths", {})
+    entries = content.get("auths") or {}
     if not isinstance(entries, dict):
         raise InputError("`auths` is not a table", at=str(path))
     pair = f"{credential.username}:{credential.password}".encode()
