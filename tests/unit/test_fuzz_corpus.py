@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).parents[1] / "fuzz"
-NAMES = ["elf", "safetensors", "shard_index", "formats", "secrets", "tar_tree"]
+NAMES = ["base_layer", "elf", "safetensors", "shard_index", "formats", "secrets", "tar_tree"]
 INPUTS = [(name, path) for name in NAMES for path in sorted((FUZZ / "corpus" / name).iterdir())]
 
 
