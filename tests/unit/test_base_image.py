@@ -29,7 +29,7 @@ from modelpack.errors import Finding, InputError, ModelpackError, Refused, Unava
 from modelpack.inputs.base_image import files
 from modelpack.inputs.base_image.resolving import Lookup, Resolved
 from modelpack.inputs.machine import Machine
-from modelpack.oci.layer import TAR, TAR_GZIP
+from modelpack.oci.layer import TAR, TAR_GZIP, TAR_ZSTD
 from modelpack.platform import Platform
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
@@ -362,3 +362,27 @@ def test_a_time_that_is_none_is_the_beginning(registry: RegistryServer, machine:
     for created in ("0001-01-01T00:00:00Z", "yesterday", None, 5):
         name = image(PYTHON, created=created).put(registry, "acme/base", "1")
         assert resolve(name, machine).epoch == 0
+
+
+def test_an_absurd_size_is_refused_before_anything_is_loaded(
+    registry: RegistryServer, machine: Machine
+) -> None:
+    made = image(PYTHON)
+    manifest = json.loads(made.manifest)
+    manifest["layers"][0]["size"] = 1 << 40
+    changed = replace(made, manifest=json.dumps(manifest).encode())
+    assert (
+        "says that a layer has 1099511627776 bytes" in refusal(changed, registry, machine).message
+    )
+    assert not [path for path in registry.paths() if digest_of(made.layers[0]) in path]
+
+
+def test_zstd_is_read_and_told(registry: RegistryServer, machine: Machine) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    made = image(PYTHON, docker=False, compress=zstandard.compress)
+    manifest = json.loads(made.manifest)
+    manifest["layers"][0]["mediaType"] = TAR_ZSTD
+    changed = replace(made, manifest=json.dumps(manifest).encode())
+    found = resolve(changed.put(registry, "acme/base", "1"), machine)
+    assert found.base.layers[0].media_type == TAR_ZSTD
+    assert [one.rule for one in found.findings] == ["base.zstd"]

@@ -21,6 +21,8 @@ from modelpack.platform import Platform
 
 _LAYER_LIMIT = 127
 "layers that engines take; ours come on top"
+_SIZE_LIMIT = 64 << 30
+"bytes of a stored layer: many times the largest that people build on"
 _DOCKER = "application/vnd.docker.image.rootfs.diff.tar"
 _MEDIA_TYPES: Mapping[str, str] = {
     TAR: TAR, TAR_GZIP: TAR_GZIP, TAR_ZSTD: TAR_ZSTD,
@@ -78,7 +80,9 @@ class Lookup:
         return Resolved(
             base=_with_environment(base, config, contents), interpreter=found,
             epoch=config.created,
-            findings=(*config.findings, *judging.findings(contents, name=name)),
+            findings=(
+                *config.findings, *judging.findings(contents, name=name), *_zstd(base),
+            ),
         )  # fmt: skip
 
     def _image(self, platform: Platform) -> tuple[Descriptor, Manifest]:
@@ -131,9 +135,23 @@ def _layers(manifest: Manifest, config: Configuration, name: str) -> Iterator[Ba
                 f"`{name}` has a layer of the kind `{printable(layer.media_type)}`, which no "
                 "registry may pass on, or no engine reads", at="runtime.base",
             )  # fmt: skip
+        if layer.size > _SIZE_LIMIT:
+            raise Refused(
+                f"`{name}` says that a layer has {layer.size} bytes", at="runtime.base",
+                hint=f"up to {_SIZE_LIMIT} are downloaded",
+            )  # fmt: skip
         yield BaseLayer(
             digest=layer.digest, diff_id=diff_id, size=layer.size, media_type=media_type
         )
+
+
+def _zstd(base: ImageBase) -> Iterator[Finding]:
+    if any(layer.media_type == TAR_ZSTD for layer in base.layers):
+        yield Finding(
+            message=f"layers of `{base.reference}` are compressed with zstd, which no Docker "
+            "before 23 can read", at="runtime.base", rule="base.zstd", severity="warning",
+            hint="choose an image with gzip where old engines run it",
+        )  # fmt: skip
 
 
 def _with_environment(base: ImageBase, config: Configuration, contents: Contents) -> ImageBase:
