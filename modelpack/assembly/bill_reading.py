@@ -1,14 +1,14 @@
 """The bill of materials of an image of anybody's: the one that stands beside it, or made again."""
 
-import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modelpack import plan
 from modelpack.assembly.bill import components, inventory
-from modelpack.assembly.layer_reading import Openable, StoredLayer, holds_packages, stored
+from modelpack.assembly.layer_reading import StoredLayer, holds_packages
+from modelpack.comparison import layer_files
 from modelpack.digest import parse as parse_digest
-from modelpack.errors import InputError
+from modelpack.errors import InputError, ModelpackError
 from modelpack.evidence import cyclonedx
 from modelpack.evidence.cyclonedx import Version
 from modelpack.evidence.named_image import NamedImage, of_spec
@@ -25,29 +25,31 @@ if TYPE_CHECKING:
     from modelpack.source import Source
     from modelpack.spec import Spec
 
-_READ_LIMIT = 256 << 20
-"bytes of a layer that is read into memory, where it cannot be opened"
 
+def attached(documents: Documents, version: Version | None) -> Mapping[str, Any] | None:
+    """Return the CycloneDX document that stands beside the image, ours before others'.
 
-def attached(documents: Documents) -> Mapping[str, Any] | None:
-    """Return the CycloneDX document that stands beside the image, ours before others'."""
+    Ours is valid in every `version`; one of others is returned in its own only, and InputError
+    raised where another one is asked for.
+    """
     found = [
-        document
+        (document.kind == "sbom", document.statement.predicate)
         for document in documents.referrers
         if document.statement
         and document.statement.predicate_type == cyclonedx.PREDICATE
         and document.statement.is_about(documents.descriptor.digest)
     ]
-    ours = [document for document in found if document.kind == "sbom"]
-    for document in (*ours, *found):
-        if document.statement:
-            return document.statement.predicate
-    return None
-
-
-def in_version(document: Mapping[str, Any], version: Version) -> Mapping[str, Any]:
-    """Return `document` in another version of CycloneDX; ours are valid in each."""
-    return {**document, "$schema": cyclonedx.schema(version), "specVersion": version}
+    if not found:
+        return None
+    ours, bom = max(found, key=lambda one: one[0])
+    if version is None or bom.get("specVersion") == version:
+        return bom
+    if not ours:
+        raise InputError(
+            "the SBOM beside the image is not ours, and of another version",
+            at=documents.descriptor.digest, hint="leave `--spec-version` out",
+        )  # fmt: skip
+    return {**bom, "$schema": cyclonedx.schema(version), "specVersion": version}
 
 
 class Described:
@@ -118,10 +120,10 @@ class Described:
         )
 
     def _opener(self, layer: Descriptor) -> Callable[[], BinaryIO | None]:
-        store = self._store
-        if isinstance(store, Openable):
-            opens = store
-            return lambda: stored(layer, opens)
-        if layer.size > _READ_LIMIT:
-            return lambda: None
-        return lambda: io.BytesIO(store.read(layer, limit=_READ_LIMIT))
+        def opened() -> BinaryIO | None:
+            try:
+                return layer_files.opened(self._store, layer)
+            except ModelpackError:
+                return None
+
+        return opened

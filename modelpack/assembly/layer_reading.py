@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, Protocol
 
 from modelpack.assembly.assemble import Made
 from modelpack.digest import Digest
@@ -19,7 +19,6 @@ from modelpack.plan import Step
 _BLOCK = 1 << 20
 
 
-@runtime_checkable
 class Openable(Protocol):
     """The part of a layout or archive from which a layer is read."""
 

@@ -48,7 +48,7 @@ def command(*, output: Output, image: str, platform: str, raw: str | None) -> No
         if raw is None or raw in _STATEMENTS:
             documents = with_referrers(store, documents)
     if raw:
-        _print_raw(documents, raw)
+        print_exactly(_raw(documents, raw))
         return
     from modelpack.cli import display  # noqa: PLC0415
     from modelpack.cli.inspect_report import report  # noqa: PLC0415
@@ -67,11 +67,10 @@ def host_platform() -> str:
     return f"linux/{_ARCHITECTURES.get(machine, machine)}"
 
 
-def _print_raw(documents: "Documents", kind: str) -> None:
+def print_exactly(data: bytes) -> None:
     """Print exact bytes; on a terminal with what could steer it made visible."""
     from modelpack.cli import display  # noqa: PLC0415
 
-    data = _raw(documents, kind)
     if sys.stdout.isatty():
         click.echo(display.escape_lines(data.decode(errors="surrogateescape")))
     else:

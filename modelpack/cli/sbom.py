@@ -40,7 +40,7 @@ def command(
     from modelpack.assembly import bill_reading  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
-    from modelpack.cli.inspect import host_platform  # noqa: PLC0415
+    from modelpack.cli.inspect import host_platform, print_exactly  # noqa: PLC0415
     from modelpack.cli.place import open_machine  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
@@ -52,9 +52,7 @@ def command(
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
         documents = read(store, root, platform=platform, host=host_platform())
         if form == "cyclonedx":
-            document = bill_reading.attached(with_referrers(store, documents))
-        if document is not None and version is not None:
-            document = bill_reading.in_version(document, version)
+            document = bill_reading.attached(with_referrers(store, documents), version)
         if document is None:
             machine = open_machine(output, offline=True)
             described = bill_reading.Described(documents, store)
@@ -63,4 +61,4 @@ def command(
             else:
                 output.say("no SBOM stands beside the image: this one is made from what it says")
                 document = described.cyclonedx(machine, version or "1.6")
-    click.echo(pretty(document), nl=False)
+    print_exactly(pretty(document))

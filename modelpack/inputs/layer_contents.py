@@ -128,12 +128,18 @@ def _is_wanted(path: str, *, is_file: bool) -> bool:
     )  # fmt: skip
 
 
+def _is_printable(text: str) -> bool:
+    """Tell whether a name can stand in a document: no control characters, valid UTF-8."""
+    return text.isprintable() and not any("\ud800" <= one <= "\udfff" for one in text)
+
+
 def _wanted(source: Source, at: str) -> Iterator[tuple[str, bytes | None, str]]:
     for header in passing(source, at=at, limit=_MEMBER_LIMIT):
         path = posixpath.normpath(header.name).lstrip("/")
-        is_file = header.flag in (b"0", b"\0", b"7")
-        if header.size <= _FILE_LIMIT and _is_wanted(path, is_file=is_file):
-            yield path, source.read(header.size) if is_file else None, header.target
+        if header.size <= _FILE_LIMIT and _is_wanted(path, is_file=header.is_file):
+            content = source.read(header.size) if header.is_file else None
+            if _is_printable(path) and _is_printable(header.target):
+                yield path, content, header.target
 
 
 class _Reader:

@@ -19,6 +19,7 @@ from modelpack.trust.statement import Statement, about
 from tests import projects
 from tests.command_line import Done, run_here
 from tests.described_image import complete
+from tests.fakes.registry_server import running_registry
 from tests.images import put
 
 TOML = (
@@ -278,6 +279,8 @@ class TestSbom:
             theirs = said("https://cyclonedx.org/bom", {"theirs": True}, subject.digest)
             layout.attach(subject, [statement.referrer(theirs, kind="")])
         assert desk.type("sbom", f"oci:{tmp_path}/layout:1").document == {"theirs": True}
+        words = ("sbom", f"oci:{tmp_path}/layout:1", "--spec-version", "1.7")
+        assert "of another version" in desk.type(*words, status=2).err
 
     def test_a_foreign_image_has_none_to_print(self, tmp_path: Path, desk: Desk) -> None:
         built = complete()
@@ -294,3 +297,23 @@ class TestSbom:
             put(layout, replace(built, layers=(built.layers[0], *built.layers)), "1")
         done = desk.type("sbom", f"oci:{tmp_path}/layout:1", status=2)
         assert "other layers than it says" in done.err
+
+    def test_an_image_in_a_registry_is_described_without_its_weights(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        desk.build()
+        layout, written = desk.layout, desk.dist("sbom.cdx.json")
+        manifest = layout.image(desk.digest)
+        small = [layer for layer in manifest.layers if layer.media_type.endswith("gzip")]
+        kept = (manifest.config, *small, manifest.layers[-1])
+        with running_registry() as registry:
+            registry.put(
+                "acme/tiny", layout.read(desk.digest), "1",
+                blobs=[layout.read(blob, limit=1 << 30) for blob in kept if blob],
+            )  # fmt: skip
+            monkeypatch.setenv("MODELPACK_CACHE", str(tmp_path / "another"))
+            made = desk.type("sbom", f"{registry.address}/acme/tiny:1").document
+        assert {c["bom-ref"] for c in made["components"]} == {
+            c["bom-ref"] for c in written["components"]
+        }
+        assert made["compositions"] == []

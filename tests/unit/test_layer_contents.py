@@ -107,6 +107,21 @@ def test_of_a_layer_of_another_tool() -> None:
     assert layer_contents.of_tar(stream(out.getvalue()), at="layer") == EXPECTED
 
 
+def test_names_that_cannot_be_written_are_left_out() -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name in ("a\udcff/x.egg-info", "b\x1b[2J/x.egg-info", "c/x.egg-info"):
+            member = tarfile.TarInfo(name)
+            member.size = 20
+            archive.addfile(member, io.BytesIO(b"Name: x\nVersion: 1\n\n"))
+        link = tarfile.TarInfo("usr/share/doc/a")
+        link.type, link.linkname = tarfile.SYMTYPE, "b\udcff"
+        archive.addfile(link)
+    found = layer_contents.of_tar(stream(out.getvalue()), at="layer")
+    assert list(found.distributions) == ["c/x.egg-info"]
+    assert found.links == {}
+
+
 def test_the_documents_of_a_package_may_be_those_of_another() -> None:
     assert license_of(EXPECTED, "libssl-other") == Licenses(expression="MIT")
     assert license_of(EXPECTED, "prose") == UNKNOWN
