@@ -170,7 +170,7 @@ def test_who_is_not_let_in_is_told_once(
     assert done.status == 3
     assert len(done.messages) == 1
     assert "without credentials (status 401)" in done.messages[0]
-    assert f"docker login {registry.address}" in done.err
+    assert f"modelpack login {registry.address}, or docker login" in done.err
 
 
 def test_check_tells_again_what_is_in_the_base(
