@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "run": "Run an image in Docker or podman, hardened.",
     "inspect": "Show what an image claims to be and where it came from.",
     "diff": "Show what differs between two images, and what must be pulled.",
+    "rebuild": "Make an image again and say where it differs.",
     "sbom": "Print the bill of materials of an image.",
     "push": "Bring an image, and what belongs to it, into a registry.",
     "pull": "Fetch an image, and what belongs to it, from a registry.",

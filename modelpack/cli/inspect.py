@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from modelpack.inspection.documents import Documents
 
 RAW = ("manifest", "config", "index", "spec", "lock", "source", "weights", "sbom", "provenance",
-       "oms", "scan")  # fmt: skip
+       "oms", "scan", "rebuild")  # fmt: skip
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_STATEMENTS = frozenset({"sbom", "provenance", "oms", "scan"})
+_STATEMENTS = frozenset({"sbom", "provenance", "oms", "scan", "rebuild"})
 
 
 @click.command("inspect")

@@ -47,7 +47,7 @@ def opened(store: object, descriptor: Descriptor) -> BinaryIO:
         return store.open_blob(descriptor)
     if isinstance(store, _Far):
         chunks = store.chunks(descriptor, 0, descriptor.size)
-        return cast("BinaryIO", io.BufferedReader(_Chunks(chunks), _CHUNK))
+        return cast("BinaryIO", io.BufferedReader(Chunks(chunks), _CHUNK))
     raise Unavailable(
         "the layers of an image in an engine cannot be read one by one", at=descriptor.digest,
         hint="docker save IMAGE -o image.tar, then use docker-archive:image.tar",
@@ -139,7 +139,7 @@ def _hash(content: MemberContent) -> str:
     return running.hexdigest()
 
 
-class _Chunks(io.RawIOBase):
+class Chunks(io.RawIOBase):
     """Chunks from the network as a file that is read forwards."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:

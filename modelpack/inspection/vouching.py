@@ -24,11 +24,13 @@ _READ_LIMIT = 100
 _BUNDLE_PREDICATE = "dev.sigstore.bundle.predicateType"
 "annotation of a signed bundle (cosign, BUNDLE_SPEC.md)"
 _OMS = "https://model_signing/signature/v1.0"
+_REBUILD = "https://modelpack.dev/predicates/rebuild/v1"
 PREDICATES: Mapping[str, frozenset[str]] = MappingProxyType({
     "sbom": frozenset({"https://cyclonedx.org/bom", "https://spdx.dev/Document"}),
     "provenance": frozenset({"https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2"}),
     "oms": frozenset({_OMS}),
     "scan": frozenset({"https://cosign.sigstore.dev/attestation/vuln/v1"}),
+    "rebuild": frozenset({_REBUILD}),
 })  # fmt: skip
 "types of what others attach, by the word for it"
 
@@ -122,7 +124,7 @@ def findings(documents: Sequence[ReferrerDocument]) -> Iterator[str]:
             )
 
 
-def _summary(statement: Statement) -> str:
+def _summary(statement: Statement) -> str:  # noqa: PLR0911  one for each type
     """Return one line about what a statement says; nothing where it is none that is known."""
     said = statement.predicate
     match statement.predicate_type:
@@ -145,6 +147,10 @@ def _summary(statement: Statement) -> str:
             verdict = _table(_table(scanner, "result"), "modelpack").get("outcome", "?")
             when = _text(_table(said, "metadata"), "scanFinishedOn")
             return f"scan with {_text(scanner, 'uri')} at {when}: {verdict}"
+        case "https://modelpack.dev/predicates/rebuild/v1":
+            version = _text(_table(_table(said, "rebuilder"), "version"), "modelpack")
+            when = _text(_table(said, "metadata"), "finishedOn")
+            return f"rebuilt with modelpack {version} at {when}: {_text(said, 'verdict')}"
         case _:
             return ""
 
