@@ -37,6 +37,7 @@ golden: dev
 bench: dev
 	$(BIN)/python bench/pack.py
 	$(BIN)/python bench/build.py
+	$(BIN)/python bench/push.py
 
 fuzz: dev
 	sh tests/fuzz/run.sh

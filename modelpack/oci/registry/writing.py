@@ -35,8 +35,8 @@ _PATIENCE = 600.0
 _DONE = range(200, 300)
 _TRIES = 6
 "of a list of referrers that others write too"
-_SETTLED = 0.5
-"seconds after which a list that others wrote at the same time shows"
+_SETTLED = 0.1
+"seconds after which a list that others wrote at the same time shows; doubled with every try"
 _LIST = re.compile(r"sha256-[0-9a-f]{64}(\..+)?")
 
 
@@ -178,12 +178,12 @@ class WritableRepository(Repository):
         wanted = {entry.digest for entry in entries}
         for attempt in range(_TRIES):
             if attempt:
-                self._pause(_SETTLED * attempt)
+                self._pause(_SETTLED * 2 ** (attempt - 1))
             old = self.tag_referrers(subject)
             if wanted <= {entry.digest for entry in old}:
                 return
             self._put(appended(entries, old), tag_for(subject))
-        self._pause(_SETTLED)
+        self._pause(_SETTLED * 2**_TRIES)
         if wanted <= {entry.digest for entry in self.tag_referrers(subject)}:
             return
         raise Unavailable(
