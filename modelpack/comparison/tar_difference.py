@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Literal, Protocol
 
+from modelpack.inputs.base_image.layer_stream import LayerStream, reading
 from modelpack.inputs.quoting import quoted
-from modelpack.oci.inflating import LayerTar
-from modelpack.oci.tar_reading import Header, headers
+from modelpack.oci.tar_reading import Header, passing
 
+LIMIT = 64 << 30
+"bytes of a layer uncompressed; more than any honest one, and a bomb costs time only"
 _MEMBER_LIMIT = 1_000_000
 _CHUNK = 1 << 20
 _NAME_LIMIT = 4096
@@ -39,12 +41,17 @@ def first_difference(
 
     Both are opened once or twice. Raises InputError when one of them is damaged.
     """
-    with recorded() as first, rebuilt() as second:
-        found = _in_members(LayerTar(first, at=at), LayerTar(second, at=at), at)
+    with (
+        reading(recorded(), limit=LIMIT, at=at) as one,
+        reading(rebuilt(), limit=LIMIT, at=at) as other,
+    ):
+        found = _in_members(one, other, at)
     if found is not None:
         return found
-    with recorded() as first, rebuilt() as second:
-        one, other = LayerTar(first, at=at), LayerTar(second, at=at)
+    with (
+        reading(recorded(), limit=LIMIT, at=at) as one,
+        reading(rebuilt(), limit=LIMIT, at=at) as other,
+    ):
         offset, bytes_of_one, bytes_of_other = _in_content(_chunks(one), _chunks(other))
     if offset is None:
         return Place(what="compression")
@@ -53,10 +60,9 @@ def first_difference(
     )  # fmt: skip
 
 
-def _in_members(one: LayerTar, other: LayerTar, at: str) -> Place | None:
-    first, second = cast("BinaryIO", one), cast("BinaryIO", other)
+def _in_members(one: LayerStream, other: LayerStream, at: str) -> Place | None:
     for mine, theirs in zip_longest(
-        headers(first, at=at, limit=_MEMBER_LIMIT), headers(second, at=at, limit=_MEMBER_LIMIT)
+        passing(one, at=at, limit=_MEMBER_LIMIT), passing(other, at=at, limit=_MEMBER_LIMIT)
     ):
         if mine is None or theirs is None or mine.name != theirs.name:
             return Place(
@@ -67,10 +73,8 @@ def _in_members(one: LayerTar, other: LayerTar, at: str) -> Place | None:
         if found is not None:
             return found
         if mine.is_file:
-            first.seek(mine.offset)
-            second.seek(theirs.offset)
             offset, bytes_of_one, bytes_of_other = _in_content(
-                _chunks(one, mine.size), _chunks(other, theirs.size)
+                _chunks(one.content(mine.size)), _chunks(other.content(theirs.size))
             )
             if offset is not None:
                 return Place(
@@ -114,9 +118,13 @@ def _in_content(one: Iterator[bytes], other: Iterator[bytes]) -> tuple[int | Non
         left, right = left[length:], right[length:]
 
 
-def _chunks(tar: LayerTar, size: int = 1 << 62) -> Iterator[bytes]:
-    while size and (chunk := tar.read(min(size, _CHUNK))):
-        size -= len(chunk)
+class _Readable(Protocol):
+    def read(self, count: int) -> bytes:
+        """Return the next `count` bytes, fewer at the end."""
+
+
+def _chunks(source: _Readable) -> Iterator[bytes]:
+    while chunk := source.read(_CHUNK):
         yield chunk
 
 
