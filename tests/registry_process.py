@@ -43,12 +43,14 @@ class Registry:
         below = f"data/docker/registry/v2/blobs/sha256/{digits[:2]}/{digits}/data"
         return self.folder / below
 
-    def push(self, layout: Path, name: str, skopeo: str, *, login: bool = False) -> str:
-        """Push the image or index of an OCI layout; return its name with the address."""
+    def push(
+        self, layout: Path, name: str, skopeo: str, *, login: bool = False, tag: str = ""
+    ) -> str:
+        """Push an image or index of an OCI layout, the only one or `tag`; return its full name."""
         credentials = [f"--dest-creds={USER}:{PASSWORD}"] if login else []
         done = subprocess.run(
             [skopeo, "copy", "--quiet", "--all", "--preserve-digests", "--dest-tls-verify=false",
-             *credentials, f"oci:{layout}", f"docker://{self.address}/{name}"],
+             *credentials, f"oci:{layout}{tag and f':{tag}'}", f"docker://{self.address}/{name}"],
             capture_output=True, text=True, check=False, timeout=PATIENCE,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

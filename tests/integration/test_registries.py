@@ -191,7 +191,7 @@ def test_a_registry_that_wants_a_password_gets_it_from_dockers_file(
         name = registry.push(layout, "acme/private:1", skopeo, login=True)
         with pytest.raises(Unavailable, match=r"without credentials \(status 401\)") as caught:
             resolve(name, machine_of(tmp_path))
-        assert f"docker login {registry.address}" in caught.value.findings[0].hint
+        assert f"login {registry.address}" in caught.value.findings[0].hint
         file = tmp_path / "config.json"
         for password, works in ((PASSWORD, True), ("wrong", False)):
             auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
@@ -218,14 +218,16 @@ def test_the_image_of_a_build_is_inspected_where_it_was_pushed(
 ) -> None:
     folder = projects.make_project(tmp_path / "project", tmp_path / "cache")
     digest = projects.digest_of(folder, tmp_path / "cache")
-    name = registry.push(folder / "dist" / "image", "acme/tiny:1.0.0", skopeo)
+    name = registry.push(folder / "dist" / "image", "acme/tiny:1.0.0", skopeo, tag="1.0.0")
     there = command_line.run("inspect", f"docker://{name}", "--json", cache=tmp_path / "cache")
     here = command_line.run("inspect", folder, "--json", cache=tmp_path / "cache")
+    # What vouches for it stays behind: skopeo copies images only.
+    same = {key: value for key, value in here.document.items() if key != "referrers"}
     assert there.document["digest"] == digest
-    assert there.document == here.document
+    assert there.document == {**same, "referrers": []}
     weights = {layer["digest"] for layer in here.document["layers"] if layer["kind"] == "weights"}
     assert weights
     for layer in weights:  # were they read, this would be missed
         registry.blob(layer).unlink()
     again = command_line.run("inspect", name, "--json", cache=tmp_path / "cache")
-    assert again.document == here.document
+    assert again.document == there.document
