@@ -18,6 +18,7 @@ from modelpack.oci.referrers import KIND as KIND_OF_REFERRER
 from modelpack.trust import statement
 from tests import projects
 from tests.integration.conftest import Packed
+from tests.registries import running
 from tests.tampering import tamper
 
 
@@ -227,3 +228,73 @@ def test_an_example_is_reproduced(packed: Callable[[str], Packed]) -> None:
     (found,) = json.loads(done.stdout)["images"]
     assert found["digest"] == example.record["digest"]
     assert found["madeFrom"]["weights"] == {"digits": "hashed"}
+
+
+def test_every_platform_of_an_index_is_made_again(tmp_path: Path) -> None:
+    toml = projects.TOML + '\n[image]\nplatforms = ["linux/amd64", "linux/arm64"]\n'
+    project = projects.make_project(tmp_path / "project", tmp_path / "cache", toml=toml)
+    projects.build(project, tmp_path / "cache")
+    bench = Bench(project, tmp_path / "cache")
+    document = json.loads(bench.rebuild("--json").stdout)
+    assert [one["platform"] for one in document["images"]] == ["linux/amd64", "linux/arm64"]
+    one = json.loads(bench.rebuild("--json", "--platform", "linux/arm64").stdout)
+    assert one["images"][0]["digest"] == document["images"][1]["digest"]
+
+
+def test_an_image_with_mounted_weights_is_made_again(tmp_path: Path) -> None:
+    toml = projects.TOML.replace('path = "weights"\n', 'path = "weights"\nmode = "mount"\n')
+    project = projects.make_project(tmp_path / "project", tmp_path / "cache", toml=toml)
+    projects.build(project, tmp_path / "cache")
+    bench = Bench(project, tmp_path / "cache")
+    bench.rebuild()
+    weights = next(tag for tag in projects.tags(bench.layout) if tag.endswith("-weights"))
+    done = bench.rebuild(
+        "--source", str(project), image=f"oci:{bench.layout}:{weights}", status=3
+    )  # fmt: skip
+    assert "mounted weights" in done.stderr
+
+
+def test_the_commit_of_the_code_is_looked_at(
+    bench: Bench, require_tool: Callable[[str], str]
+) -> None:
+    git = [require_tool("git"), "-c", "user.name=a", "-c", "user.email=a@example.com",
+           "-C", str(bench.project)]  # fmt: skip
+    (bench.project / ".gitignore").write_text("dist/\n")
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    projects.build(bench.project, bench.cache)
+    assert bench.verdict()["madeFrom"]["revisionIs"] == "checked-out"
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "more"], check=True)
+    found = bench.verdict()
+    assert found["madeFrom"]["revisionIs"] == "other-commit"
+    (bench.project / "service" / "__main__.py").write_text("")
+    hint = f"git checkout {found['madeFrom']['revision']}"
+    assert hint in bench.rebuild(status=1).stderr
+
+
+@pytest.mark.integration
+def test_an_image_in_a_registry_is_compared_and_made_again(
+    bench: Bench,
+    tmp_path: Path,
+    go_tool: Callable[[str], str],
+    require_tool: Callable[[str], str],
+) -> None:
+    with running("olareg", tmp_path, go_tool=go_tool, require_tool=require_tool) as registry:
+        name = f"{registry.repository()}:1.0.0"
+        for words in (
+            ["push", str(bench.project), name],
+            ["diff", str(bench.project), name, "--files"],
+        ):
+            done = subprocess.run(
+                [sys.executable, "-m", "modelpack", *words], capture_output=True, text=True,
+                env=projects.environment(bench.cache), check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stdout + done.stderr
+        bench.verdict("--source", str(bench.project), image=name)
+        tamper(bench.layout, "dependencies", lambda tar: tar.replace(b"range(9)", b"range(8)"))
+        subprocess.run(
+            [sys.executable, "-m", "modelpack", "push", f"oci:{bench.layout}", name, "--replace"],
+            env=projects.environment(bench.cache), check=True,
+        )  # fmt: skip
+        found = bench.verdict("--source", str(bench.project), image=name, status=1)
+        assert found["firstDifference"]["place"]["path"].endswith("pastel/table.py")
