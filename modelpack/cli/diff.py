@@ -50,15 +50,12 @@ def command(*, output: Output, first: str, second: str, with_files: bool, platfo
         before, after = (facts(item) for item in documents)
         trees = None
         if with_files:
+            # What both share is read once.
             known: dict[str, layer_files.Files] = {}
             one, other = (
-                layer_files.files(
-                    store, item, side.layers, known, progress=output.progress()
-                )
-                for store, item, side in zip(
-                    stores, documents, (before, after), strict=True
-                )
-            )  # fmt: skip
+                layer_files.files(store, item, side.layers, known, progress=output.progress())
+                for store, item, side in zip(stores, documents, (before, after), strict=True)
+            )
             trees = (one, other)
     difference = compare(before, after, files=trees)
     output.result(
