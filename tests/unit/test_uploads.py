@@ -131,6 +131,41 @@ def test_what_another_process_sent_is_hashed_again(server: UploadServer, tmp_pat
     assert held(server) == []
 
 
+def test_wrong_bytes_of_another_process_are_replaced(server: UploadServer, tmp_path: Path) -> None:
+    server.keep = [MIB // 2, 0, 0, 0, 0, 0, 0, 0, 0]
+    with pytest.raises(Unavailable):
+        repository(server, folder=tmp_path).write(lying(BLOB, b"X" + DATA[1:]), nothing)
+    server.keep.clear()
+    repository(server, folder=tmp_path).write(BLOB, nothing)
+    assert held(server) == [DATA]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_note_on_a_wrong_source_is_not_kept(server: UploadServer, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        repository(server, folder=tmp_path).write(lying(BLOB, DATA[:-1] + b"X"), nothing)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_list_that_cannot_be_read_is_not_overwritten(server: UploadServer) -> None:
+    store = repository(server)
+    descriptor = put(store, image("a"), "1")
+    path = f"/v2/acme/minilm/manifests/{tag_for(descriptor.digest)}"
+    server.manifests[path] = ("application/vnd.oci.image.index.v1+json", b"{}")
+    assert store.referrers(descriptor.digest) == ()
+    with pytest.raises(InputError):
+        store.attach(descriptor, [vouching("one")])
+    assert server.manifests[path][1] == b"{}"
+
+
+def test_a_version_that_holds_what_nobody_can_read_is_not_free(server: UploadServer) -> None:
+    old = ("application/vnd.docker.distribution.manifest.v1+prettyjws", b"{}")
+    server.manifests["/v2/acme/minilm/manifests/1.0"] = old
+    with pytest.raises((Refused, InputError)):
+        put(repository(server), image("a"), "1.0")
+    assert server.manifests["/v2/acme/minilm/manifests/1.0"] == old
+
+
 @pytest.mark.parametrize(
     "note", [b"", b"{", b"[]", b'{"location": 1}', b'{"location": "file:///"}']
 )

@@ -173,7 +173,10 @@ class Repository:
         """
         listed = self.api_referrers(subject)
         if listed is None:
-            listed = self.tag_referrers(subject)
+            try:
+                listed = self.tag_referrers(subject)
+            except InputError:  # a list that cannot be read names nothing
+                listed = ()
         bare = [replace(entry, annotations={}) for entry in listed]
         return vouching.found(bare, subject, self.image)
 
@@ -204,12 +207,26 @@ class Repository:
         return entries, urljoin(reply.url, following[1]) if following else ""
 
     def tag_referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        """Return the list under the tag that is made of `subject`; nothing where there is none."""
-        try:
-            found = self.resolve(vouching.tag_for(subject))
-        except InputError:
+        """Return the list under the tag that is made of `subject`; nothing where there is none.
+
+        Raises InputError when something else is there.
+        """
+        tag = vouching.tag_for(subject)
+        if self.held_by(tag) is None:
             return ()
-        return self.image(found.digest).manifests
+        return self.image(self.resolve(tag).digest).manifests
+
+    def held_by(self, tag: str) -> str | None:
+        """Return the digest of whatever has `tag`, unread; None: nothing has it."""
+
+        def work(reply: Reply) -> str | None:
+            if reply.status == _NOT_THERE:
+                return None
+            if reply.status != _OK:
+                raise failures.missing_manifest(reply, tag)
+            return reply.headers.get("Docker-Content-Digest", "") or self.resolve(tag).digest
+
+        return self._session.call(work, "HEAD", f"manifests/{tag}", headers={"Accept": _ACCEPTED})
 
     def chunks(self, descriptor: Descriptor, start: int, length: int) -> Iterator[bytes]:
         """Yield `length` bytes of a blob from `start` on, unchecked; raises Passing when cut."""

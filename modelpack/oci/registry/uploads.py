@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from modelpack.errors import Unavailable
+from modelpack.errors import ModelpackError, Unavailable
 from modelpack.oci.layer import Absent, Blob, Remote
 from modelpack.oci.registry import failures
 from modelpack.oci.registry.known import Traits
@@ -64,7 +64,7 @@ class Uploads:
         started = self._mounted(blob, mount_from) if mount_from else None
         if mount_from and started is None:
             advance(blob.size)
-            return
+            return None
         if isinstance(blob.origin, Absent):
             raise Unavailable(
                 "the blob is known by digest only: nobody here has it, nor has the registry",
@@ -75,13 +75,33 @@ class Uploads:
             data = b"".join(content.read(0, blob.size))
             content.check()
             self._client.again(lambda: self._close(self._start(), blob, data))
-            return
+            return None
         with self._unfinished.note(self._name.name, blob.digest) as note:
-            upload = self._resumed(note.read()) or _Upload(started or "")
+            resumed = self._resumed(note.read())
+            if resumed is not None:
+                try:
+                    return self._complete(content, resumed, note)
+                except Passing:
+                    raise
+                except Unavailable:
+                    # What another process sent was something else, or is refused: all of it anew.
+                    note.remove()
+                    content.tell(0)
+                    content = Sending(blob, advance)
+            return self._complete(content, _Upload(started or ""), note)
+
+    def _complete(self, content: Sending, upload: _Upload, note: Note) -> None:
+        """Send what is missing, prove it, and let it have its digest."""
+        try:
             self._send(content, upload, note)
             content.check()
-            self._client.again(lambda: self._close(upload, blob, b""))
+            self._client.again(lambda: self._close(upload, content.blob, b""))
+        except Passing:
+            raise  # another process may go on
+        except ModelpackError:
             note.remove()
+            raise
+        note.remove()
 
     def _mounted(self, blob: Blob, source: str) -> str | None:
         """Mount the blob and return None; else the URL of the upload that began instead, if any."""

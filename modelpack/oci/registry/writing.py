@@ -16,7 +16,7 @@ from modelpack.errors import Finding, InputError, Refused, Unavailable
 from modelpack.oci import parallel
 from modelpack.oci.blobs import content_of
 from modelpack.oci.layer import Blob, Descriptor
-from modelpack.oci.manifest import INDEXES, MANIFESTS, parse
+from modelpack.oci.manifest import INDEXES, MANIFESTS, parse, printable
 from modelpack.oci.referrers import Vouching, appended, tag_for
 from modelpack.oci.registry import failures
 from modelpack.oci.registry.known import traits
@@ -126,13 +126,11 @@ class WritableRepository(Repository):
         for tag in tags:
             if self._replace or not is_version(tag):
                 continue
-            try:
-                held = self.resolve(tag).digest
-            except InputError:
-                continue
-            if held != digest:
+            held = self.held_by(tag)
+            if held not in (None, digest):
                 raise Refused(
-                    f"`{tag}` is {held} already, and would become {digest}", at=self.name.name,
+                    f"`{tag}` is {printable(held or '')} already, and would become {digest}",
+                    at=self.name.name,
                     hint="choose another version, or let the tag move with `--replace`",
                 )  # fmt: skip
 
