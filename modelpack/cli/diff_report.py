@@ -65,8 +65,8 @@ def _section(
 
 def _layers(rows: Sequence[LayerRow]) -> str:
     table = [
-        [f"  {_STATES[row.state]}", row.layer.kind, row.layer.content,
-         display.size(row.layer.size), _digest(row.layer.digest), row.state]
+        [f"  {_STATES[row.state]}", row.state, row.layer.kind, display.size(row.layer.size),
+         _digest(row.layer.digest), row.layer.content]
         for row in rows
     ]  # fmt: skip
     return display.table(table, right=[3])

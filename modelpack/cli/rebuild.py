@@ -146,7 +146,9 @@ def _attach(name: "Reference", verdicts: "Sequence[Verdict]", output: Output) ->
 
 
 def _text(verdict: "Verdict") -> str:
-    """Return the verdict for people."""
+    """Return the verdict for people; no value of the image's starts a line."""
+    from modelpack.cli.display import escape  # noqa: PLC0415
+
     made_from = verdict.made_from
     lines = [
         f"{verdict.platform}  {'reproduced' if verdict.reproduced else 'NOT reproduced'}",
@@ -173,7 +175,7 @@ def _text(verdict: "Verdict") -> str:
     lines.append(f"code     revision {revision} ({made_from.revision_is.replace('-', ' ')})")
     proofs = {"hashed": "hashed here", "lock": "taken by digest: they are not here"}
     lines += [f"weights  {name}: {proofs[proof]}" for name, proof in made_from.weights.items()]
-    return "\n".join(lines)
+    return "\n".join(map(escape, lines))
 
 
 def _document(verdict: "Verdict") -> dict[str, Any]:

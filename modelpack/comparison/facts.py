@@ -52,8 +52,8 @@ def facts(documents: Documents) -> Facts:
         },
         layers=tuple(
             LayerFact(
-                kind=one.kind, content=one.content, digest=one.digest, diff_id=one.diff_id,
-                size=one.size,
+                kind=one.kind, content=one.content, digest=one.digest,
+                diff_id=_read_diff_id(documents, one.index) or one.diff_id, size=one.size,
             )
             for one in parts.layers(documents, settings, told, platform)
         ),
@@ -84,6 +84,12 @@ def _name(item: object, number: int) -> str:
     """Return how an item of a list is called: by its name, so that another order moves nothing."""
     name = item.get("name") if isinstance(item, Mapping) else None
     return name if isinstance(name, str) and name else str(number)
+
+
+def _read_diff_id(documents: Documents, index: int) -> str:
+    """Return the diff_id of the layer that was read, which the configuration may misname."""
+    meta = documents.meta
+    return meta.diff_id if meta is not None and meta.position == index else ""
 
 
 def _told(documents: Documents) -> tuple[Description, tuple[str, ...]]:

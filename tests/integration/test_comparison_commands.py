@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests import projects
+from modelpack.oci.layout import Layout
+from modelpack.oci.store import Root
+from tests import images, projects
 
 LABEL = '\n[image]\nlabels = { team = "vision" }\n'
 
@@ -113,3 +115,20 @@ def test_what_cannot_be_read_is_no_answer(workshop: Workshop) -> None:
     done = workshop.run("diff", str(first), f"oci:{layout}", status=2)
     assert str(layout) in done.stderr
     assert os.listdir(first / "dist")
+
+
+def test_images_of_others_are_compared_by_layers_and_files(workshop: Workshop) -> None:
+    names = []
+    for number, texts in enumerate((("one", "two"), ("one", "three"))):
+        made = images.image(*texts)
+        place = workshop.root / str(number)
+        with Layout(place) as layout:
+            layout.write_all(made.blobs, images.nothing)
+            layout.commit([Root(manifest=made.manifest_blob, tags=("a",))])
+        names.append(f"oci:{place}")
+    found = workshop.diff(*names, "--files")
+    assert [row["state"] for row in found["layers"]] == ["shared", "added", "removed"]
+    assert found["files"]
+    assert found["packages"] == []
+    assert len(found["unknown"]) == 2
+    assert workshop.diff(names[0], names[0], "--files", status=0)["files"] == []

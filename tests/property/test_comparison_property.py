@@ -1,13 +1,24 @@
 """A comparison finds nothing between equals, everything between others, and has no direction."""
 
+import json
 from dataclasses import fields, replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelpack import canonical_json
+from modelpack.cli import display
 from modelpack.cli.diff_report import report
 from modelpack.comparison.comparing import compare
+from modelpack.comparison.facts import facts
 from modelpack.comparison.value import Content, Difference, Facts, FileFact, LayerFact, Package
+from modelpack.inspection.reading import read
+from modelpack.oci.layer import CONFIG, MANIFEST, blob_of
+from tests.described_image import Shelf, meta
+from tests.property.test_inspection_property import CONFIGURATION, changed
+from tests.property.test_inspection_property import FILES as SAID
+from tests.property.test_inspection_property import LAYERS as ABOVE
 
 NAMES = st.sampled_from("abcd")
 TEXTS = st.dictionaries(NAMES, NAMES, max_size=3)
@@ -85,3 +96,42 @@ def _turned(difference: Difference, name: str) -> tuple[object, ...]:
 
 def _moved(difference: Difference, state: str) -> set[str]:
     return {row.layer.identity for row in difference.layers if row.state == state}
+
+
+def facts_of(config: Any, files: dict[str, bytes]) -> Facts:
+    """Return the facts of the image with these documents."""
+    data = canonical_json.dumps(config)
+    last = meta(files).blob
+    root = canonical_json.dumps({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": blob_of(data, CONFIG).descriptor.as_json(),
+        "layers": [*ABOVE, last.descriptor.as_json()],
+    })  # fmt: skip
+    shelf = Shelf(root, data, b"".join(last.origin.pieces))  # type: ignore[union-attr,arg-type]
+    return facts(read(shelf, blob_of(root, MANIFEST).descriptor))
+
+
+UNCHANGED = facts_of(CONFIGURATION, SAID)
+
+
+@given(changed(CONFIGURATION))
+def test_any_change_of_a_configuration_is_a_difference_and_shown_safely(config: Any) -> None:
+    other = facts_of(config, SAID)
+    found = compare(UNCHANGED, other)
+    assert found.is_empty == (other.config_digest == UNCHANGED.config_digest)
+    text = report(found)
+    assert display.escape_lines(text) == text
+    assert compare(other, other).is_empty
+    assert display.to_json(display.plain(found))
+
+
+@given(st.sampled_from(["spec.json", "lock.json", "source.json"]), st.data())
+def test_any_change_of_what_an_image_says_is_a_difference(name: str, data: st.DataObject) -> None:
+    original = json.loads(SAID[name])
+    value = data.draw(changed(original))
+    other = facts_of(CONFIGURATION, {**SAID, name: canonical_json.dumps(value)})
+    found = compare(UNCHANGED, other)
+    assert found.is_empty <= (value == original)
+    text = report(found)
+    assert display.escape_lines(text) == text
