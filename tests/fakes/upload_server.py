@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.state.asked.append((self.command, self.path, headers))
         length = int(headers.get("content-length", "0"))
         if self.command == "PATCH" and self.state.keep:
-            return self.cut(self.state.keep.pop(0))
+            return self.cut(min(self.state.keep.pop(0), length))
         body = self.rfile.read(length)
         parts = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}

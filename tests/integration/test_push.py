@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,11 +17,13 @@ from typing import Any
 
 import pytest
 
+from modelpack.digest import Digest
 from modelpack.oci.layout import Layout
 from modelpack.oci.referrers import tag_for
 from tests import projects
 from tests.command_line import Done, run
 from tests.counting_proxy import CountingProxy, counting
+from tests.docker_engine import Engine
 from tests.images import vouching
 from tests.registries import KINDS, USER, RunningRegistry, running
 
@@ -146,6 +149,35 @@ def test_podman_pulls_and_takes_the_image(
         podman[1:1] = ["--root", f"{folder}/root", "--runroot", f"{folder}/run"]
         done = subprocess.run(podman, capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_docker_pulls_the_same_image(
+    site: Path, cache: Path, tmp_path: Path, engine: Engine,
+    go_tool: Callable[[str], str], require_tool: Callable[[str], str],
+) -> None:  # fmt: skip
+    kind = {"go_tool": go_tool, "require_tool": require_tool}
+    with running("distribution-2", tmp_path, **kind) as registry:
+        name = f"{registry.repository()}:1.0.0"
+        assert run("push", site / "project", name, cache=cache).status == 0
+    # Again, where the engine's network is, with what it has.
+    inside = [require_tool("nsenter"), f"--net=/proc/{engine.process}/ns/net"]
+    process = subprocess.Popen(
+        [*inside, require_tool("docker-registry"), "serve", str(tmp_path / "config.yml")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for _ in range(50):
+            pulled = engine.run("pull", name)
+            if pulled.returncode == 0:
+                break
+            time.sleep(0.1)
+        assert pulled.returncode == 0, pulled.stderr.decode()
+        manifest = Layout(site / "project" / "dist" / "image").image(Digest(digest_of(site)))
+        assert manifest.config is not None
+        assert engine.ask("inspect", "--format", "{{.Id}}", name) == manifest.config.digest
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_second_push_sends_no_content(
