@@ -1,12 +1,12 @@
 """The whole tool on one page: Spec, Lock and Source to a Plan, an Image, and where it goes."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelpack import dockerfile, plan, project
+from modelpack import dockerfile, plan
 from modelpack.assembly import evidence, pushing, rendering
 from modelpack.assembly.assemble import Inputs, Made, image
 from modelpack.assembly.evidence import Evidence
@@ -14,25 +14,24 @@ from modelpack.assembly.image_names import expect_room
 from modelpack.assembly.libraries import require_libraries
 from modelpack.assembly.outputs import Output, by_subject, name_images, write_content
 from modelpack.assembly.source_reading import CodeAndSource, read_source
-from modelpack.assembly.weights_at_hand import AtHand, differences, weights_at_hand
+from modelpack.assembly.weights_at_hand import AtHand, weights_at_hand
 from modelpack.builders.choice import open_builder
 from modelpack.digest import Digest
-from modelpack.errors import Finding, InputError, ModelpackError, Refused, StaleLock, joined
+from modelpack.errors import Finding, InputError, ModelpackError, Refused, joined
 from modelpack.evidence.provenance import Invocation, Parameters
 from modelpack.inputs import weights_image
 from modelpack.inputs.base_image import allowed
 from modelpack.inputs.machine import Machine
-from modelpack.lock import Lock, Part, PlatformLock, staleness
-from modelpack.lock import encoding as lock_encoding
+from modelpack.lock import Lock, PlatformLock
 from modelpack.oci.image import Image, Index
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.layout import Layout
 from modelpack.plan import Plan
 from modelpack.platform import Platform
 from modelpack.project import Project
-from modelpack.resolve import Resolution, resolve, runtime_lock
+from modelpack.project_lock import judge_lock, make_lock, require_fresh
 from modelpack.resolve.bases import base_findings
-from modelpack.resolve.dependencies import Upgrade, check_lockfile, requirement_digests
+from modelpack.resolve.dependencies import check_lockfile
 from modelpack.resolve.gpu import gate_gpu
 from modelpack.resolve.weights import gate as gate_weights
 from modelpack.spec import Spec
@@ -87,72 +86,6 @@ class Options:
     "registries that get the image when all outputs have it"
     replace: bool = False
     "version tags may move there"
-
-
-def make_lock(
-    this: Project,
-    *,
-    machine: Machine,
-    renew: frozenset[Part] | None = None,
-    upgrade: Upgrade | None = None,
-    into: Layout | None = None,
-) -> Resolution:
-    """Resolve the parts of the lock that are missing, stale or in `renew`, and write it."""
-    stale = moved(this)
-    parts = frozenset(stale) | (renew or frozenset())
-    if "weights" not in parts and other_weights(this, machine=machine):
-        parts |= {"weights"}
-    if upgrade is None and "content of dependencies.source" in stale.get("dependencies", ()):
-        upgrade = Upgrade()
-    resolution = resolve(
-        this.spec, this.root, machine=machine, previous=this.lock,
-        renew=parts, into=into, compile_with=upgrade,
-    )  # fmt: skip
-    data = lock_encoding.dump(resolution.lock)
-    if this.lock is None or this.lock != resolution.lock:
-        project.write(this.lock_path, data)
-    return resolution
-
-
-def moved(this: Project) -> Mapping[Part, tuple[str, ...]]:
-    """Return what changed since the lock was made, by part; nothing where there is no lock."""
-    if this.lock is None:
-        return {}
-    now = staleness.fingerprints(this.spec, requirements=requirement_digests(this.spec, this.root))
-    return staleness.moved(this.lock, now, runtime_lock())
-
-
-def require_fresh(this: Project) -> Lock:
-    """Return the lock, or raise StaleLock with what moved and the command to type."""
-    if this.lock is None:
-        raise InputError(
-            f"there is no `{this.lock_path.name}`", at=str(this.root), hint="modelpack lock"
-        )
-    findings = staleness.findings(moved(this), filename=this.lock_path.name)
-    if findings:
-        raise StaleLock(*findings)
-    return this.lock
-
-
-def other_weights(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
-    """Return how the weight files of this machine differ from the lock; nothing without either.
-
-    Reads every file whose digest is not remembered.
-    """
-    if this.lock is None or "weights" in moved(this):
-        return ()
-    return differences(this.spec, this.lock, this.root, machine=machine)
-
-
-def judge_lock(this: Project, *, machine: Machine) -> None:
-    """Raise StaleLock unless the lock belongs to the spec and to the weights of this machine."""
-    other = other_weights(this, machine=machine)
-    try:
-        require_fresh(this)
-    except StaleLock as stale:
-        raise joined([stale], *other) from stale
-    if other:
-        raise StaleLock(*other)
 
 
 def make_plans(

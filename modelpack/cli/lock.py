@@ -51,7 +51,7 @@ def command(
     if check:
         _judge(this, output)
         return
-    from modelpack import pipeline  # noqa: PLC0415
+    from modelpack import project_lock  # noqa: PLC0415
     from modelpack.cli import gpu_memory  # noqa: PLC0415
     from modelpack.lock.comparison import differences  # noqa: PLC0415
     from modelpack.resolve.dependencies import Upgrade  # noqa: PLC0415
@@ -66,7 +66,7 @@ def command(
     if "dependencies" in renew and not packages and this.spec.dependencies.source:
         upgrade = Upgrade(everything=True)
     machine = open_machine(output)
-    resolution = pipeline.make_lock(this, machine=machine, renew=renew, upgrade=upgrade)
+    resolution = project_lock.make_lock(this, machine=machine, renew=renew, upgrade=upgrade)
     warn(output, resolution.findings)
     memory = gpu_memory.tell(output, this.spec, resolution.lock)
     moved = differences(this.lock, resolution.lock)
@@ -80,7 +80,7 @@ def command(
 
 
 def _judge(this: "Project", output: Output) -> None:
-    from modelpack import pipeline  # noqa: PLC0415
+    from modelpack import project_lock  # noqa: PLC0415
 
-    pipeline.judge_lock(this, machine=open_machine(output))
+    project_lock.judge_lock(this, machine=open_machine(output))
     output.result(text="the lock is fresh", document={"fresh": True})

@@ -12,7 +12,7 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelpack import pipeline, project
+from modelpack import pipeline, project, project_lock
 from modelpack.lock import Lock, encoding
 from modelpack.plan import Plan
 from tests import projects
@@ -60,7 +60,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Original:
 def plan_of(folder: Path, cache: Path, *, revision: str = "4f2a") -> Plan:
     """Return the plan of a project and its own lock, which must be fresh."""
     this, machine = project.read(folder), projects.machine_of(cache)
-    lock = pipeline.require_fresh(this)
+    lock = project_lock.require_fresh(this)
     read = pipeline.read_code(
         this, machine=machine, epoch=lock.epoch, options=pipeline.Options(revision=revision)
     )
