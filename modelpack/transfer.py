@@ -7,7 +7,7 @@ from pathlib import Path
 
 from modelpack import opening, reference
 from modelpack.digest import Digest
-from modelpack.errors import Finding, InputError
+from modelpack.errors import Finding, InputError, ModelpackError, joined
 from modelpack.inputs.machine import Machine
 from modelpack.oci import copying
 from modelpack.oci.layer import REF_NAME, Descriptor
@@ -80,8 +80,12 @@ def _push(
     )
     for root in found.roots:
         store.expect_free(root.tags, root.manifest.digest)  # rather now than after an hour
-    copying.copy(found, store, progress=machine.progress, label=label)
-    return store.findings(found.blobs)
+    doubts = store.findings(found.blobs)
+    try:
+        copying.copy(found, store, progress=machine.progress, label=label)
+    except ModelpackError as error:
+        raise joined([error], *doubts) from error
+    return doubts
 
 
 def _write_layout(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modelpack import reference
 from modelpack.assembly.image_names import expect_room, of_weights
 from modelpack.assembly.outputs import Vouched, blobs_of
-from modelpack.errors import Finding, InputError
+from modelpack.errors import Finding, InputError, ModelpackError, joined
 from modelpack.inputs.machine import Machine
 from modelpack.oci.image import Image, Index
 from modelpack.oci.registry.unfinished import FOLDER
@@ -82,9 +82,13 @@ class Registries:
         size = sum(blob.size for blob in content)
         findings: list[Finding] = []
         for push, store in self._pairs:
-            findings += store.findings(content)
-            with machine.progress.task(f"pushing {push.repository.name}", size) as advance:
-                store.write_all(content, advance)
+            doubts = store.findings(content)
+            try:
+                with machine.progress.task(f"pushing {push.repository.name}", size) as advance:
+                    store.write_all(content, advance)
+            except ModelpackError as error:
+                raise joined([error], *doubts) from error
+            findings += doubts
         return tuple(findings)
 
     def name_images(

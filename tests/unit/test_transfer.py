@@ -12,6 +12,7 @@ from modelpack.oci import copying
 from modelpack.oci.image import Image, Index
 from modelpack.oci.layer import Blob, Descriptor, Partial, Remote
 from modelpack.oci.layout import Layout
+from modelpack.oci.registry import known
 from modelpack.oci.store import Root
 from modelpack.progress import SILENT, Advance
 from modelpack.run_configuration import WEIGHTS_IMAGE_LABEL
@@ -112,6 +113,20 @@ def test_a_copy_with_a_damaged_blob_names_nothing(
     blob.write_bytes(blob.read_bytes().replace(b"aaa", b"aab", 1))
     assert run_here(capsys, "push", "oci:l", f"{server.address}/acme/minilm").status == 2
     assert not server.manifests
+
+
+def test_a_registry_that_refuses_a_layer_beyond_its_limit_is_explained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: UploadServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    layout_with(tmp_path / "l", image("a" * 10_000))
+    small = known.Traits(layer_limit=5000)
+    monkeypatch.setattr("modelpack.oci.registry.writing.traits", lambda _: small)
+    server.statuses = {"PUT": [413]}
+    done = run_here(capsys, "push", "oci:l", f"{server.address}/acme/minilm")
+    assert done.status == 3
+    assert "413" in done.err
+    assert "modelpack shard FILE" in done.err
 
 
 def test_weights_that_an_image_needs_go_along_or_are_missed(tmp_path: Path) -> None:
