@@ -174,8 +174,8 @@ class Repository:
         listed = self.api_referrers(subject)
         if listed is None:
             try:
-                listed = self.tag_referrers(subject)
-            except InputError:  # a list that cannot be read names nothing
+                listed = self.image(self.resolve(vouching.tag_for(subject)).digest).manifests
+            except InputError:  # there is none, or one that cannot be read
                 listed = ()
         bare = [replace(entry, annotations={}) for entry in listed]
         return vouching.found(bare, subject, self.image)
@@ -207,9 +207,9 @@ class Repository:
         return entries, urljoin(reply.url, following[1]) if following else ""
 
     def tag_referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        """Return the list under the tag that is made of `subject`; nothing where there is none.
+        """Return the list under the tag that is made of `subject`, to be written anew.
 
-        Raises InputError when something else is there.
+        Nothing where there is none; raises InputError when something else is there.
         """
         tag = vouching.tag_for(subject)
         if self.held_by(tag) is None:
