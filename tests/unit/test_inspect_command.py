@@ -369,15 +369,14 @@ def test_an_image_in_a_registry_is_read_without_its_weights(
         registry.put("acme/minilm", manifest, "1", blobs=tuple(shelf.blobs.values()))
         name = f"{prefix}{registry.address}/acme/minilm:1"
         shown = json.loads(output_of(capsys, name, "--json"))
-        read, asked = (
-            [path.rpartition("/")[2] for path in registry.paths(method)]
-            for method in ("GET", "HEAD")
-        )
+        read = [path.rpartition("/")[2] for path in registry.paths()]
 
     assert shown["digest"] == image.digest
-    # What vouches for it: the registry's own list, then whether there is the tag for it.
-    assert read == ["1", image.config_blob.digest, image.layers[-1].blob.digest, image.digest]
-    assert asked == [tag_for(image.digest)]
+    assert read == [
+        "1", image.config_blob.digest, image.layers[-1].blob.digest,
+        # What vouches for it: the registry's own list, then the tag for it.
+        image.digest, tag_for(image.digest),
+    ]  # fmt: skip
 
 
 def archive_of(image: Image, name: str) -> bytes:
