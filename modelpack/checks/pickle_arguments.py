@@ -31,6 +31,8 @@ _FORMS = {
     b"S"[0]: re.compile(rb"\s*(['\"]).*\1\s*", re.DOTALL),
     b"g"[0]: _INDEX,
     b"p"[0]: _INDEX,
+    # A header length of 80 makes safetensors begin with a `P`: numbers are seldom ASCII.
+    b"P"[0]: re.compile(rb"[\0-\x7f]*"),
 }
 "what a line must look like for the unpickler to take it"
 

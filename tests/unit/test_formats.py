@@ -403,6 +403,14 @@ def test_pickle_that_is_safetensors_as_well_is_a_polyglot() -> None:
     assert {"weights.polyglot", "weights.pickle"} <= rules(bytes(body))
 
 
+def test_safetensors_whose_header_length_begins_with_an_opcode_is_no_pickle() -> None:
+    # 80 is `P`: a persistent id up to the line feed, which must be ASCII (CPython, load_persid).
+    inner = b'{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}'
+    head = struct.pack("<Q", 80) + inner + b" " * (80 - len(inner))
+    assert rules(head + b"\x80\x01\n)R\0\0\0", "model.safetensors") == set()
+    assert "weights.polyglot" in rules(head + b"ab\n)R\0\0\0", "model.safetensors")
+
+
 def test_gzip_whose_header_spells_a_length_is_a_polyglot() -> None:
     data = bytearray(gzip.compress(b"N0" * 4 + pickled(0) + os.urandom(600_000), mtime=0))
     data[8] = ord("{")
