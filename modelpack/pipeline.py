@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelpack import dockerfile, plan
-from modelpack.assembly import evidence, pushing, rendering
+from modelpack import plan
+from modelpack.assembly import evidence, pushing
 from modelpack.assembly.assemble import Inputs, Made, image
 from modelpack.assembly.evidence import Evidence
 from modelpack.assembly.image_names import expect_room
@@ -37,6 +37,8 @@ from modelpack.resolve.weights import gate as gate_weights
 from modelpack.spec import Spec
 
 if TYPE_CHECKING:
+    from modelpack import dockerfile
+    from modelpack.assembly.rendering import Rendered
     from modelpack.evidence.scan.database import Wanted
     from modelpack.evidence.scan.scanning import Scanned
 
@@ -237,12 +239,14 @@ def render(
     machine: Machine,
     platforms: Sequence[Platform],
     options: Options,
-    how: dockerfile.Options,
-) -> rendering.Rendered:
+    how: "dockerfile.Options",
+) -> "Rendered":
     """Write a Dockerfile for each of `platforms` (none: all), and their context, to `place`.
 
     Raises as `build` does, and leaves `place` as it was.
     """
+    from modelpack.assembly import rendering  # noqa: PLC0415  not for a build
+
     try:
         findings = secrets_in_spec(this)
         lock = require_fresh(this)

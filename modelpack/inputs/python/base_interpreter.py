@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from modelpack.errors import InputError, Unavailable
 from modelpack.lock import Interpreter
-from modelpack.oci.tar import Entry, FileRange
+from modelpack.oci.tar import Entry, chunks
 from modelpack.oci.tree import Tree
 from modelpack.platform import Platform
 
@@ -119,22 +119,4 @@ def _write_file(entry: Entry, path: Path) -> None:
     mode = 0o700 if entry.mode & 0o111 else 0o600
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(path, flags, mode), "wb") as output:
-        content = entry.content
-        if isinstance(content, bytes):
-            output.write(content)
-            return
-        _copy(content, output.fileno())
-
-
-def _copy(content: FileRange, output: int) -> None:
-    with open(content.path, "rb", buffering=0) as source:
-        source.seek(content.offset)
-        left = content.size
-        while left:
-            chunk = source.read(min(left, _CHUNK))
-            if not chunk:
-                raise InputError("is shorter than it was", at=content.path)
-            left -= len(chunk)
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(output, view) :]
+        output.writelines(chunks(entry.content, _CHUNK))
