@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import gc
 import os
 import shutil
 import signal
@@ -29,6 +30,13 @@ settings.load_profile("modelpack")
 # A shell starts what it puts in the background deaf to Ctrl-C, and so would be all that the tests
 # start: what a signal does is tested, whoever runs the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_connection_outlives_a_module() -> Iterator[None]:
+    """Close what failed commands left open: one process runs some thousand of them here."""
+    yield
+    gc.collect()
 
 
 def missing(reason: str) -> NoReturn:

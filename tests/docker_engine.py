@@ -150,7 +150,9 @@ def kill_namespace(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
     for handle in handles:  # readable when the process has ended, and so its namespace
-        select.select([handle], [], [], PATIENCE)
+        ended = select.poll()  # unlike select(), takes numbers above 1023
+        ended.register(handle, select.POLLIN)
+        ended.poll(PATIENCE * 1000)
         os.close(handle)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from modelpack.errors import InputError
 from modelpack.progress import SILENT, Progress
 
@@ -107,7 +109,8 @@ def machine(*, offline: bool = False, progress: Progress = SILENT) -> "Machine":
     from modelpack.inputs.machine import Machine  # noqa: PLC0415
 
     settings, environment, cache = configuration(), variables(), cache_folder()
-    kept.hold(cache)
+    if command := click.get_current_context(silent=True):
+        command.with_resource(kept.hold(cache))
     own = {name: str(url) for name, url in settings.get("indexes", {}).items()}
     return Machine(
         cache=cache,

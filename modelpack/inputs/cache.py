@@ -11,7 +11,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -89,12 +89,16 @@ class Usage:
     "seconds since 1970 of the longest unused file; None when there is none"
 
 
-def hold(root: Path) -> None:
-    """Keep `cache prune` away from `root` until this process ends; waits for one that runs."""
-    with suppress(OSError):
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(handle, fcntl.LOCK_SH)
+@contextmanager
+def hold(root: Path) -> Iterator[None]:
+    """Keep `cache prune` away from `root` meanwhile; waits for one that runs."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
 
 
 def usage(root: Path) -> tuple[Usage, ...]:

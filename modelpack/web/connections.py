@@ -35,11 +35,10 @@ class Connections:
         public: Callable[[str], bool] = is_public,
     ) -> None:
         """`public` tells whether a host, written as name or address, may be anybody's."""
-        self._is_public = public
+        self._who = _Acquaintances(public)
         self._proxies = _proxies(environment)
         self._tls = _tls(environment)
         self._timeout = urllib3.Timeout(connect=min(timeout, _PATIENCE), read=timeout)
-        self._met: dict[tuple[str, int], bool] = {}
         self._managers: dict[tuple[str, bool], urllib3.PoolManager] = {}
 
     def send(
@@ -50,7 +49,7 @@ class Connections:
         With `only_public` no private address is spoken to: raises PrivateAddressError. Raises what
         urllib3 raises.
         """
-        if only_public and not self._is_public(origin(url)[1]):
+        if only_public and not self._who.is_public(origin(url)[1]):
             raise PrivateAddressError(host_of(url))
         return self._manager(self._proxy(url), only_public=only_public).urlopen(
             method, url, headers=dict(headers), body=body, redirect=False, retries=False,
@@ -61,7 +60,7 @@ class Connections:
     def met_public(self, url: str) -> bool:
         """Tell whether who answered for `url` has a public address, as far as this can be seen."""
         _, host, port = origin(url)
-        return self._met.get((host, port), self._is_public(host))
+        return self._who.met.get((host, port), self._who.is_public(host))
 
     def _proxy(self, url: str) -> str:
         scheme, host, port = origin(url)
@@ -84,40 +83,53 @@ class Connections:
                 bare, proxy_headers=credentials, maxsize=_KEPT, ssl_context=self._tls
             )
         manager = urllib3.PoolManager(maxsize=_KEPT, ssl_context=self._tls)
-        manager.pool_classes_by_scheme = self._pools(only_public=only_public)
+        manager.pool_classes_by_scheme = _pools(self._who, only_public=only_public)
         return manager
 
-    def _look(self, connection: HTTPConnection, *, only_public: bool) -> None:
+
+class _Acquaintances:
+    """Who answered at which address. Knows of no pool: urllib3 keeps a pool open while one of
+    its connections can reach it.
+    """
+
+    def __init__(self, is_public: Callable[[str], bool]) -> None:
+        self.is_public = is_public
+        self.met: dict[tuple[str, int], bool] = {}
+
+    def look(self, connection: HTTPConnection, *, only_public: bool) -> None:
         """Note, and refuse where it must be, the address that a name turned out to have.
 
         Looked at once connected: a name can be given another address between two look-ups.
         """
-        public = connection.sock is not None and self._is_public(connection.sock.getpeername()[0])
-        self._met[connection.host, connection.port] = public
+        public = connection.sock is not None and self.is_public(connection.sock.getpeername()[0])
+        self.met[connection.host, connection.port] = public
         if only_public and not public:
             connection.close()
             raise PrivateAddressError(connection.host)
 
-    def _pools(self, *, only_public: bool) -> dict[str, type[urllib3.HTTPConnectionPool]]:
-        look = partial(self._look, only_public=only_public)
 
-        class Plain(HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                look(self)
+def _pools(
+    who: _Acquaintances, *, only_public: bool
+) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+    look = partial(who.look, only_public=only_public)
 
-        class Secure(HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                look(self)
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            look(self)
 
-        class PlainPool(urllib3.HTTPConnectionPool):
-            ConnectionCls = Plain
+    class Secure(HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            look(self)
 
-        class SecurePool(urllib3.HTTPSConnectionPool):
-            ConnectionCls = Secure
+    class PlainPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Plain
 
-        return {"http": PlainPool, "https": SecurePool}
+    class SecurePool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
 
 
 class PrivateAddressError(Exception):

@@ -130,11 +130,11 @@ def test_nothing_goes_while_a_build_holds_the_cache(root):
 
 def test_builds_hold_the_cache_together_and_make_it_private(tmp_path):
     root = tmp_path / "new"
-    cache.hold(root)
-    cache.hold(root)
-    assert root.stat().st_mode & 0o777 == 0o700
-    with pytest.raises(Unavailable):
-        cache.prune(root, now=NOW)
+    with cache.hold(root), cache.hold(root):
+        assert root.stat().st_mode & 0o777 == 0o700
+        with pytest.raises(Unavailable):
+            cache.prune(root, now=NOW)
+    assert cache.prune(root, now=NOW) == ()
 
 
 def test_a_cache_that_is_not_there_is_empty(tmp_path):
