@@ -1,6 +1,8 @@
 """Requests are bounded, tried again where it helps, and never go where they should not."""
 
 import base64
+import gc
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -275,3 +277,13 @@ def test_addresses_are_told_apart(host: str, public: bool, loopback: bool) -> No
 @pytest.mark.parametrize("url", ["http://a b/", "http://a:0/", "http://a:99999/", "http://[x/"])
 def test_what_is_no_url_is_not_the_web(url: str) -> None:
     assert not is_web(url)
+
+
+def test_connections_close_with_the_client_that_opened_them() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with serve_files({"/x": b"content"}) as root:
+        passing = Client({}, pause=[].append, timeout=5)
+        passing.read(f"{root}/x", limit=100)
+        del passing
+        gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
