@@ -1,0 +1,315 @@
+"""A statement with its signature and what proves who signed it when: Sigstore bundles.
+
+Parsed strictly, written canonically; nothing is believed here. Source: sigstore/protobuf-specs
+0.5, `sigstore_bundle.proto`, `sigstore_rekor.proto`, `sigstore_common.proto`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from modelpack import canonical_json
+from modelpack.errors import InputError
+from modelpack.oci.layer import Blob, blob_of
+from modelpack.oci.manifest import parse_object, printable
+from modelpack.trust import dsse
+from modelpack.trust.dsse import Envelope
+from modelpack.trust.members import Members, decoded, encoded, without_empty
+from modelpack.trust.statement import SIZE_LIMIT as _STATEMENT_LIMIT
+
+MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
+MEDIA_TYPES: Final = frozenset({
+    "application/vnd.dev.sigstore.bundle+json;version=0.1",
+    "application/vnd.dev.sigstore.bundle+json;version=0.2",
+    "application/vnd.dev.sigstore.bundle+json;version=0.3",
+    MEDIA_TYPE,
+})  # fmt: skip
+"of bundles that are read"
+SIZE_LIMIT: Final = _STATEMENT_LIMIT // 3 * 4 + (4 << 20)
+"bytes of a bundle"
+_CERTIFICATE: Final = 64 << 10
+_CHAIN: Final = 10
+_ENTRIES: Final = 10
+_TIMESTAMPS: Final = 10
+_TIMESTAMP: Final = 64 << 10
+_SIGNATURE: Final = 8 << 10
+_HASH: Final = 64
+_BODY: Final = 1 << 20
+"bytes of a log's entry; it holds digests, a signature and a certificate"
+_CHECKPOINT: Final = 16 << 10
+_DEPTH: Final = 64
+"hashes from a leaf of a log to its root"
+_HINT: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A leaf certificate, whose chain is the trusted root's business."""
+
+    der: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """A leaf certificate and what issued it, as bundles before 0.3 and OMS have it."""
+
+    certificates: tuple[bytes, ...]
+    "DER, the leaf first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKey:
+    """No more than a hint at a key that must be known already."""
+
+    hint: str
+
+
+Material = Certificate | Chain | PublicKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InclusionProof:
+    """That a log has an entry (RFC 6962, 2.1.1), and the log's signature over its state."""
+
+    log_index: int
+    root_hash: bytes
+    tree_size: int
+    hashes: tuple[bytes, ...]
+    checkpoint: str
+    "a C2SP signed note; empty in bundles 0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """An entry of a transparency log, Rekor v1 or v2."""
+
+    log_index: int
+    log_id: bytes
+    kind: str
+    version: str
+    integrated_time: int = 0
+    "seconds since 1970; 0: the log says none, as Rekor v2"
+    promise: bytes = b""
+    "Rekor v1's signed entry timestamp"
+    proof: InclusionProof | None = None
+    "None only in bundles 0.1"
+    body: bytes
+    "canonical JSON, what the leaf of the log is the hash of"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSignature:
+    """A signature over bytes that are elsewhere."""
+
+    signature: bytes
+    algorithm: str = ""
+    "such as `SHA2_256`; empty: no digest is said"
+    digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """What was signed, and the means to verify it."""
+
+    media_type: str = MEDIA_TYPE
+    material: Material
+    entries: tuple[LogEntry, ...] = ()
+    timestamps: tuple[bytes, ...] = ()
+    "RFC 3161 responses over the signature, DER"
+    content: Envelope | MessageSignature
+
+    @property
+    def envelope(self) -> Envelope:
+        """The signed envelope, or InputError when it is a signature over something else."""
+        if isinstance(self.content, Envelope):
+            return self.content
+        raise InputError("the bundle holds no statement", at="bundle.dsseEnvelope")
+
+    @property
+    def signature(self) -> bytes:
+        """The one signature."""
+        if isinstance(self.content, Envelope):
+            return self.content.signatures[0].data
+        return self.content.signature
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the bundle as JSON values; `tlogEntries` always, some readers ask for it."""
+        material = _material_json(self.material)
+        material["tlogEntries"] = [_entry_json(entry) for entry in self.entries]
+        if self.timestamps:
+            stamps = [{"signedTimestamp": encoded(one)} for one in self.timestamps]
+            material["timestampVerificationData"] = {"rfc3161Timestamps": stamps}
+        content = (
+            {"dsseEnvelope": self.content.as_json()}
+            if isinstance(self.content, Envelope)
+            else {"messageSignature": _message_json(self.content)}
+        )
+        return {"mediaType": self.media_type, "verificationMaterial": material, **content}
+
+    def as_bytes(self) -> bytes:
+        """Return the bundle as it is stored: one value, one text."""
+        return canonical_json.dumps(self.as_json())
+
+    def as_blob(self) -> Blob:
+        """Return the bundle as content of a store."""
+        return blob_of(self.as_bytes(), MEDIA_TYPE)
+
+
+def parse(data: bytes, *, at: str = "bundle") -> Bundle:
+    """Return the bundle in `data`, or raise InputError with what is not as specified."""
+    members = Members(parse_object(data, at=at, limit=SIZE_LIMIT), at=at)
+    media_type = members.text("mediaType", limit=_HINT)
+    if media_type not in MEDIA_TYPES:
+        raise InputError(
+            f"not a kind of bundle that is read: `{printable(media_type)}`",
+            at=members.where("mediaType"),
+        )
+    material = members.child("verificationMaterial")
+    bundle = Bundle(
+        media_type=media_type,
+        material=_material(material),
+        entries=tuple(_entry(one) for one in material.children("tlogEntries", limit=_ENTRIES)),
+        timestamps=_timestamps(material),
+        content=_content(members),
+    )
+    material.done()
+    members.done()
+    return bundle
+
+
+def _material(members: Members) -> Material:
+    match members.only("certificate", "x509CertificateChain", "publicKey"):
+        case "certificate":
+            return Certificate(der=_raw(members.child("certificate")))
+        case "publicKey":
+            key = members.child("publicKey")
+            hint = key.text("hint", limit=_HINT, default="")
+            key.done()
+            return PublicKey(hint=hint)
+        case _:
+            chain = members.child("x509CertificateChain")
+            found = tuple(_raw(one) for one in chain.children("certificates", limit=_CHAIN))
+            chain.done()
+            if not found:
+                raise InputError("a chain without a certificate", at=chain.at)
+            return Chain(certificates=found)
+
+
+def _raw(members: Members) -> bytes:
+    der = members.data("rawBytes", limit=_CERTIFICATE)
+    members.done()
+    return der
+
+
+def _entry(members: Members) -> LogEntry:
+    kind = members.child("kindVersion")
+    log = members.child("logId")
+    promise = members.child("inclusionPromise") if members.has("inclusionPromise") else None
+    entry = LogEntry(
+        log_index=members.number("logIndex", default=0),
+        log_id=log.data("keyId", limit=_HASH),
+        kind=kind.text("kind", limit=64),
+        version=kind.text("version", limit=64),
+        integrated_time=members.number("integratedTime", default=0),
+        promise=promise.data("signedEntryTimestamp", limit=_SIGNATURE) if promise else b"",
+        proof=_proof(members.child("inclusionProof")) if members.has("inclusionProof") else None,
+        body=members.data("canonicalizedBody", limit=_BODY, default=b""),
+    )
+    for part in (kind, log, promise, members):
+        if part:
+            part.done()
+    return entry
+
+
+def _proof(members: Members) -> InclusionProof:
+    checkpoint = members.child("checkpoint") if members.has("checkpoint") else None
+    proof = InclusionProof(
+        log_index=members.number("logIndex", default=0),
+        root_hash=members.data("rootHash", limit=_HASH),
+        tree_size=members.number("treeSize"),
+        hashes=tuple(
+            decoded(item, limit=_HASH, at=at) for item, at in members.items("hashes", limit=_DEPTH)
+        ),
+        checkpoint=checkpoint.text("envelope", limit=_CHECKPOINT) if checkpoint else "",
+    )
+    if checkpoint:
+        checkpoint.done()
+    members.done()
+    return proof
+
+
+def _timestamps(material: Members) -> tuple[bytes, ...]:
+    if not material.has("timestampVerificationData"):
+        return ()
+    members = material.child("timestampVerificationData")
+    found = []
+    for one in members.children("rfc3161Timestamps", limit=_TIMESTAMPS):
+        found.append(one.data("signedTimestamp", limit=_TIMESTAMP))
+        one.done()
+    members.done()
+    return tuple(found)
+
+
+def _content(members: Members) -> Envelope | MessageSignature:
+    if members.only("dsseEnvelope", "messageSignature") == "messageSignature":
+        return _message(members.child("messageSignature"))
+    envelope = dsse.taken(members.child("dsseEnvelope"))
+    if len(envelope.signatures) != 1:
+        raise InputError(
+            "not exactly one signature", at=f"{members.where('dsseEnvelope')}.signatures"
+        )
+    return envelope
+
+
+def _message(members: Members) -> MessageSignature:
+    algorithm, digest = "", b""
+    if members.has("messageDigest"):
+        said = members.child("messageDigest")
+        algorithm = said.text("algorithm", limit=64)
+        digest = said.data("digest", limit=_HASH)
+        said.done()
+    signature = members.data("signature", limit=_SIGNATURE)
+    members.done()
+    return MessageSignature(signature=signature, algorithm=algorithm, digest=digest)
+
+
+def _material_json(material: Material) -> dict[str, Any]:
+    match material:
+        case Certificate():
+            return {"certificate": {"rawBytes": encoded(material.der)}}
+        case Chain():
+            chain = [{"rawBytes": encoded(one)} for one in material.certificates]
+            return {"x509CertificateChain": {"certificates": chain}}
+        case PublicKey():
+            return {"publicKey": without_empty({"hint": material.hint})}
+
+
+def _entry_json(entry: LogEntry) -> dict[str, Any]:
+    return {
+        "logIndex": str(entry.log_index),
+        "logId": {"keyId": encoded(entry.log_id)},
+        "kindVersion": {"kind": entry.kind, "version": entry.version},
+        "integratedTime": str(entry.integrated_time),
+        "canonicalizedBody": encoded(entry.body),
+        **without_empty({
+            "inclusionPromise": without_empty({"signedEntryTimestamp": encoded(entry.promise)}),
+            "inclusionProof": _proof_json(entry.proof) if entry.proof else None,
+        }),
+    }  # fmt: skip
+
+
+def _proof_json(proof: InclusionProof) -> dict[str, Any]:
+    return {
+        "logIndex": str(proof.log_index),
+        "rootHash": encoded(proof.root_hash),
+        "treeSize": str(proof.tree_size),
+        "hashes": [encoded(one) for one in proof.hashes],
+        **without_empty({"checkpoint": without_empty({"envelope": proof.checkpoint})}),
+    }
+
+
+def _message_json(message: MessageSignature) -> dict[str, Any]:
+    value: dict[str, Any] = {"signature": encoded(message.signature)}
+    if message.algorithm:
+        digest = {"algorithm": message.algorithm, "digest": encoded(message.digest)}
+        value["messageDigest"] = digest
+    return value
