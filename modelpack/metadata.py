@@ -1,7 +1,8 @@
 """What an image says about itself in its last layer, so that nobody has to read the weights.
 
-`spec.json`, `lock.json` and `source.json` are the values that it was built from; a rebuild starts
-from them. `weights.json` is what the guard checks; `guard.py` and `probe.py` stand beside it.
+`spec.json` (what the author wrote), `lock.json` and `source.json` are the values that it was built
+from; a rebuild starts from them. `weights.json` is what the guard checks; `guard.py` and
+`probe.py` stand beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from modelpack.lock import CHUNK, Lock, WeightsLock
 from modelpack.lock.encoding import dump as dump_lock
 from modelpack.source import Source
 from modelpack.spec import Spec, Weights
+from modelpack.spec.writing import written
 
 PLACE = "/usr/share/modelpack"
 GUARD = f"{PLACE}/guard.py"
@@ -65,7 +67,7 @@ def documents(spec: Spec, lock: Lock, source: Source) -> Mapping[str, bytes]:
     return {
         "lock.json": dump_lock(lock),
         "source.json": canonical_json.pretty(canonical_json.plain(source)),
-        "spec.json": canonical_json.pretty(canonical_json.plain(spec)),
+        "spec.json": canonical_json.pretty(written(spec)),
         "weights.json": canonical_json.pretty(weights_manifest(spec, lock)),
     }
 

@@ -8,6 +8,7 @@ from modelpack import canonical_json
 from modelpack.errors import Finding
 from modelpack.lock import PARTS, Fingerprints, Lock, Part, RuntimeLock
 from modelpack.spec import Spec
+from modelpack.spec.writing import written
 
 COMMAND = "modelpack lock"
 "what renews the stale parts and no other; `--upgrade PART` would let all of a part move"
@@ -37,9 +38,7 @@ def fingerprints(spec: Spec, *, requirements: Mapping[str, str]) -> Fingerprints
                 "dependencies.lockfile": spec.dependencies.lockfile,
             }
         ),
-        weights=_digests(
-            {f"weights.{item.name}": canonical_json.plain(item) for item in spec.weights}
-        ),
+        weights=_digests({f"weights.{item.name}": written(item) for item in spec.weights}),
         runtime=_digests({"image.compression": spec.image.compression}),
     )
 

@@ -15,6 +15,7 @@ from modelpack.spec import Spec
 from modelpack.spec import decoding as spec_decoding
 from modelpack.spec import schema as spec_schema
 from modelpack.spec.structure import Problems, decode
+from modelpack.spec.writing import written
 
 FULL = tomli.loads((Path(__file__).parents[1] / "assets" / "full.toml").read_text())
 SCHEMA = spec_schema.document()
@@ -137,3 +138,32 @@ def test_every_document_becomes_a_spec_or_findings(document):
 def test_any_bytes_become_a_spec_or_findings(data):
     result = outcome(lambda: spec_decoding.parse(data))
     assert isinstance(result, Spec) or result
+
+
+@given(documents())
+@example(FULL)
+@settings(max_examples=60)
+def test_what_is_written_of_a_spec_reads_back_and_holds_no_default(document: dict) -> None:
+    try:
+        spec = spec_decoding.decode_document(document)
+    except InputError:
+        return
+    said = written(spec)
+    assert spec_decoding.decode_document(said) == spec
+    assert VALIDATOR.is_valid(as_json(said))
+
+
+def test_what_is_not_said_leaves_no_trace() -> None:
+    document = {
+        "schema": 1,
+        "model": {"name": "m", "version": "1"},
+        "weights": [{"path": "w", "mode": "bake"}],
+        "code": {"command": ["run"], "path": "."},
+        "runtime": {"port": 0},
+    }
+    assert written(spec_decoding.decode_document(document)) == {
+        "schema": 1,
+        "model": {"name": "m", "version": "1"},
+        "weights": [{"name": "m", "path": "w", "destination": "/models/m"}],
+        "code": {"command": ["run"]},
+    }
