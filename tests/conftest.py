@@ -8,13 +8,16 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.buildkit import BuildKitError, desk, name_builder, running_buildkit
 from tests.fakes.fake_engine import FakeEngine, fake_engine
+
+if TYPE_CHECKING:
+    from tests.sigstore.stack import Sigstore
 
 ROOT = Path(__file__).parents[1]
 
@@ -106,3 +109,16 @@ def buildkit(
         variables = desk(tmp_path_factory.mktemp("desk") / "home", docker_buildx=buildx)
         name_builder(variables, running.address)
         yield variables
+
+
+@pytest.fixture(scope="session")
+def sigstore(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Sigstore]":
+    """Run a Sigstore on loopback, in this process: issuer, Fulcio, both Rekors, timestamps.
+
+    A test that sets a fault of it makes one of its own: `tests.sigstore.stack.new_sigstore`, or
+    `tests.sigstore.server.running_sigstore` where something must reach it by HTTP.
+    """
+    from tests.sigstore.server import running_sigstore
+
+    with running_sigstore(tmp_path_factory.mktemp("sigstore")) as running:
+        yield running
