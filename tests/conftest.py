@@ -30,6 +30,10 @@ settings.register_profile(
 )
 settings.load_profile("modelpack")
 
+# The tests are the same in whichever CI they run: what a job is told, they say themselves.
+for _name in ("GITHUB_ACTIONS", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITLAB_CI"):
+    os.environ.pop(_name, None)
+
 # A shell starts what it puts in the background deaf to Ctrl-C, and so would be all that the tests
 # start: what a signal does is tested, whoever runs the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)

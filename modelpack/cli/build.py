@@ -134,6 +134,7 @@ def command(
         project.write(record, pretty({"schema": 1, **document}))
     if metadata_file is not None:
         project.write(metadata_file, pretty({"schema": 1, **document}))
+    _tell_job(this, built, document)
     output.result(text=built.digest, document=document)
 
 
@@ -151,6 +152,17 @@ def _pushes(
             hint="set image.repository, or name it with `--tag HOST/NAME:TAG`",
         )  # fmt: skip
     return pushing.parse_all(names)
+
+
+def _tell_job(this: "Project", built: "pipeline.Built", document: dict[str, Any]) -> None:
+    """Tell the CI job, where there is one."""
+    from modelpack.cli import environment, job_summary  # noqa: PLC0415
+
+    values = {"digest": built.digest, "pushed": " ".join(built.pushed)}
+    if built.scans:
+        values["scan"] = job_summary.outcome(built.scans)
+    name = f"{this.spec.model.name} {this.spec.model.version}"
+    environment.job().tell(values, summary=job_summary.built(name, document))
 
 
 def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from modelpack.errors import InputError
 from modelpack.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from modelpack.cli.job import Job
     from modelpack.engine.door import Engine
     from modelpack.evidence.provenance import Invocation
     from modelpack.inputs.machine import Machine
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
 CACHE_VARIABLE = "MODELPACK_CACHE"
 CONFIGURATION_VARIABLE = "MODELPACK_CONFIG"
-BUILDER_VARIABLE = "MODELPACK_BUILDER_ID"
-"URI of what builds, for provenance: a CI system's workflow"
-INVOCATION_VARIABLE = "MODELPACK_INVOCATION_ID"
-"URL of this run of it"
 DEFAULT_INDEX = "pypi"
 "this index without a URL is what pip is configured for"
 _LONGEST_EPOCH = 11
@@ -45,14 +42,22 @@ def now() -> int:
 
 def invocation() -> "Invocation":
     """Return who builds, as far as the environment says, and since when: now."""
+    from modelpack.cli import job  # noqa: PLC0415
     from modelpack.evidence.provenance import LOCAL_BUILDER, Invocation  # noqa: PLC0415
 
     return Invocation(
-        builder=os.environ.get(BUILDER_VARIABLE, "") or LOCAL_BUILDER,
-        id=os.environ.get(INVOCATION_VARIABLE, "") or os.urandom(16).hex(),
+        builder=job.builder(os.environ) or LOCAL_BUILDER,
+        id=job.run(os.environ) or os.urandom(16).hex(),
         started=now(),
         clock=now,
     )
+
+
+def job() -> "Job":
+    """Return the CI job that this runs in, as far as it wants to be told anything."""
+    from modelpack.cli.job import here  # noqa: PLC0415
+
+    return here(os.environ)
 
 
 def source_date_epoch() -> int | None:

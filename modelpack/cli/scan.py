@@ -77,6 +77,7 @@ def command(
         scans = [scan(one, rules=rules, wanted=wanted, machine=machine) for one in subjects]
     name = scanning.image_name(this.spec) if this else image
     _keep(image, scanning.evidence(scans, name), output)
+    _tell_job(scans, name)
     if vex is not None:
         _write_vex(vex, scans[0], name)
     _show(output, scans, place="" if form != "sarif" else this.lock_path.name if this else "image")
@@ -97,6 +98,15 @@ def _show(output: Output, scans: Sequence["Scanned"], *, place: str) -> None:
         return
     output.result(
         text=scan_report.text(scans, verbose=output.verbose), document=scan_report.document(scans)
+    )
+
+
+def _tell_job(scans: Sequence["Scanned"], name: str) -> None:
+    """Tell the CI job, where there is one."""
+    from modelpack.cli import environment, job_summary  # noqa: PLC0415
+
+    environment.job().tell(
+        {"scan": job_summary.outcome(scans)}, summary=job_summary.scanned(name, scans)
     )
 
 

@@ -11,6 +11,7 @@ from modelpack.evidence.scan import License, Misconfiguration, Secret, Vulnerabi
 from modelpack.evidence.scan.gate import Judged, severity_of
 from modelpack.evidence.scan.scanning import Scanned
 
+HEAD = ("SEVERITY", "FOUND", "WHERE", "INSTALLED", "FIXED", "GATE")
 _ANSWERS = {
     "passed": "passed: nothing is above the gate",
     "failed": "failed",
@@ -45,13 +46,9 @@ def _lines(scanned: Scanned, *, verbose: bool) -> Iterator[str]:
         files = f"{count} weight file{'s' * (count != 1)}"
         facts.append(("left out", f"{files}: searched for secrets when they are packed"))
     yield display.table(facts, width=0)
-    shown = [one for one in judgement.judged if verbose or one.verdict != "below"]
-    if shown:
+    if shown := rows(scanned, verbose=verbose):
         yield ""
-        yield display.table(
-            [_row(one) for one in shown],
-            head=("SEVERITY", "FOUND", "WHERE", "INSTALLED", "FIXED", "GATE"),
-        )
+        yield display.table(shown, head=HEAD)
     below = judgement.count("below")
     more = "" if verbose or not below else " (-v lists them)"
     yield ""
@@ -61,6 +58,12 @@ def _lines(scanned: Scanned, *, verbose: bool) -> Iterator[str]:
         + f"{judgement.count('fails')} above the gate, {judgement.count('waived')} accepted, "
         f"{below} below{more}"
     )
+
+
+def rows(scanned: Scanned, *, verbose: bool = False) -> list[list[str]]:
+    """Return what was found, below HEAD; only `verbose` lists what is below the gate."""
+    judged = scanned.judgement.judged
+    return [_row(one) for one in judged if verbose or one.verdict != "below"]
 
 
 def _row(one: Judged) -> list[str]:

@@ -334,6 +334,20 @@ def test_what_was_found_is_kept_with_the_image(vulnerable: Desk) -> None:
     assert copy["predicate"] == said.predicate
 
 
+def test_a_ci_job_is_told_and_shown_what_was_found(
+    vulnerable: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, summary = vulnerable.folder / "output", vulnerable.folder / "summary"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(output))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert vulnerable.scan().status == 1
+    assert output.read_text().splitlines()[1] == "failed"
+    text = summary.read_text()
+    assert text.startswith("### tiny: scan failed\n\n`sha256:")
+    assert "| CRITICAL | CVE\\-2024\\-45490 | libexpat1 |" in text
+    assert TOKEN not in text
+
+
 def test_a_layout_that_cannot_be_written_is_scanned_all_the_same(clean: Desk) -> None:
     layout = clean.folder / "dist" / "image"
     (layout / "ingest").write_text("in the way")
