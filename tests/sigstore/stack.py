@@ -36,12 +36,17 @@ from tests.sigstore.identity import SOMEBODY, Issuer
 from tests.sigstore.log import Log
 from tests.sigstore.rekor import RekorV1, RekorV2, artifact_request, dsse_request
 from tests.sigstore.timestamps import TimestampAuthority, new_timestamp_authority
+from tests.sigstore.trusted import (
+    Json,
+    Version,
+    authority_instance,
+    log_instance,
+    signing_config,
+    trust_config,
+)
 
-Json = dict[str, Any]
-Version = Literal[1, 2]
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 IN_TOTO = "application/vnd.in-toto+json"
-_SINCE = {"start": "2020-01-01T00:00:00Z"}
 _DETAILS = {
     256: ("PKIX_ECDSA_P256_SHA_256", hashes.SHA256()),
     384: ("PKIX_ECDSA_P384_SHA_384", hashes.SHA384()),
@@ -295,60 +300,6 @@ def new_sigstore(
         timestamps=new_timestamp_authority(clock, valid),
         folder=folder,
     )
-
-
-def log_instance(url: str, key: PublicKey) -> Json:
-    """Return a log as a trusted root lists it."""
-    return {
-        "baseUrl": url,
-        "hashAlgorithm": "SHA2_256",
-        "publicKey": {
-            "rawBytes": _text(spki(key)),
-            "keyDetails": "PKIX_ECDSA_P256_SHA_256",
-            "validFor": _SINCE,
-        },
-        "logId": {"keyId": _text(sha256(spki(key)))},
-    }
-
-
-def authority_instance(name: str, url: str, chain: list[bytes], **until: str) -> Json:
-    """Return an authority as a trusted root lists it."""
-    return {
-        "subject": {"organization": ORGANIZATION, "commonName": name},
-        "uri": url,
-        "certChain": {"certificates": [{"rawBytes": _text(item)} for item in chain]},
-        "validFor": {**_SINCE, **until},
-    }
-
-
-def signing_config(
-    *, fulcio: str, issuer: str, rekor: tuple[str, Version], timestamps: str = ""
-) -> Json:
-    """Return where to sign."""
-
-    def service(url: str, version: int) -> Json:
-        return {
-            "url": url, "majorApiVersion": version, "validFor": _SINCE, "operator": ORGANIZATION,
-        }  # fmt: skip
-
-    return {
-        "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
-        "caUrls": [service(fulcio, 1)],
-        "oidcUrls": [service(issuer, 1)],
-        "rekorTlogUrls": [service(*rekor)],
-        "tsaUrls": [service(timestamps, 1)] if timestamps else [],
-        "rekorTlogConfig": {"selector": "ANY"},
-        "tsaConfig": {"selector": "ANY"},
-    }
-
-
-def trust_config(trusted_root: Mapping[str, Any], signing: Mapping[str, Any]) -> Json:
-    """Return who is trusted and where to sign, in one."""
-    return {
-        "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
-        "trustedRoot": dict(trusted_root),
-        "signingConfig": dict(signing),
-    }
 
 
 def _text(data: bytes) -> str:

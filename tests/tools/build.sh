@@ -15,10 +15,14 @@ here=$(cd "$(dirname "$0")" && pwd)/$tool
 case $tool in
     buildkitd) package=github.com/moby/buildkit/cmd/buildkitd ;;
     buildx) package=github.com/docker/buildx/cmd/buildx ;;
+    cosign) package=github.com/sigstore/cosign/v3/cmd/cosign ;;
     crane) package=github.com/google/go-containerregistry/cmd/crane ;;
+    fulcio) package=github.com/sigstore/fulcio ;;
     kit) package=github.com/kitops-ml/kitops ;;
     olareg) package=github.com/olareg/olareg/cmd/olareg ;;
     registry) package=github.com/distribution/distribution/v3/cmd/registry ;;
+    rekor) package=github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix ;;
+    timestamp) package=github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server ;;
     trivy)
         package=github.com/aquasecurity/trivy/cmd/trivy
         export GOEXPERIMENT=jsonv2   # which a go.mod cannot ask for
