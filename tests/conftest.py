@@ -17,6 +17,7 @@ from tests.buildkit import BuildKitError, desk, name_builder, running_buildkit
 from tests.fakes.fake_engine import FakeEngine, fake_engine
 
 if TYPE_CHECKING:
+    from tests.sigstore.real import RealSigstore
     from tests.sigstore.stack import Sigstore
 
 ROOT = Path(__file__).parents[1]
@@ -125,4 +126,29 @@ def sigstore(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Sigstore]":
     from tests.sigstore.server import running_sigstore
 
     with running_sigstore(tmp_path_factory.mktemp("sigstore")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def real_sigstore(
+    go_tool: Callable[[str], str],
+    require_tool: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "Iterator[RealSigstore]":
+    """Run the real Fulcio, Rekor v2 and timestamp authority, two registries beside them.
+
+    All of them are in a network of their own: `with real_sigstore.inside()` a test is there too.
+    """
+    from tests.sigstore import real
+
+    if os.geteuid() != 0:
+        missing("a network namespace needs root")
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("real-sigstore")
+        try:
+            running = stack.enter_context(
+                real.real_sigstore(folder, go_tool=go_tool, require_tool=require_tool)
+            )
+        except OSError as error:
+            missing(f"no network of its own: {error}")
         yield running

@@ -1,4 +1,4 @@
-"""Loopback of another network namespace: what is opened within belongs there."""
+"""Loopback of another network namespace: what is opened or started within belongs there."""
 
 import ctypes
 import fcntl
@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000
@@ -24,11 +25,50 @@ def loopback_of(words: str) -> Iterator[None]:
     ):
         _enter(other.fileno())
         try:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_:
-                fcntl.ioctl(any_, _SET_FLAGS, struct.pack("16sh14x", b"lo", _UP))
+            _bring_up()
             yield
         finally:
             _enter(own.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A network with nothing but loopback, which lives as long as something is in it."""
+
+    handle: int
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Let this thread be in it, and what it opens, starts and forks."""
+        with open("/proc/thread-self/ns/net", "rb") as own:
+            _enter(self.handle)
+            try:
+                yield
+            finally:
+                _enter(own.fileno())
+
+
+@contextmanager
+def new_namespace() -> Iterator[Namespace]:
+    """Make a network of one's own; raises OSError where this process may not."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net", "rb") as own:
+        if libc.unshare(_CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        try:
+            handle = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+            _bring_up()
+        finally:
+            _enter(own.fileno())
+    try:
+        yield Namespace(handle)
+    finally:
+        os.close(handle)
+
+
+def _bring_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_:
+        fcntl.ioctl(any_, _SET_FLAGS, struct.pack("16sh14x", b"lo", _UP))
 
 
 def _process_with(words: str) -> int:

@@ -174,6 +174,7 @@ def identity(claims: Mapping[str, Any]) -> tuple[x509.GeneralName, dict[int, str
         20: claims["event_name"],
         21: f"{repository}/actions/runs/{claims['run_id']}/attempts/{claims['run_attempt']}",
         22: claims["repository_visibility"],
+        24: claims["sub"],
     }
 
 

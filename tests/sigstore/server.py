@@ -23,7 +23,7 @@ def running_sigstore(folder: Path | None = None, *, name: str = "localhost") -> 
     server.daemon_threads = True
     sigstore = new_sigstore(f"http://{name}:{server.server_port}", folder=folder)
     server.sigstore = sigstore  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield sigstore
@@ -40,10 +40,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         sigstore: Sigstore = self.server.sigstore  # type: ignore[attr-defined]
         documents: dict[str, Callable[[], object]] = {
-            "/.well-known/openid-configuration": sigstore.issuer.discovery,
-            "/jwks": sigstore.issuer.keys,
+            sigstore.url + "/.well-known/openid-configuration": sigstore.issuer.discovery,
+            sigstore.url + "/jwks": sigstore.issuer.keys,
+            sigstore.jobs.url + "/.well-known/openid-configuration": sigstore.jobs.discovery,
+            sigstore.jobs.url + "/jwks": sigstore.jobs.keys,
         }
-        document = documents.get(urlsplit(self.path).path)
+        document = documents.get(sigstore.url + urlsplit(self.path).path)
         if document is None:
             self._send(404, _JSON, b"{}")
         else:

@@ -7,11 +7,11 @@ Nothing here uses the code under test.
 import base64
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.sigstore import fulcio as fulcio_
 from tests.sigstore.certificates import (
     DAY,
-    ORGANIZATION,
     SHA256,
     Authority,
     PublicKey,
@@ -70,6 +69,8 @@ class Sigstore:
 
     clock: Clock
     issuer: Issuer
+    jobs: Issuer
+    "for a real Fulcio, which has one kind of identity for each issuer"
     certificates: CertificateLog
     fulcio: Fulcio
     rekor_v1: RekorV1
@@ -292,6 +293,7 @@ def new_sigstore(
     return Sigstore(
         clock=clock,
         issuer=issuer,
+        jobs=Issuer(f"{url}/jobs", clock),
         certificates=certificates,
         fulcio=Fulcio(issuer, clock, certificates, authority),
         # the names that Go's verifiers expect: the host of the trusted root's baseUrl, without port

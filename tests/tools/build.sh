@@ -1,6 +1,7 @@
 #!/bin/sh
-# Build one of the pinned Go programs that the tests use and print the path of its binary.
-#   build.sh TOOL             TOOL is a folder here: its go.mod and go.sum pin everything by hash
+# Build one of the pinned programs that the tests use and print its path.
+#   build.sh TOOL             TOOL is a folder here: its go.mod and go.sum, or package-lock.json,
+#                             pin everything by hash
 #   build.sh --cached TOOL    only print the path of what was built before; exit status 1: nothing
 # Binaries lie outside of the checkout, in ${MODELPACK_TOOLS:-~/.cache/modelpack-tools}.
 set -eu
@@ -12,6 +13,7 @@ if [ "${1:-}" = --cached ]; then
 fi
 tool=${1:?usage: build.sh [--cached] TOOL}
 here=$(cd "$(dirname "$0")" && pwd)/$tool
+package=
 case $tool in
     buildkitd) package=github.com/moby/buildkit/cmd/buildkitd ;;
     buildx) package=github.com/docker/buildx/cmd/buildx ;;
@@ -23,6 +25,7 @@ case $tool in
     registry) package=github.com/distribution/distribution/v3/cmd/registry ;;
     rekor) package=github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix ;;
     timestamp) package=github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server ;;
+    sigstore-js) ;;
     trivy)
         package=github.com/aquasecurity/trivy/cmd/trivy
         export GOEXPERIMENT=jsonv2   # which a go.mod cannot ask for
@@ -33,7 +36,12 @@ case $tool in
         ;;
 esac
 
-pin=$(cat "$here/go.mod" "$here/go.sum" | sha256sum | cut -c1-16)
+if [ -n "$package" ]; then
+    pins="go.mod go.sum"
+else
+    pins="package.json package-lock.json verify.cjs"
+fi
+pin=$(cd "$here" && cat $pins | sha256sum | cut -c1-16)   # $pins: words
 folder=${MODELPACK_TOOLS:-${HOME:?}/.cache/modelpack-tools}/$tool-$pin
 if [ -x "$folder/$tool" ]; then
     echo "$folder/$tool"
@@ -44,8 +52,21 @@ fi
 # In a copy: `-mod=mod` may write to go.sum, and what is not pinned must not get in.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp "$here/go.mod" "$here/go.sum" "$work"
+cd "$here"
+cp $pins "$work"
 cd "$work"
+mkdir -p "${folder%/*}"
+
+if [ -z "$package" ]; then
+    npm ci --silent --ignore-scripts --no-audit --no-fund >&2
+    mv verify.cjs "$tool"
+    chmod 755 "$tool"
+    # a whole folder, so the first to finish wins
+    mv "$work" "$folder.$$"
+    mv -T "$folder.$$" "$folder" 2>/dev/null || rm -rf "$folder.$$"
+    echo "$folder/$tool"
+    exit 0
+fi
 CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath" \
     go build -mod=mod -ldflags "-s -w" -o "$work/$tool" "$package" >&2
 if ! cmp -s go.mod "$here/go.mod" || ! cmp -s go.sum "$here/go.sum"; then
