@@ -7,6 +7,7 @@ from modelpack import plan
 from modelpack.assembly.bill import components, inventory
 from modelpack.assembly.layer_reading import StoredLayer, holds_packages
 from modelpack.comparison import layer_files
+from modelpack.digest import Digest
 from modelpack.digest import parse as parse_digest
 from modelpack.errors import InputError, ModelpackError
 from modelpack.evidence import cyclonedx
@@ -21,6 +22,7 @@ from modelpack.oci.layer import Descriptor
 from modelpack.plan import Plan
 
 if TYPE_CHECKING:
+    from modelpack.inspection.vouching import ReferrerDocument
     from modelpack.lock import Lock, PlatformLock
     from modelpack.source import Source
     from modelpack.spec import Spec
@@ -33,11 +35,9 @@ def attached(documents: Documents, version: Version | None) -> Mapping[str, Any]
     raised where another one is asked for.
     """
     found = [
-        (document.kind == "sbom", document.statement.predicate)
+        (document.kind == "sbom", bom)
         for document in documents.referrers
-        if document.statement
-        and document.statement.predicate_type == cyclonedx.PREDICATE
-        and document.statement.is_about(documents.descriptor.digest)
+        if (bom := _bom(document, documents.descriptor.digest)) is not None
     ]
     if not found:
         return None
@@ -50,6 +50,16 @@ def attached(documents: Documents, version: Version | None) -> Mapping[str, Any]
             at=documents.descriptor.digest, hint="leave `--spec-version` out",
         )  # fmt: skip
     return {**bom, "$schema": cyclonedx.schema(version), "specVersion": version}
+
+
+def _bom(document: "ReferrerDocument", digest: Digest) -> Mapping[str, Any] | None:
+    """Return the CycloneDX document in a referrer, as a statement or bare."""
+    statement = document.statement
+    if statement is not None:
+        ours = statement.predicate_type == cyclonedx.PREDICATE and statement.is_about(digest)
+        return statement.predicate if ours else None
+    bare = document.content.bom if document.content and document.subject == digest else None
+    return bare if bare is not None and bare.get("bomFormat") == "CycloneDX" else None
 
 
 class Described:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from modelpack import digest as digests
-from modelpack.cli import display
+from modelpack.cli import display, inspect_evidence
 from modelpack.inspection.value import Inspection, WeightFileClaim, WeightSetClaim
 
 NOTICE = "claims, not verified"
@@ -27,7 +27,7 @@ def report(inspection: Inspection, *, verbose: bool) -> str:
         _layers(inspection),
         _weights(inspection),
         _packages(inspection, verbose=verbose),
-        _evidence(inspection),
+        inspect_evidence.report(inspection.referrers, verbose=verbose),
         _labels(inspection, verbose=verbose),
         _sentences("CANNOT BE KNOWN", inspection.unknown),
         NOTICE,
@@ -187,16 +187,6 @@ def _packages(inspection: Inspection, *, verbose: bool) -> str:
         if rows:
             sections.append(f"{title} ({len(chosen)})\n{display.table(rows)}")
     return "\n\n".join(sections)
-
-
-def _evidence(inspection: Inspection) -> str:
-    """Return what stands beside the image; nobody has looked at a signature."""
-    rows = [
-        (item.kind or item.predicate_type or item.artifact_type, _short(item.digest), item.summary)
-        for item in inspection.referrers
-    ]
-    head = ("WHAT", "DIGEST", "SAYS")
-    return f"BESIDE THE IMAGE (unsigned claims)\n{display.table(rows, head=head)}" if rows else ""
 
 
 def _labels(inspection: Inspection, *, verbose: bool) -> str:

@@ -65,7 +65,11 @@ def describe(documents: Documents) -> Inspection:
             *agreement.findings(documents, settings, told, platform),
             *vouching.findings(documents.referrers),
         ),
-        unknown=(*_unknown(documents, settings, media_type, platform), *told.unknown),
+        unknown=(
+            *_unknown(documents, settings, media_type, platform),
+            *told.unknown,
+            *(f"all that vouches for it: {reason}" for reason in documents.unlisted),
+        ),
     )
 
 

@@ -50,6 +50,8 @@ class Documents:
     "why the nameplates could not be read"
     referrers: "tuple[ReferrerDocument, ...]" = ()
     "what stands beside the image, or beside the index that it was chosen from"
+    unlisted: tuple[str, ...] = ()
+    "why it may not be all"
 
 
 def parse_object(data: bytes, *, at: str) -> dict[str, Any]:

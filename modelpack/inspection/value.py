@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from modelpack.inspection.beside import ReferrerClaim
+
 NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 
@@ -160,24 +162,6 @@ class RunClaim:
     volumes: tuple[str, ...] = ()
     healthcheck: tuple[str, ...] = ()
     stop_signal: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferrerClaim:
-    """A statement or signature that names this image, or the index that it was chosen from."""
-
-    digest: str
-    "of the manifest by which it refers"
-    subject: str
-    artifact_type: str
-    predicate_type: str
-    "of the statement in it; empty where it has none that can be read"
-    kind: str
-    "`sbom`, `provenance`, `oms`, `scan`, where it says that modelpack made it"
-    size: int
-    "bytes of the manifest"
-    summary: str
-    "one line for people"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

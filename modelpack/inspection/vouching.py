@@ -1,46 +1,58 @@
-"""What stands beside an image and says something about it: found, summed up, not proved."""
+"""What stands beside an image and says something about it: found, read within limits, summed up.
 
-from collections.abc import Iterator, Mapping, Sequence
+Found by the list of its referrers, which is not relied on, and under the tags that cosign used
+before there were such lists (cosign, SIGNATURE_SPEC.md). Nothing is proved; what cannot be read is
+shown as that, and ends nothing.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
+from modelpack import digest as digests
 from modelpack.digest import Digest
-from modelpack.errors import ModelpackError
+from modelpack.errors import InputError, ModelpackError
 from modelpack.inputs.quoting import quoted
+from modelpack.inspection import contents, predicates, summaries
+from modelpack.inspection.beside import ReferrerClaim, SignatureClaim
+from modelpack.inspection.contents import Content
 from modelpack.inspection.documents import Documents
-from modelpack.inspection.value import ReferrerClaim
-from modelpack.oci.layer import Descriptor
-from modelpack.oci.manifest import MANIFEST_LIMIT
-from modelpack.oci.manifest import parse as parse_manifest
-from modelpack.oci.referrers import KIND
-from modelpack.trust import statement as statements
-from modelpack.trust.statement import MEDIA_TYPE, PREDICATE_TYPE, Statement
+from modelpack.inspection.summaries import Said
+from modelpack.oci.layer import MANIFEST, Descriptor
+from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest
+from modelpack.oci.referrers import KIND, checked, tag_for
+from modelpack.trust.statement import PREDICATE_TYPE, Statement
 
-CONTENT_LIMIT = 16 << 20
-"bytes of a statement that is summed up"
-_READ_LIMIT = 100
-"statements that are read"
-_BUNDLE_PREDICATE = "dev.sigstore.bundle.predicateType"
+CONTENT_LIMIT: Final = 16 << 20
+"bytes of one content that is read"
+_ROOM: Final = 128 << 20
+"bytes of everything that is read beside one image"
+_MANIFESTS: Final = 200
+"that are looked at"
+_LAYERS: Final = 50
+"contents of one manifest that are looked at"
+_OLD_TAGS: Final = (".sig", ".att", ".sbom")
+_BUNDLE_PREDICATE: Final = "dev.sigstore.bundle.predicateType"
 "annotation of a signed bundle (cosign, BUNDLE_SPEC.md)"
-_OMS = "https://model_signing/signature/v1.0"
-_REBUILD = "https://modelpack.dev/predicates/rebuild/v1"
-PREDICATES: Mapping[str, frozenset[str]] = MappingProxyType({
-    "sbom": frozenset({"https://cyclonedx.org/bom", "https://spdx.dev/Document"}),
-    "provenance": frozenset({"https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2"}),
-    "oms": frozenset({_OMS}),
-    "scan": frozenset({"https://cosign.sigstore.dev/attestation/vuln/v1"}),
-    "rebuild": frozenset({_REBUILD}),
-})  # fmt: skip
-"types of what others attach, by the word for it"
+SUBJECT: Final = "subject"
+"how a manifest refers that names the image itself"
 
 
 @runtime_checkable
 class Vouched(Protocol):
     """A place of images that knows what vouches for each."""
 
-    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        """Return what vouches for `subject`, as it says itself."""
+    def listed(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """Return what is listed as vouching for `subject`, unread."""
+
+    def held_by(self, tag: str) -> str | None:
+        """Return the digest of whatever has `tag`, unread; None: nothing has it."""
+
+    def resolve(self, name: str) -> Descriptor:
+        """Return the manifest that a tag names."""
+
+    def image(self, digest: Digest) -> Manifest:
+        """Return the manifest or index with `digest`, parsed."""
 
     def read(self, what: Descriptor, *, limit: int = MANIFEST_LIMIT) -> bytes:
         """Return a blob of up to `limit` bytes, its digest and size checked."""
@@ -48,122 +60,206 @@ class Vouched(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferrerDocument:
-    """A referrer, and the statement in it where that could be read."""
+    """One content that vouches for an image, or a manifest of which none is known."""
 
     subject: Digest
     descriptor: Descriptor
-    content: bytes = b""
-    statement: Statement | None = None
+    "of the manifest, with type and annotations as it says itself"
+    by: str = SUBJECT
+    layer: Descriptor | None = None
+    stored: bytes = b""
+    "the content as it is stored"
+    content: Content | None = None
     trouble: str = ""
+
+    @property
+    def statement(self) -> Statement | None:
+        """The statement in it, signed or not, where there is one that can be read."""
+        return self.content.statement if self.content else None
 
     @property
     def kind(self) -> str:
         """What this program calls it, when it made it: `sbom`; a claim like all else."""
         return self.descriptor.annotations.get(KIND, "")
 
+    @property
+    def predicate_type(self) -> str:
+        """The type of its statement; where that was not read, as its annotations say."""
+        if self.statement:
+            return self.statement.predicate_type
+        said = self.descriptor.annotations
+        return said.get(PREDICATE_TYPE) or said.get(_BUNDLE_PREDICATE, "")
+
+    @property
+    def what(self) -> str:
+        """The word for what it is, whoever made it."""
+        types = [self.layer.media_type] if self.layer else []
+        return (
+            self.kind.partition(".")[0]
+            or predicates.word(self.predicate_type)
+            or next(filter(None, map(predicates.word_of_document,
+                                     (*types, self.descriptor.artifact_type))), "")
+            or ("signature" if self.content and self.content.signature else "")
+        )  # fmt: skip
+
 
 def with_referrers(store: object, documents: Documents) -> Documents:
     """Return `documents` with what stands beside the image, if `store` is a place that knows."""
     if not isinstance(store, Vouched):
         return documents
-    subjects = (documents.descriptor, *((documents.index,) if documents.index else ()))
-    found = [(one.digest, entry) for one in subjects for entry in store.referrers(one.digest)]
-    return replace(documents, referrers=tuple(
-        _document(store, subject, entry) if number < _READ_LIMIT
-        else ReferrerDocument(subject=subject, descriptor=entry)
-        for number, (subject, entry) in enumerate(found)
-    ))  # fmt: skip
+    look, found, unlisted = _Look(store), list[ReferrerDocument](), list[str]()
+    for one in (documents.descriptor, *((documents.index,) if documents.index else ())):
+        for source in (look.by_subject, look.by_tag):
+            try:
+                found += source(one.digest)
+            except ModelpackError as error:
+                unlisted.append(error.findings[0].message)
+    return replace(documents, referrers=tuple(found), unlisted=tuple(dict.fromkeys(unlisted)))
 
 
-def _document(store: Vouched, subject: Digest, entry: Descriptor) -> ReferrerDocument:
-    if entry.artifact_type != MEDIA_TYPE:
-        return ReferrerDocument(subject=subject, descriptor=entry)
-    try:
-        manifest = parse_manifest(store.read(entry), at=entry.digest)
-        content = store.read(manifest.layers[0], limit=CONTENT_LIMIT) if manifest.layers else b""
-        statement = statements.parse(content, at=entry.digest)
-    except ModelpackError as error:
-        trouble = error.findings[0].message
-        return ReferrerDocument(subject=subject, descriptor=entry, trouble=trouble)
-    return ReferrerDocument(
-        subject=subject, descriptor=entry, content=content, statement=statement
-    )  # fmt: skip
+class _Look:
+    """Reads what vouches for an image until the room for that is used up."""
+
+    def __init__(self, store: Vouched) -> None:
+        self._store, self._room, self._manifests = store, _ROOM, _MANIFESTS
+
+    def by_subject(self, subject: Digest) -> Iterator[ReferrerDocument]:
+        """Yield what is listed as naming `subject`."""
+        for entry in self._store.listed(subject):
+            unread = ReferrerDocument(subject=subject, descriptor=entry)
+            try:
+                self._expect_room()
+                known = checked(entry, subject, self._store.image)
+                manifest = self._store.image(entry.digest)
+            except ModelpackError as error:
+                self._room -= MANIFEST_LIMIT
+                yield replace(unread, trouble=error.findings[0].message)
+                continue
+            yield from self._contents(replace(unread, descriptor=known), manifest)
+
+    def by_tag(self, subject: Digest) -> Iterator[ReferrerDocument]:
+        """Yield what stands under the tags of older cosign."""
+        for suffix in _OLD_TAGS:
+            tag = f"{tag_for(subject)}{suffix}"
+            held = self._store.held_by(tag)
+            if held is None:
+                continue
+            unread = ReferrerDocument(subject=subject, by=tag, descriptor=Descriptor(
+                media_type=MANIFEST, digest=digests.parse(held, at=tag), size=0
+            ))  # fmt: skip
+            try:
+                self._expect_room()
+                found = self._store.resolve(tag)
+                manifest = self._store.image(found.digest)
+            except ModelpackError as error:
+                yield replace(unread, trouble=error.findings[0].message)
+                continue
+            config = manifest.config.media_type if manifest.config else ""
+            known = replace(found, artifact_type=manifest.artifact_type or config,
+                            annotations=manifest.annotations)  # fmt: skip
+            yield from self._contents(replace(unread, descriptor=known), manifest)
+
+    def _expect_room(self) -> None:
+        self._manifests -= 1
+        if self._manifests < 0 or self._room < 0:
+            raise InputError("not looked at: there is too much beside this image")
+
+    def _contents(self, bare: ReferrerDocument, manifest: Manifest) -> Iterator[ReferrerDocument]:
+        """Yield each content of `manifest`; where it has none, it alone."""
+        self._room -= bare.descriptor.size
+        if not manifest.layers:
+            yield bare
+        for layer in manifest.layers[:_LAYERS]:
+            one = replace(bare, layer=layer)
+            if not contents.is_known(layer):
+                yield one
+                continue
+            try:
+                stored = self._read(layer)
+                yield replace(one, stored=stored, content=contents.parse(stored, layer))
+            except ModelpackError as error:
+                at = f"{error.findings[0].at}: " if error.findings[0].at else ""
+                yield replace(one, trouble=f"{at}{error.findings[0].message}")
+
+    def _read(self, layer: Descriptor) -> bytes:
+        if layer.size > CONTENT_LIMIT:
+            raise InputError(f"not read: it is larger than {CONTENT_LIMIT >> 20} MiB")
+        if layer.size > self._room:
+            raise InputError("not read: there is too much beside this image")
+        self._room -= layer.size
+        return self._store.read(layer, limit=CONTENT_LIMIT)
 
 
 def claim(document: ReferrerDocument) -> ReferrerClaim:
     """Return what a referrer claims to be."""
-    entry, statement = document.descriptor, document.statement
-    stated = entry.annotations.get(PREDICATE_TYPE) or entry.annotations.get(_BUNDLE_PREDICATE, "")
+    entry, layer, content = document.descriptor, document.layer, document.content
+    said = _said(content)
+    signature = content.signature if content else None
     return ReferrerClaim(
         digest=entry.digest,
         subject=document.subject,
         artifact_type=entry.artifact_type,
-        predicate_type=statement.predicate_type if statement else stated,
+        predicate_type=document.predicate_type,
         kind=document.kind,
         size=entry.size,
-        summary=document.trouble or (_summary(statement) if statement else ""),
+        summary=document.trouble or said.line,
+        signed=_signed(signature) if signature else "",
+        what=document.what,
+        by=document.by,
+        media_type=layer.media_type if layer else "",
+        content=layer.digest if layer else "",
+        content_size=layer.size if layer else 0,
+        signature=signature,
+        provenance=said.provenance,
+        sbom=said.sbom,
+        scan=said.scan,
+        verdict=said.verdict,
+        unreadable=document.trouble,
     )
 
 
+def _said(content: Content | None) -> Said:
+    if content is None:
+        return Said()
+    if content.statement:
+        return summaries.of_statement(content.statement)
+    return summaries.of_bom(content.bom) if content.bom is not None else Said()
+
+
+def _signed(signature: SignatureClaim) -> str:
+    """Return who seems to have signed, in words that promise nothing."""
+    signer = signature.signer
+    name = ", ".join(signer.identities)
+    if name:
+        who = f"as {quoted(name, 200)}" + (f" by {quoted(signer.issuer)}" if signer.issuer else "")
+    elif signer.certificate:
+        who = f"with a certificate of {quoted(signer.certificate_issuer)}"
+    else:
+        who = f"with a key, hint {quoted(signer.key_hint)}" if signer.key_hint else "with a key"
+    logged = [f"log entry {one.index}" + (f" at {one.time}" if one.time else "")
+              for one in signature.entries]  # fmt: skip
+    stamped = [f"timestamp {time or 'that cannot be read'}" for time in signature.timestamps]
+    return ", ".join([f"signed {who}", *logged, *stamped])
+
+
 def findings(documents: Sequence[ReferrerDocument]) -> Iterator[str]:
-    """Yield what does not add up in statements."""
+    """Yield what does not add up in statements and signatures."""
     for document in documents:
-        statement = document.statement
-        if statement is None:
+        if document.content is None:
             continue
-        stated = document.descriptor.annotations.get(PREDICATE_TYPE, statement.predicate_type)
-        if stated != statement.predicate_type:
-            yield (
-                f"referrer {quoted(document.descriptor.digest)} calls itself {quoted(stated)} and "
-                f"is {quoted(statement.predicate_type)}"
-            )
-        if statement.predicate_type != _OMS and not statement.is_about(document.subject):
-            yield (
-                f"referrer {quoted(document.descriptor.digest)} hangs on this image, and its "
-                "statement is about something else"
-            )
-
-
-def _summary(statement: Statement) -> str:  # noqa: PLR0911  one for each type
-    """Return one line about what a statement says; nothing where it is none that is known."""
-    said = statement.predicate
-    match statement.predicate_type:
-        case "https://cyclonedx.org/bom":
-            version = _text(said, "specVersion")
-            return f"CycloneDX {version}, {_count(said.get('components'))} components".strip()
-        case "https://spdx.dev/Document":
-            return f"{_text(said, 'spdxVersion')}, {_count(said.get('packages'))} packages"
-        case "https://slsa.dev/provenance/v1":
-            run = _table(said, "runDetails")
-            builder = _text(_table(run, "builder"), "id")
-            finished = _text(_table(run, "metadata"), "finishedOn")
-            inputs = _count(_table(said, "buildDefinition").get("resolvedDependencies"))
-            return f"built by {builder} at {finished} from {inputs} inputs"
-        case "https://model_signing/signature/v1.0":
-            name = statement.subjects[0].name
-            return f"{_count(said.get('resources'))} files of {quoted(name)} by digest"
-        case "https://cosign.sigstore.dev/attestation/vuln/v1":
-            scanner = _table(said, "scanner")
-            verdict = _table(_table(scanner, "result"), "modelpack").get("outcome", "?")
-            when = _text(_table(said, "metadata"), "scanFinishedOn")
-            return f"scan with {_text(scanner, 'uri')} at {when}: {verdict}"
-        case "https://modelpack.dev/predicates/rebuild/v1":
-            version = _text(_table(_table(said, "rebuilder"), "version"), "modelpack")
-            when = _text(_table(said, "metadata"), "finishedOn")
-            return f"rebuilt with modelpack {version} at {when}: {_text(said, 'verdict')}"
-        case _:
-            return ""
-
-
-def _table(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _text(value: Mapping[str, Any], key: str) -> str:
-    found = value.get(key)
-    return found if isinstance(found, str) else "?"
-
-
-def _count(value: object) -> int:
-    return len(value) if isinstance(value, list) else 0
+        name = quoted(document.descriptor.digest)
+        said, statement = document.descriptor.annotations, document.statement
+        if statement:
+            stated = said.get(PREDICATE_TYPE) or said.get(_BUNDLE_PREDICATE)
+            if stated and stated != statement.predicate_type and document.by == SUBJECT:
+                is_type = quoted(statement.predicate_type)
+                yield f"referrer {name} calls itself {quoted(stated)} and is {is_type}"
+            is_oms = statement.predicate_type == predicates.OMS
+            if not is_oms and not statement.is_about(document.subject):
+                yield (
+                    f"referrer {name} hangs on this image, and its statement is about something "
+                    "else"
+                )
+        signature = document.content.signature
+        if signature and signature.signs and signature.signs != document.subject:
+            yield f"referrer {name} hangs on this image, and signs {quoted(signature.signs)}"

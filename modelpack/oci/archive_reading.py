@@ -16,7 +16,7 @@ from modelpack.oci import references
 from modelpack.oci.docker_save import DockerImage, docker_images, docker_manifest
 from modelpack.oci.layer import MANIFEST, REF_NAME, Blob, Descriptor, Pieces, blob_of
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse, printable
-from modelpack.oci.referrers import found
+from modelpack.oci.referrers import found, listed
 from modelpack.oci.tar import FileRange
 from modelpack.oci.tar_index import Member, members
 
@@ -102,6 +102,14 @@ class Archive:
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
         """Return what vouches for `subject`; ours hold an image alone, others' may not."""
         return found(self._entries, subject, self.image)
+
+    def listed(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """Return what is listed as vouching for `subject`, unread."""
+        return listed(self._entries, subject, self.image)
+
+    def held_by(self, tag: str) -> str | None:
+        """Return the digest of whatever has `tag`, unread; None: nothing has it."""
+        return references.held_by(self._entries, tag)
 
     def image(self, digest: Digest) -> Manifest:
         """Return the manifest or index with `digest`, parsed."""

@@ -26,7 +26,7 @@ from modelpack.oci.layer import Blob, Descriptor, Remote, StoredFile
 from modelpack.oci.locking import exclusive_folder
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse
 from modelpack.oci.partial_download import PartialDownload
-from modelpack.oci.referrers import Vouching, found
+from modelpack.oci.referrers import Vouching, found, listed
 from modelpack.oci.store import KnownDigests, Root
 from modelpack.oci.tar import Content, FileRange
 from modelpack.progress import SILENT, Advance, Progress
@@ -315,6 +315,14 @@ class Layout:
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
         """Return what vouches for the image `subject`: type and annotations as it says itself."""
         return found(self.manifests(), subject, self.image)
+
+    def listed(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """Return what is listed as vouching for `subject`, unread."""
+        return listed(self.manifests(), subject, self.image)
+
+    def held_by(self, tag: str) -> str | None:
+        """Return the digest of whatever has `tag`, unread; None: nothing has it."""
+        return references.held_by(self.manifests(), tag)
 
     def _name(
         self, roots: Sequence[Root], vouching: Sequence[tuple[Descriptor, Sequence[Vouching]]]

@@ -56,6 +56,11 @@ def tag_of(entry: Descriptor) -> str:
     return entry.annotations.get(REF_NAME, "")
 
 
+def held_by(entries: Iterable[Descriptor], tag: str) -> str | None:
+    """Return the digest of the entry with `tag`; None: there is none."""
+    return next((entry.digest for entry in entries if tag_of(entry) == tag), None)
+
+
 def resolve(
     entries: Sequence[Descriptor], name: str, image: Callable[[Digest], Manifest], *, at: str
 ) -> Descriptor:

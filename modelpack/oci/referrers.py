@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from modelpack import canonical_json
 from modelpack.digest import Digest, hex_of
-from modelpack.errors import ModelpackError
+from modelpack.errors import InputError, ModelpackError
 from modelpack.oci.layer import INDEX, MANIFEST, REF_NAME, Blob, Descriptor, blob_of
 from modelpack.oci.manifest import INDEXES, MANIFESTS, Manifest
 
@@ -108,12 +108,22 @@ def found(entries: Sequence[Descriptor], subject: Digest, image: Read) -> tuple[
 
     What the list says of a manifest is not relied on: there are tools that write it wrong.
     """
-    listed = {entry.digest: entry for entry in islice(_listed(entries, subject, image), _LIMIT)}
-    checked = (_checked(entry, subject, image) for entry in listed.values())
-    return tuple(entry for entry in checked if entry is not None)
+    known = []
+    for entry in listed(entries, subject, image):
+        try:
+            known.append(checked(entry, subject, image))
+        except ModelpackError:
+            continue
+    return tuple(known)
 
 
-def _listed(entries: Sequence[Descriptor], subject: Digest, image: Read) -> Iterator[Descriptor]:
+def listed(entries: Sequence[Descriptor], subject: Digest, image: Read) -> tuple[Descriptor, ...]:
+    """Return what claims to vouch for `subject` among the `entries` of an index, each once."""
+    claiming = {entry.digest: entry for entry in islice(_claiming(entries, subject, image), _LIMIT)}
+    return tuple(claiming.values())
+
+
+def _claiming(entries: Sequence[Descriptor], subject: Digest, image: Read) -> Iterator[Descriptor]:
     for entry in entries:
         tag = entry.annotations.get(REF_NAME, "")
         if tag == tag_for(subject) and entry.media_type in INDEXES:
@@ -121,18 +131,26 @@ def _listed(entries: Sequence[Descriptor], subject: Digest, image: Read) -> Iter
                 yield from image(entry.digest).manifests
             except ModelpackError:
                 continue
-        elif not tag and entry.media_type in MANIFESTS:
+        elif not tag and entry.media_type in MANIFESTS and _names(entry, subject, image):
             yield entry
 
 
-def _checked(entry: Descriptor, subject: Digest, image: Read) -> Descriptor | None:
-    """Return the descriptor of a manifest that can be read and names `subject`, else None."""
+def _names(entry: Descriptor, subject: Digest, image: Read) -> bool:
     try:
-        manifest = image(entry.digest)
+        named = image(entry.digest).subject
     except ModelpackError:
-        return None
+        return False
+    return named is not None and named.digest == subject
+
+
+def checked(entry: Descriptor, subject: Digest, image: Read) -> Descriptor:
+    """Return the descriptor of the manifest `entry` with what it says itself.
+
+    Raises InputError when it cannot be read or does not name `subject`.
+    """
+    manifest = image(entry.digest)
     if manifest.subject is None or manifest.subject.digest != subject:
-        return None
+        raise InputError("it is listed here and does not name this image", at=entry.digest)
     config = manifest.config.media_type if manifest.config else ""
     return Descriptor(
         media_type=manifest.media_type, digest=entry.digest, size=entry.size,

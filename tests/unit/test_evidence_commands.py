@@ -169,7 +169,7 @@ class TestInspect:
     def test_what_is_there_is_listed_with_what_it_says(self, desk: Desk) -> None:
         desk.build()
         shown = desk.type("inspect", desk.folder).out
-        assert "BESIDE THE IMAGE (unsigned claims)" in shown
+        assert "BESIDE THE IMAGE (claims, not verified)" in shown
         assert "CycloneDX 1.6, 4 components" in shown
         assert "built by https://modelpack.dev/builders/local at" in shown
         assert "4 files of `tiny` by digest" in shown
@@ -185,7 +185,7 @@ class TestInspect:
     def test_a_kind_that_is_not_there_is_told(self, desk: Desk) -> None:
         desk.build()
         done = desk.type("inspect", desk.folder, "--raw", "scan", status=2)
-        assert "no scan statement stands beside the image" in done.err
+        assert "no `scan` stands beside the image" in done.err
 
     def test_two_of_a_foreign_kind_are_not_chosen_from(self, desk: Desk) -> None:
         desk.build()
@@ -193,7 +193,7 @@ class TestInspect:
         for number in range(2):
             desk.attach(statement.referrer(said(vuln, {"n": number}, desk.digest), kind=""))
         done = desk.type("inspect", desk.folder, "--raw", "scan", status=2)
-        assert "2 scan statements stand beside the image" in done.err
+        assert "2 of `scan` stand beside the image" in done.err
 
     def test_a_statement_about_something_else_does_not_add_up(self, desk: Desk) -> None:
         desk.build()

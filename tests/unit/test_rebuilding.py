@@ -12,8 +12,9 @@ from modelpack.comparison.verdict import PREDICATE, statement
 from modelpack.digest import of as digest_of
 from modelpack.errors import Refused, Unavailable
 from modelpack.inputs.machine import Machine
+from modelpack.inspection import predicates
 from modelpack.inspection.reading import read
-from modelpack.inspection.vouching import PREDICATES, with_referrers
+from modelpack.inspection.vouching import with_referrers
 from modelpack.lock import RuntimeLock
 from modelpack.oci.layout import Layout
 from modelpack.trust import statement as statements
@@ -66,7 +67,7 @@ def test_a_verdict_is_a_statement_about_the_image(
     assert said.predicate["metadata"] == {
         "startedOn": "1970-01-01T00:01:40Z", "finishedOn": "1970-01-01T00:03:20Z",
     }  # fmt: skip
-    assert PREDICATES["rebuild"] == {PREDICATE}
+    assert predicates.word(PREDICATE) == "rebuild"
 
 
 def test_another_guard_and_builder_are_reasons(

@@ -173,12 +173,24 @@ class Repository:
         """
         listed = self.api_referrers(subject)
         if listed is None:
-            try:
-                listed = self.image(self.resolve(vouching.tag_for(subject)).digest).manifests
-            except InputError:  # there is none, or one that cannot be read
-                listed = ()
+            listed = self._by_tag(subject)
         bare = [replace(entry, annotations={}) for entry in listed]
         return vouching.found(bare, subject, self.image)
+
+    def listed(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """Return all that is listed as vouching for `subject`, unread.
+
+        By the registry and under the tag: a registry that learned to list may have been given
+        some before.
+        """
+        both = (*(self.api_referrers(subject) or ()), *self._by_tag(subject))
+        return tuple({entry.digest: replace(entry, annotations={}) for entry in both}.values())
+
+    def _by_tag(self, subject: Digest) -> tuple[Descriptor, ...]:
+        try:
+            return self.image(self.resolve(vouching.tag_for(subject)).digest).manifests
+        except InputError:  # there is none, or one that cannot be read
+            return ()
 
     def api_referrers(self, subject: Digest) -> tuple[Descriptor, ...] | None:
         """Return the list that the registry itself keeps; None where it keeps none."""

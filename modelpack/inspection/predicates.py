@@ -1,0 +1,59 @@
+"""Words for what others say about images: predicate types, and media types of bare documents."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+OMS: Final = "https://model_signing/signature/v1.0"
+REBUILD: Final = "https://modelpack.dev/predicates/rebuild/v1"
+SIGNATURE: Final = "https://sigstore.dev/cosign/sign/v1"
+VULN: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"
+SUMMARY: Final = "https://slsa.dev/verification_summary/v1"
+TEST: Final = "https://in-toto.io/attestation/test-result/v0.1"
+CYCLONEDX: Final = "https://cyclonedx.org/bom"
+SPDX: Final = "https://spdx.dev/Document"
+VEX: Final = "https://openvex.dev/ns"
+_EXACT: Final[Mapping[str, str]] = MappingProxyType({
+    OMS: "oms",
+    REBUILD: "rebuild",
+    SIGNATURE: "signature",
+    VULN: "scan",
+    "https://in-toto.io/attestation/vulns/v0.1": "scan",
+    "https://in-toto.io/attestation/vulns/v0.2": "scan",
+    TEST: "test",
+    SUMMARY: "verification",
+    "https://slsa.dev/provenance/v1": "provenance",
+    "https://slsa.dev/provenance/v0.2": "provenance",
+    "https://slsa.dev/provenance/v0.1": "provenance",
+})  # fmt: skip
+_FAMILIES: Final[Mapping[str, str]] = MappingProxyType({CYCLONEDX: "sbom", SPDX: "sbom",
+                                                        VEX: "vex"})  # fmt: skip
+"types to which tools add a version: `/v1.6`"
+CYCLONEDX_DOCUMENTS: Final = frozenset(
+    {"application/vnd.cyclonedx+json", "application/vnd.cyclonedx"}
+)
+SPDX_DOCUMENTS: Final = frozenset({"application/spdx+json", "text/spdx+json", "spdx+json"})
+_DOCUMENTS: Final[Mapping[str, str]] = MappingProxyType({
+    **dict.fromkeys((*CYCLONEDX_DOCUMENTS, *SPDX_DOCUMENTS), "sbom"),
+    "application/vnd.openvex+json": "vex",
+    "application/sarif+json": "scan",
+    "application/vnd.cncf.notary.signature": "signature",
+    "application/vnd.dev.cosign.simplesigning.v1+json": "signature",
+    "application/vnd.dev.cosign.artifact.sig.v1+json": "signature",
+    "application/vnd.dev.cosign.artifact.sbom.v1+json": "sbom",
+})  # fmt: skip
+WORDS: Final = ("sbom", "provenance", "oms", "scan", "test", "rebuild", "vex", "verification",
+                "signature")  # fmt: skip
+
+
+def word(predicate_type: str) -> str:
+    """Return the word for a predicate type; empty: none that is known."""
+    for family, name in _FAMILIES.items():
+        if predicate_type == family or predicate_type.startswith(f"{family}/"):
+            return name
+    return _EXACT.get(predicate_type, "")
+
+
+def word_of_document(media_type: str) -> str:
+    """Return the word for a bare document or a whole artifact; empty: none that is known."""
+    return _DOCUMENTS.get(media_type, "")
