@@ -15,6 +15,8 @@ TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 'OCI distribution-spec, "Pulling manifests"'
 WEIGHTS_SUFFIX = "-weights"
 "of a tag: the image of the weights that are mounted into the image with the tag"
+ARTIFACT_SUFFIX = "-modelpack"
+"of a tag: the model artifact made from the image with the tag"
 DOCKER_HUB = "docker.io"
 _LONGEST = 4096
 _LONGEST_REPOSITORY = 255

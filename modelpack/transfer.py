@@ -11,6 +11,7 @@ from modelpack.errors import Finding, InputError, ModelpackError, joined
 from modelpack.inputs.machine import Machine
 from modelpack.oci import copying
 from modelpack.oci.layer import REF_NAME, Descriptor
+from modelpack.oci.overlay import View, Viewer
 from modelpack.oci.registry.unfinished import FOLDER
 from modelpack.oci.store import local_image
 from modelpack.reference import Reference
@@ -42,15 +43,19 @@ def transfer(
     tags: Sequence[str] = (),
     referrers: bool = True,
     replace_versions: bool = False,
+    viewed: Viewer | None = None,
+    suffix: str = "",
 ) -> Transferred:
     """Copy the image `source` to `target`, under `tags`, else the target's, else its own.
 
-    Raises Refused when a version tag of a registry holds another image.
+    With `viewed`, that view of the image; where nothing names tags, it gets those of the image
+    with `suffix`. Raises Refused when a version tag of a registry holds another image.
     """
     with _source(source, machine) as (store, root, own):
-        wanted = tuple(tags) or ((_tag(target),) if _tag(target) else own)
-        found = copying.closure(store, root, tags=wanted, referrers=referrers)
-        warnings = found.findings
+        wanted = tuple(tags) or ((_tag(target),) if _tag(target) else with_suffix(own, suffix))
+        view = viewed(store, root) if viewed else View(source=store, root=root)
+        found = copying.closure(view.source, view.root, tags=wanted, referrers=referrers)
+        warnings = (*view.findings, *found.findings)
         label = f"copying to {target}"
         match target:
             case reference.Registry():
@@ -67,6 +72,11 @@ def transfer(
         weights=tuple(root.manifest.digest for root in found.roots[1:]),
         referrers=found.vouching, size=found.size, findings=warnings,
     )  # fmt: skip
+
+
+def with_suffix(tags: Sequence[str], suffix: str) -> tuple[str, ...]:
+    """Return the names that a view of images with `tags` gets."""
+    return tuple(f"{tag}{suffix}" for tag in tags)
 
 
 def _push(

@@ -3,6 +3,7 @@
 import click
 
 from modelpack.cli.output import Output, with_output
+from modelpack.cli.transferring import artifact_option
 
 
 @click.command("copy")
@@ -10,9 +11,11 @@ from modelpack.cli.output import Output, with_output
 @click.argument("target", metavar="DST")
 @click.option("--no-referrers", is_flag=True, help="Leave behind what vouches for the image.")
 @click.option("--replace", is_flag=True, help="Let a version tag move to this image.")
+@artifact_option
 @with_output
 def command(
-    *, output: Output, source: str, target: str, no_referrers: bool, replace: bool
+    *, output: Output, source: str, target: str, no_referrers: bool, replace: bool,
+    artifact: str | None,
 ) -> None:  # fmt: skip
     """Copy the image SRC to DST, with all that belongs to it, and print its digest.
 
@@ -27,5 +30,6 @@ def command(
     done = carry_out(
         output, reference.parse(source, at="SRC"), reference.parse(target, at="DST"),
         machine=open_machine(output), referrers=not no_referrers, replace=replace,
+        artifact=artifact or "",
     )  # fmt: skip
     output.result(text=done.digest, document=document(done))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelpack.cli.output import Output, with_output
+from modelpack.cli.transferring import artifact_option
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
 @click.argument("name", default="", metavar="[REF]")
 @click.option("--no-referrers", is_flag=True, help="Leave behind what vouches for the image.")
 @click.option("--replace", is_flag=True, help="Let a version tag move to this image.")
+@artifact_option
 @with_output
-def command(*, output: Output, image: str, name: str, no_referrers: bool, replace: bool) -> None:
+def command(
+    *, output: Output, image: str, name: str, no_referrers: bool, replace: bool,
+    artifact: str | None,
+) -> None:  # fmt: skip
     """Bring IMAGE (default: the one last built here) into a registry and print its digest.
 
     REF is where to, such as ghcr.io/acme/minilm:1.2.0; without it, the repository and the tags of
@@ -29,6 +34,7 @@ def command(*, output: Output, image: str, name: str, no_referrers: bool, replac
     from modelpack import reference  # noqa: PLC0415
     from modelpack.cli.place import open_machine  # noqa: PLC0415
     from modelpack.cli.transferring import carry_out, document  # noqa: PLC0415
+    from modelpack.transfer import with_suffix  # noqa: PLC0415
 
     source = reference.parse(image, at="IMAGE")
     if name:
@@ -36,9 +42,10 @@ def command(*, output: Output, image: str, name: str, no_referrers: bool, replac
         tags: tuple[str, ...] = ()
     else:
         target, tags = _own(source)
+        tags = with_suffix(tags, reference.ARTIFACT_SUFFIX if artifact else "")
     done = carry_out(
         output, source, target, machine=open_machine(output), tags=tags,
-        referrers=not no_referrers, replace=replace,
+        referrers=not no_referrers, replace=replace, artifact=artifact or "",
     )  # fmt: skip
     output.result(text=done.digest, document=document(done))
 

@@ -21,6 +21,7 @@ case $tool in
     crane) package=github.com/google/go-containerregistry/cmd/crane ;;
     fulcio) package=github.com/sigstore/fulcio ;;
     kit) package=github.com/kitops-ml/kitops ;;
+    modelspec) package=. ;;   # a program of ours around the specification's own library
     olareg) package=github.com/olareg/olareg/cmd/olareg ;;
     registry) package=github.com/distribution/distribution/v3/cmd/registry ;;
     rekor) package=github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix ;;
@@ -38,6 +39,7 @@ esac
 
 if [ -n "$package" ]; then
     pins="go.mod go.sum"
+    [ "$package" != . ] || pins="$pins main.go"
 else
     pins="package.json package-lock.json verify.cjs"
 fi

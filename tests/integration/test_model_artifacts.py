@@ -1,0 +1,216 @@
+"""Model artifacts with real programs: kit unpacks ours, the specification's schema accepts them."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelpack.digest import Digest, hex_of
+from modelpack.oci.layout import Layout
+from tests import projects
+from tests.command_line import Done, run, run_here
+from tests.counting_proxy import counting
+from tests.images import image, put
+from tests.registries import RunningRegistry, running
+
+TOML = projects.TOML.replace(
+    'version = "1.0.0"\n', 'version = "1.0.0"\nlicense = "MIT"\narchitecture = "mlp"\n', 1
+)
+LARGE = 64_000_000
+"bytes: a layer of its own"
+LINK = "dev.modelpack.image.digest"
+
+
+@pytest.fixture(scope="module")
+def registry(
+    tmp_path_factory: pytest.TempPathFactory,
+    go_tool: Callable[[str], str],
+    require_tool: Callable[[str], str],
+) -> Iterator[RunningRegistry]:
+    folder = tmp_path_factory.mktemp("registry")
+    with running("distribution-3", folder, go_tool=go_tool, require_tool=require_tool) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one weight file that is a layer of its own, built; and its cache."""
+    root = tmp_path_factory.mktemp("site")
+    folder = root / "project"
+    projects.sparse_safetensors(folder / "weights" / "large.safetensors", LARGE)
+    projects.make_project(folder, root / "cache", toml=TOML)
+    built = run("build", folder, "--locked", "--offline", cache=root / "cache")
+    assert built.status == 0, built.err
+    return root
+
+
+@pytest.fixture
+def typed(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """Return how to type commands on the machine of the site."""
+    monkeypatch.setenv("MODELPACK_CACHE", str(site / "cache"))
+    monkeypatch.setenv("MODELPACK_CONFIG", str(site / "none.toml"))
+
+    def type_in(*words: object) -> Done:
+        done = run_here(capsys, *words)
+        assert done.status == 0, done.err
+        return done
+
+    return type_in
+
+
+@pytest.fixture
+def kit(go_tool: Callable[[str], str], tmp_path: Path) -> Callable[..., None]:
+    """Return a way to run kit in a home of its own."""
+    program = go_tool("kit")
+    home = {**os.environ, "HOME": str(tmp_path / "home"), "KITOPS_HOME": str(tmp_path / "kitops")}
+    (tmp_path / "home").mkdir()
+
+    def ran(*words: object) -> None:
+        done = subprocess.run(
+            [program, *map(str, words)], env=home, capture_output=True, check=False, timeout=120,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+
+    return ran
+
+
+def document(layout: Path, digest: str) -> Any:
+    return json.loads((layout / "blobs" / "sha256" / hex_of(Digest(digest))).read_bytes())
+
+
+def same_files(one: Path, other: Path) -> bool:
+    done = subprocess.run(["diff", "--recursive", str(one), str(other)], check=False)
+    return done.returncode == 0
+
+
+def test_kit_unpacks_the_same_files(
+    site: Path, typed: Callable[..., Done], registry: RunningRegistry, kit: Callable[..., None],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    name = f"{registry.repository()}:1.0.0"
+    typed("push", "--artifact", "modelpack", site / "project", name)
+    kit("unpack", "--plain-http", name, "-d", tmp_path / "out")
+    assert same_files(tmp_path / "out" / "models" / "tiny", site / "project" / "weights")
+    assert same_files(tmp_path / "out" / "app" / "service", site / "project" / "service")
+    assert (tmp_path / "out" / "usr" / "share" / "modelpack" / "lock.json").is_file()
+    mode = (tmp_path / "out" / "models" / "tiny" / "large.safetensors").stat().st_mode
+    assert mode & 0o777 == 0o644
+
+
+def test_the_specification_takes_the_configuration(
+    site: Path, typed: Callable[..., Done], go_tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    digest = typed("copy", "--artifact", "modelpack", site / "project", f"oci:{tmp_path / 'a'}")
+    manifest = document(tmp_path / "a", digest.out.strip())
+    config = document(tmp_path / "a", manifest["config"]["digest"])
+
+    def accepted(value: object) -> bool:
+        done = subprocess.run(
+            [go_tool("modelspec")], input=json.dumps(value).encode(), capture_output=True,
+            check=False,
+        )  # fmt: skip
+        return done.returncode == 0
+
+    assert accepted(config)
+    assert config["descriptor"]["licenses"] == ["MIT"]
+    assert config["config"]["format"] == "safetensors"
+    assert not accepted({**config, "modelfs": {"type": "layers", "diffIds": []}})
+    assert not accepted({**config, "made": "up"})
+
+
+def test_one_image_one_artifact_in_the_same_blobs(
+    site: Path, typed: Callable[..., Done], registry: RunningRegistry, tmp_path: Path
+) -> None:
+    project = site / "project"
+    first = typed("copy", "--artifact", "modelpack", project, f"oci:{tmp_path / 'a'}", "--json")
+    again = typed("copy", "--artifact", "modelpack", project, f"oci:{tmp_path / 'b'}", "--json")
+    assert first.document["digest"] == again.document["digest"]
+    assert first.document["tags"] == ["1.0.0-modelpack"]
+    assert first.document["referrers"] == 1
+    name = f"{registry.repository()}:1.0.0"
+    typed("push", project, name)
+    pushed = typed("push", "--artifact", "modelpack", name, f"{name}-modelpack")
+    assert pushed.out.strip() == first.document["digest"]
+
+    image = Layout(project / "dist" / "image").resolve("")
+    manifest = document(tmp_path / "a", first.document["digest"])
+    assert manifest["annotations"] == {LINK: image.digest}
+    layers = document(project / "dist" / "image", image.digest)["layers"]
+    weights = [layer["digest"] for layer in layers[2:4]]
+    assert [layer["digest"] for layer in manifest["layers"][:2]] == weights
+    assert manifest["layers"][0]["annotations"]["org.cncf.model.filepath"] == (
+        "models/tiny/large.safetensors"
+    )
+
+
+def test_the_weights_by_digest_stand_beside_it(
+    site: Path, typed: Callable[..., Done], tmp_path: Path
+) -> None:
+    typed("copy", "--artifact", "modelpack", site / "project", f"oci:{tmp_path / 'a'}")
+    layout = Layout(tmp_path / "a")
+    artifact = layout.resolve("1.0.0-modelpack")
+    (oms,) = layout.referrers(artifact.digest)
+    content = layout.image(oms.digest).layers[0]
+    assert json.loads(layout.read(content))["predicateType"].startswith("https://model_signing/")
+    beside = Layout(site / "project" / "dist" / "image")
+    image = beside.resolve("")
+    own = [beside.image(one.digest).layers[0].digest for one in beside.referrers(image.digest)]
+    assert content.digest in own
+
+
+def test_no_weight_travels_where_the_registry_has_it(
+    site: Path, registry: RunningRegistry, tmp_path: Path
+) -> None:
+    name = f"{registry.repository()}:1.0.0"
+    assert run("push", site / "project", name, cache=site / "cache").status == 0
+    # Another machine: the lock, the code, and no weights.
+    desk, cache = tmp_path / "desk", tmp_path / "cache"
+    shutil.copytree(site / "project", desk, ignore=shutil.ignore_patterns("weights", "dist"))
+    shutil.copytree(site / "cache", cache, ignore=shutil.ignore_patterns("uploads", "digests"))
+    with counting(registry.address) as door:
+        through = name.replace(registry.address, door.address)
+        built = run("build", desk, "--locked", "--push", "--tag", through, cache=cache)
+        assert built.status == 0, built.err
+        pushed = run("push", "--artifact", "modelpack", through, f"{through}-model", cache=cache)
+        assert pushed.status == 0, pushed.err
+        assert door.sent < LARGE // 8
+        assert door.received < LARGE // 8
+    other = f"{registry.repository()}:1.0.0"
+    with counting(registry.address) as door:
+        names = [one.replace(registry.address, door.address) for one in (name, other)]
+        mounted = run("push", "--artifact", "modelpack", *names, cache=cache)
+        assert mounted.status == 0, mounted.err
+        assert mounted.out == pushed.out
+        assert door.sent + door.received < LARGE // 8
+
+
+def test_mounted_weights_come_from_their_image(
+    registry: RunningRegistry, kit: Callable[..., None], tmp_path: Path
+) -> None:
+    toml = TOML.replace('path = "weights"', 'path = "weights"\nmode = "mount"')
+    cache = tmp_path / "cache"
+    project = projects.make_project(tmp_path / "project", cache, toml=toml)
+    assert run("build", project, "--locked", "--offline", cache=cache).status == 0
+    name = f"{registry.repository()}:1.0.0"
+    pushed = run("push", "--artifact", "modelpack", project, name, cache=cache)
+    assert pushed.status == 0, pushed.err
+    kit("unpack", "--plain-http", name, "-d", tmp_path / "out")
+    assert same_files(tmp_path / "out" / "models" / "tiny", project / "weights")
+
+
+def test_an_image_of_others_is_refused(typed: Callable[..., Done], tmp_path: Path) -> None:
+    with Layout(tmp_path / "theirs") as layout:
+        put(layout, image("a"), "1.0")
+    done = run("copy", "--artifact", "modelpack", f"oci:{tmp_path / 'theirs'}",
+               f"oci:{tmp_path / 'x'}", cache=tmp_path / "cache")  # fmt: skip
+    assert done.status == 2
+    assert "does not say which weights" in done.err
+    assert not (tmp_path / "x").exists()
