@@ -180,3 +180,35 @@ MAX_ITEMS = 1000
 "of an array and of a table with free keys"
 MAX_TEXT = 8192
 "characters of a text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grammar:
+    """How the single values of one kind of file are written."""
+
+    rules: str
+    "first word of the names of rules"
+    forms: Mapping[str, Form]
+    key_forms: Mapping[str, Form]
+    limits: Mapping[str, Mapping[str, Form]]
+    "tables with free keys of which only some are known, and how each one's value is written"
+    ranges: Mapping[str, tuple[int, int]]
+    not_empty: frozenset[str]
+    repeatable: frozenset[str]
+    not_blank: frozenset[str]
+    table_or_array: frozenset[str] = frozenset()
+    "arrays of tables that may be written as one table"
+
+
+SPEC = Grammar(
+    rules="spec",
+    forms=FORMS,
+    key_forms=KEY_FORMS,
+    limits=MappingProxyType({"test.limits": LIMITS}),
+    ranges=RANGES,
+    not_empty=NOT_EMPTY,
+    repeatable=REPEATABLE,
+    not_blank=NOT_BLANK,
+    table_or_array=frozenset({"weights"}),
+)
+"how `modelpack.toml` is written"

@@ -1,26 +1,15 @@
 """The JSON Schema of `modelpack.toml`, made from the dataclasses that the decoder fills."""
 
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import date
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args, get_origin
 
 from modelpack.spec import Spec
-from modelpack.spec.grammar import (
-    FORMS,
-    KEY_FORMS,
-    LIMITS,
-    MAX_ITEMS,
-    MAX_TEXT,
-    NOT_BLANK,
-    NOT_EMPTY,
-    RANGES,
-    REPEATABLE,
-    Form,
-)
+from modelpack.spec.grammar import MAX_ITEMS, MAX_TEXT, SPEC, Form, Grammar
 from modelpack.spec.rules import SCHEMA
-from modelpack.spec.structure import TABLE_OR_ARRAY, is_required, key_of, table_fields
+from modelpack.spec.structure import is_required, key_of, table_fields
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -130,8 +119,13 @@ def document() -> dict[str, Any]:
         "$schema": DIALECT,
         "title": "modelpack.toml",
         "description": "A model, its code and its dependencies, for `modelpack build`.",
-        **_table(Spec, ""),
+        **properties_of(Spec, SPEC, DESCRIPTIONS),
     }
+
+
+def properties_of(table: type, grammar: Grammar, descriptions: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a schema says of the table that a whole file is."""
+    return _Schema(grammar, descriptions).table(table, "")
 
 
 def places(table: type = Spec, place: str = "") -> list[str]:
@@ -146,77 +140,82 @@ def places(table: type = Spec, place: str = "") -> list[str]:
     return found
 
 
-def _table(table: type, place: str) -> dict[str, Any]:
-    properties, required = {}, []
-    for key, (table_field, kind) in table_fields(table).items():
-        here = f"{place}.{key}" if place else key
-        properties[key] = {"description": DESCRIPTIONS[here], **_value(kind, here)}
-        if is_required(table_field):
-            required.append(key_of(table_field.name))
-        elif isinstance(table_field.default, str | int) and table_field.default != "":
-            properties[key]["default"] = table_field.default
-    return {
-        "type": "object",
-        "properties": properties,
-        **({"required": required} if required else {}),
-        "additionalProperties": False,
-    }
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    grammar: Grammar
+    descriptions: Mapping[str, str]
 
+    def table(self, table: type, place: str) -> dict[str, Any]:
+        properties, required = {}, []
+        for key, (table_field, kind) in table_fields(table).items():
+            here = f"{place}.{key}" if place else key
+            properties[key] = {"description": self.descriptions[here], **self._value(kind, here)}
+            if is_required(table_field):
+                required.append(key_of(table_field.name))
+            elif isinstance(table_field.default, str | int) and table_field.default != "":
+                properties[key]["default"] = table_field.default
+        return {
+            "type": "object",
+            "properties": properties,
+            **({"required": required} if required else {}),
+            "additionalProperties": False,
+        }
 
-def _value(  # noqa: PLR0911  one for each kind of annotation
-    kind: Any,  # noqa: ANN401  any annotation of the Spec
-    place: str,
-    *,
-    element: bool = False,
-) -> dict[str, Any]:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if isinstance(kind, type) and is_dataclass(kind):
-        return _table(kind, place)
-    if origin is tuple:
-        return _array(arguments[0], place)
-    if origin is Literal:
-        return {"enum": list(arguments)}
-    if origin is not None:
-        return _mapping(arguments[1], place)
-    if kind is str:
-        form = FORMS.get(place)
-        return _text(form, required=place in NOT_BLANK or (element and form is not None))
-    if kind is date:
-        return {"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
-    return _number(kind, place)
+    def _value(  # noqa: PLR0911  one for each kind of annotation
+        self,
+        kind: Any,  # noqa: ANN401  any annotation of the Spec
+        place: str,
+        *,
+        element: bool = False,
+    ) -> dict[str, Any]:
+        origin, arguments = get_origin(kind), get_args(kind)
+        if isinstance(kind, type) and is_dataclass(kind):
+            return self.table(kind, place)
+        if origin is tuple:
+            return self._array(arguments[0], place)
+        if origin is Literal:
+            return {"enum": list(arguments)}
+        if origin is not None:
+            return self._mapping(arguments[1], place)
+        if kind is str:
+            form = self.grammar.forms.get(place)
+            return _text(
+                form, required=place in self.grammar.not_blank or (element and form is not None)
+            )
+        if kind is date:
+            return {"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
+        return self._number(kind, place)
 
+    def _number(self, kind: type, place: str) -> dict[str, Any]:
+        if place == "schema":
+            return {"type": "integer", "const": SCHEMA}
+        if kind is bool:
+            return {"type": "boolean"}
+        least, most = self.grammar.ranges[place]
+        return {"type": "integer", "minimum": least, "maximum": most}
 
-def _number(kind: type, place: str) -> dict[str, Any]:
-    if place == "schema":
-        return {"type": "integer", "const": SCHEMA}
-    if kind is bool:
-        return {"type": "boolean"}
-    least, most = RANGES[place]
-    return {"type": "integer", "minimum": least, "maximum": most}
+    def _array(self, kind: Any, place: str) -> dict[str, Any]:  # noqa: ANN401  any annotation
+        items = self._value(kind, place, element=True)
+        array: dict[str, Any] = {"type": "array", "items": items, "maxItems": MAX_ITEMS}
+        if place in self.grammar.not_empty:
+            array["minItems"] = 1
+        if place not in self.grammar.repeatable:
+            array["uniqueItems"] = True
+        return {"anyOf": [items, array]} if place in self.grammar.table_or_array else array
 
-
-def _array(kind: Any, place: str) -> dict[str, Any]:  # noqa: ANN401  any annotation
-    items = _value(kind, place, element=True)
-    array: dict[str, Any] = {"type": "array", "items": items, "maxItems": MAX_ITEMS}
-    if place in NOT_EMPTY:
-        array["minItems"] = 1
-    if place not in REPEATABLE:
-        array["uniqueItems"] = True
-    return {"anyOf": [items, array]} if place in TABLE_OR_ARRAY else array
-
-
-def _mapping(kind: Any, place: str) -> dict[str, Any]:  # noqa: ANN401  any annotation
-    if place == "test.limits":
-        values = {key: _text(form, required=True) for key, form in LIMITS.items()}
-        return {"type": "object", "properties": values, "additionalProperties": False}
-    mapping = {
-        "type": "object",
-        "additionalProperties": _value(kind, f"{place}.*", element=True),
-        "maxProperties": MAX_ITEMS,
-    }
-    if place in KEY_FORMS:
-        mapping["propertyNames"] = {"pattern": f"^(?:{KEY_FORMS[place].pattern})$"}
-    return mapping
+    def _mapping(self, kind: Any, place: str) -> dict[str, Any]:  # noqa: ANN401  any annotation
+        if place in self.grammar.limits:
+            limits = self.grammar.limits[place]
+            values = {key: _text(form, required=True) for key, form in limits.items()}
+            return {"type": "object", "properties": values, "additionalProperties": False}
+        mapping = {
+            "type": "object",
+            "additionalProperties": self._value(kind, f"{place}.*", element=True),
+            "maxProperties": MAX_ITEMS,
+        }
+        if place in self.grammar.key_forms:
+            mapping["propertyNames"] = {"pattern": f"^(?:{self.grammar.key_forms[place].pattern})$"}
+        return mapping
 
 
 def _text(form: Form | None, *, required: bool) -> dict[str, Any]:

@@ -1,32 +1,21 @@
-"""TOML values become the dataclasses of `modelpack.spec`; every problem is noted, none stops it."""
+"""TOML values become dataclasses, those of a Spec; every problem is noted, none stops it."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from datetime import date, datetime, time
 from functools import cache
-from types import MappingProxyType
-from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from modelpack.errors import Finding
 from modelpack.spec import Spec
-from modelpack.spec.grammar import (
-    FORMS,
-    KEY_FORMS,
-    LIMITS,
-    MAX_ITEMS,
-    MAX_TEXT,
-    NOT_BLANK,
-    NOT_EMPTY,
-    RANGES,
-    REPEATABLE,
-)
+from modelpack.spec.grammar import MAX_ITEMS, MAX_TEXT, SPEC, Grammar
 
 MOST_FINDINGS = 100
 "more than a person reads, few enough to find quickly in a hostile file"
-TABLE_OR_ARRAY = frozenset({"weights"})
-"arrays of tables that may be written as one table"
 
+T = TypeVar("T")
 _UNSEEN = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ufff9-\\ufffb]"
 )
@@ -49,6 +38,7 @@ WRONG: Final = _Wrong()
 class Problems:
     """What is wrong so far; a place is reported once, and nothing below a wrong place is."""
 
+    rules: str = SPEC.rules
     findings: list[Finding] = field(default_factory=list)
     left_out: int = 0
     _places: set[str] = field(default_factory=set)
@@ -66,7 +56,9 @@ class Problems:
         if self.full:
             self.left_out += 1
         else:
-            self.findings.append(Finding(message=message, at=at, hint=hint, rule=f"spec.{rule}"))
+            self.findings.append(
+                Finding(message=message, at=at, hint=hint, rule=f"{self.rules}.{rule}")
+            )
         return WRONG
 
     def known(self, at: str) -> bool:
@@ -79,7 +71,14 @@ class Problems:
 def table_fields(table: type) -> Mapping[str, tuple[Field[Any], Any]]:
     """Return the fields of a dataclass and their types by key in the file."""
     hints = get_type_hints(table)
-    return {key_of(f.name): (f, hints[f.name]) for f in fields(table)}
+    return {key_of(f.name): (f, _required(hints[f.name])) for f in fields(table)}
+
+
+def _required(kind: Any) -> Any:  # noqa: ANN401  any annotation
+    """Return `kind` without the None that stands for a table that may be left out."""
+    if get_origin(kind) is not UnionType:
+        return kind
+    return next(one for one in get_args(kind) if one is not NoneType)
 
 
 def key_of(name: str) -> str:
@@ -94,10 +93,17 @@ def is_required(table_field: Field[Any]) -> bool:
 
 def decode(document: Mapping[str, Any], problems: Problems) -> Spec:
     """Return the Spec that `document` writes; what is wrong is noted and filled with defaults."""
-    spec = _Decoder(problems).table(Spec, document, at="", place="")
-    if not isinstance(spec, Spec):
+    return decode_as(Spec, document, problems, SPEC)
+
+
+def decode_as(
+    table: type[T], document: Mapping[str, Any], problems: Problems, grammar: Grammar
+) -> T:
+    """Return the value that `document` writes; what is wrong is noted and filled with defaults."""
+    value = _Decoder(problems, grammar, table).table(table, document, at="", place="")
+    if not isinstance(value, table):
         raise TypeError("a table decodes to its dataclass")
-    return spec
+    return value
 
 
 def dotted(at: str, key: str) -> str:
@@ -123,6 +129,8 @@ def similar(word: str, known: Sequence[str]) -> str:
 @dataclass(frozen=True, slots=True)
 class _Decoder:
     problems: Problems
+    grammar: Grammar
+    root: type
 
     def table(self, table: type, raw: object, *, at: str, place: str) -> object:
         if not isinstance(raw, Mapping):
@@ -171,14 +179,14 @@ class _Decoder:
         return self._in_range(raw, at=at, place=place)
 
     def _array(self, kind: Any, raw: object, *, at: str, place: str) -> object:  # noqa: ANN401
-        if place in TABLE_OR_ARRAY and isinstance(raw, Mapping):
+        if place in self.grammar.table_or_array and isinstance(raw, Mapping):
             return (self.table(kind, raw, at=at, place=place),)
         if not isinstance(raw, list):
             hint = f"write `[{_quoted(raw)}]`" if isinstance(raw, str) else ""
             return self._wrong_type(raw, "an array", at, hint)
         if len(raw) > MAX_ITEMS:
             return self.problems.add(at, f"more than {MAX_ITEMS} elements", rule="size")
-        if not raw and place in NOT_EMPTY:
+        if not raw and place in self.grammar.not_empty:
             return self.problems.add(at, "is empty", hint="give at least one element", rule="empty")
         values, seen = [], set[str]()
         for position, element in enumerate(raw):
@@ -187,7 +195,7 @@ class _Decoder:
             if value is WRONG and is_dataclass(kind):
                 value = _placeholder(kind)  # keeps the positions of the others
             values.append(value)
-            if place in REPEATABLE or not isinstance(element, str):
+            if place in self.grammar.repeatable or not isinstance(element, str):
                 continue
             if element in seen:
                 self.problems.add(here, f"`{shown(element)}` stands here twice", rule="duplicate")
@@ -209,9 +217,10 @@ class _Decoder:
         return MappingProxyType(values)
 
     def _key(self, key: str, *, at: str, place: str) -> bool:
-        form = KEY_FORMS.get(place)
-        if place == "test.limits" and key not in LIMITS:
-            hint = similar(key, list(LIMITS)) or _list_of(LIMITS)
+        form = self.grammar.key_forms.get(place)
+        limits = self.grammar.limits.get(place)
+        if limits is not None and key not in limits:
+            hint = similar(key, list(limits)) or _list_of(limits)
             self.problems.add(at, f"unknown limit `{shown(key)}`", hint=hint, rule="unknown-key")
         elif form and not form.fits(key):
             self.problems.add(at, f"`{shown(key)}` is not {form.noun}", hint=form.hint, rule="form")
@@ -240,10 +249,11 @@ class _Decoder:
                 hint='end lines with `\\` inside `"""`' if unseen[0] in "\r\n" else "take it out",
                 rule="control-character",
             )
-        form = LIMITS.get(at.rpartition(".")[2]) if place == "test.limits.*" else FORMS.get(place)
+        limits = self.grammar.limits.get(place.removesuffix(".*"))
+        form = limits.get(at.rpartition(".")[2]) if limits else self.grammar.forms.get(place)
         if not raw:
             element = at.endswith("]") or place.endswith(".*")
-            if place in NOT_BLANK or (element and form):
+            if place in self.grammar.not_blank or (element and form):
                 hint = form.hint if form else ""
                 return self.problems.add(at, "is empty", hint=hint, rule="empty")
         elif form and not form.fits(raw):
@@ -262,9 +272,9 @@ class _Decoder:
         return self._wrong_type(raw, "a date", at, "write it as `2027-01-31`")
 
     def _in_range(self, raw: object, *, at: str, place: str) -> object:
-        if place not in RANGES or not isinstance(raw, int):
+        if place not in self.grammar.ranges or not isinstance(raw, int):
             return raw
-        least, most = RANGES[place]
+        least, most = self.grammar.ranges[place]
         if not least <= raw <= most:
             hint = "the image never runs as root" if place == "runtime.user" and raw == 0 else ""
             message = f"`{shown(raw)}` is not between {least} and {most}"
@@ -276,7 +286,7 @@ class _Decoder:
         return self.problems.add(at, f"expected {expected}, got {got}", hint=hint, rule="type")
 
     def _missing(self, key: str, kind: Any, *, at: str) -> None:  # noqa: ANN401
-        table = is_dataclass(kind) or key in TABLE_OR_ARRAY
+        table = is_dataclass(kind) or key in self.grammar.table_or_array
         value = "1" if at == "schema" else "…"
         what = f"a table `[{key}]`" if table else f"`{key} = {value}`"
         self.problems.add(at, "is missing", hint=f"add {what}", rule="missing-key")
@@ -287,7 +297,7 @@ class _Decoder:
             self.problems.add(here, "", rule="unknown-key")
             return
         hint = similar(key.replace("_", "-"), list(known))
-        if not hint and (home := _home_of(key)) not in (None, place):
+        if not hint and (home := _homes(self.root).get(key)) not in (None, place):
             hint = f"`{key}` belongs in `[{home}]`" if home else f"`{key}` stands at the top"
         self.problems.add(
             here, f"unknown key `{shown(key)}`", hint=hint or _list_of(known), rule="unknown-key"
@@ -306,7 +316,7 @@ def _placeholder(kind: Any) -> object:  # noqa: ANN401  any annotation of the Sp
 
 
 @cache
-def _homes(table: type = Spec, place: str = "") -> Mapping[str, str]:
+def _homes(table: type, place: str = "") -> Mapping[str, str]:
     found: dict[str, str] = {}
     for key, (_, kind) in table_fields(table).items():
         found.setdefault(key, place)
@@ -315,10 +325,6 @@ def _homes(table: type = Spec, place: str = "") -> Mapping[str, str]:
             below = f"{place}.{key}" if place else key
             found = {**_homes(inner, below), **found}
     return found
-
-
-def _home_of(key: str) -> str | None:
-    return _homes().get(key)
 
 
 def _list_of(known: Mapping[str, object]) -> str:
