@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "push": "Bring an image, and what belongs to it, into a registry.",
     "pull": "Fetch an image, and what belongs to it, from a registry.",
     "copy": "Copy an image, and what belongs to it, between places.",
+    "attach": "Keep evidence of others beside an image.",
     "login": "Keep credentials for a registry where docker and podman do.",
     "scan": "Let Trivy look at an image, and judge what it finds.",
     "doctor": "Show what this machine lacks, and for which command.",
