@@ -2,7 +2,7 @@
 
 `spec.json` (what the author wrote), `lock.json` and `source.json` are the values that it was built
 from; a rebuild starts from them. `weights.json` is what the guard checks; `guard.py` and
-`probe.py` stand beside it.
+`probe.py` stand beside it, and `signature.py` where a start needs a signature.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ from modelpack.spec.writing import written
 PLACE = "/usr/share/modelpack"
 GUARD = f"{PLACE}/guard.py"
 PROBE = f"{PLACE}/probe.py"
+SIGNATURE = f"{PLACE}/signature.py"
 NAMEPLATE = ".modelpack.json"
 "in the folder of mounted weights: which ones they claim to be"
 

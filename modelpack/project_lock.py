@@ -44,7 +44,7 @@ def moved(this: Project) -> Mapping[Part, tuple[str, ...]]:
     if this.lock is None:
         return {}
     now = staleness.fingerprints(this.spec, requirements=requirement_digests(this.spec, this.root))
-    return staleness.moved(this.lock, now, runtime_lock())
+    return staleness.moved(this.lock, now, runtime_lock(this.spec))
 
 
 def require_fresh(this: Project) -> Lock:

@@ -241,8 +241,8 @@ def _reasons(
     recorded: Recorded, code: RecordedCode, options: Options, made: Sequence[Made]
 ) -> Iterator[str]:
     lock: Lock = recorded.lock
-    here = runtime_lock()
-    for name in ("guard", "probe"):
+    here = runtime_lock(recorded.spec)
+    for name in ("guard", "probe", "signature"):
         if getattr(lock.runtime, name) != getattr(here, name):
             yield f"the {name} of this modelpack is not the locked one{_with(recorded)}"
     if lock.format != FORMAT:

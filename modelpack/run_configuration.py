@@ -11,7 +11,7 @@ from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
 from modelpack.lock import ImageBase, Lock, PlatformLock, WeightsLock
 from modelpack.lock import encoding as lock_encoding
-from modelpack.metadata import GUARD, PROBE, digest_over, mounted, weights_digest
+from modelpack.metadata import GUARD, PROBE, SIGNATURE, digest_over, mounted, weights_digest
 from modelpack.source import Source
 from modelpack.spec import Spec
 
@@ -40,7 +40,7 @@ def configuration(
     value: dict[str, Any] = {
         "User": f"{spec.runtime.user}:{GROUP}",
         "Env": [f"{key}={item}" for key, item in _environment(spec, source, platform).items()],
-        "Entrypoint": [*python, GUARD],
+        "Entrypoint": [*_signature_first(spec), *python, GUARD],
         "Cmd": list(spec.code.command),
         "WorkingDir": spec.code.workdir,
         "Labels": labels(spec, lock, source, platform, weights_image),
@@ -59,6 +59,11 @@ def configuration(
             "Retries": 3,
         }
     return value
+
+
+def _signature_first(spec: Spec) -> list[str]:
+    """Return what starts the guard where weights must be signed: with the image's own packages."""
+    return ["/opt/venv/bin/python", "-I", SIGNATURE] if spec.runtime.require_signature else []
 
 
 def start_period(lock: Lock) -> int:

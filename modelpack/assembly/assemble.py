@@ -10,7 +10,7 @@ from modelpack.inputs import runtime_files, weights_image
 from modelpack.inputs.code import ReadCode
 from modelpack.inputs.file_digests import FileDigests
 from modelpack.lock import ImageBase, Lock
-from modelpack.metadata import GUARD, PLACE, PROBE, documents, mounted
+from modelpack.metadata import GUARD, PLACE, PROBE, SIGNATURE, documents, mounted
 from modelpack.oci.image import Image
 from modelpack.oci.layer import TAR, Layer, blob_of
 from modelpack.oci.layer_cache import LayerCache
@@ -122,6 +122,7 @@ def meta_files(inputs: Inputs) -> Mapping[str, bytes]:
         **{f"{PLACE}/{name}": data for name, data in described.items()},
         GUARD: runtime_files.guard(),
         PROBE: runtime_files.probe(),
+        **({SIGNATURE: runtime_files.signature()} if inputs.lock.runtime.signature else {}),
     }
 
 

@@ -12,7 +12,7 @@ from modelpack.assembly.weights_at_hand import AtHand
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.errors import Finding, InputError
-from modelpack.evidence import cyclonedx, model_signature, provenance
+from modelpack.evidence import cyclonedx, provenance
 from modelpack.evidence.named_image import NamedImage, of_spec
 from modelpack.evidence.provenance import BuiltImage, Byproduct, Invocation, Parameters, Record
 from modelpack.inputs.machine import Machine
@@ -25,6 +25,7 @@ from modelpack.oci.referrers import Referrer
 from modelpack.plan import Plan
 from modelpack.source import Source
 from modelpack.spec import Spec
+from modelpack.trust import model_signature
 from modelpack.trust import statement as statements
 from modelpack.trust.statement import Statement, about
 

@@ -149,6 +149,8 @@ def _build(
         )
         yield "guard", lock.runtime.guard
         yield "probe", lock.runtime.probe
+        if lock.runtime.signature:
+            yield "signature check", lock.runtime.signature
     if platform is not None:
         python = platform.interpreter
         yield "interpreter", f"{python.version} at {python.path}, glibc {python.glibc}"

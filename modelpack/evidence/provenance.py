@@ -163,6 +163,8 @@ def _dependencies(record: Record) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
     yield _descriptor("guard.py", lock.runtime.guard, role="runtime")
     yield _descriptor("probe.py", lock.runtime.probe, role="runtime")
+    if lock.runtime.signature:
+        yield _descriptor("signature.py", lock.runtime.signature, role="runtime")
     seen: set[str] = set()
     for platform in record.platforms:
         for item in (*_base(platform), *_wheels(platform)):

@@ -17,6 +17,12 @@ def probe() -> bytes:
 
 
 @cache
+def signature() -> bytes:
+    """Return the source of what checks signatures before the guard."""
+    return (files("modelpack") / "runtime" / "signature.py").read_bytes()
+
+
+@cache
 def environment() -> bytes:
     """Return the source of what settles a virtual environment that pip has filled."""
     return (files("modelpack") / "runtime" / "environment.py").read_bytes()

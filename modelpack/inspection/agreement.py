@@ -151,7 +151,10 @@ def _guard(description: Description) -> Iterator[str]:
     lock, spec = description.lock, description.spec
     if lock is None:
         return
-    for name, digest in (("guard.py", lock.runtime.guard), ("probe.py", lock.runtime.probe)):
+    programs = {"guard.py": lock.runtime.guard, "probe.py": lock.runtime.probe}
+    if lock.runtime.signature:
+        programs["signature.py"] = lock.runtime.signature
+    for name, digest in programs.items():
         if name not in description.files:
             yield f"the meta layer has no `{name}`"
         elif digest_of(description.files[name]) != digest:

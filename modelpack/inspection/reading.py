@@ -26,6 +26,7 @@ META_LIMIT: Final = 256 << 20
 "bytes of the meta layer, uncompressed"
 META_FILES: Final = (
     "spec.json", "lock.json", "source.json", "weights.json", "guard.py", "probe.py",
+    "signature.py",
 )  # fmt: skip
 CREATED_BY: Final = "modelpack "
 "how the history of our layers begins; the kind of the step follows"

@@ -182,6 +182,8 @@ class RuntimeLock:
 
     guard: Digest
     probe: Digest
+    signature: Digest | None = None
+    "what checks signatures at start, where that is required"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,12 +23,20 @@ _MEND = "restore it from version control, or delete it and run `modelpack lock`"
 
 def digest(lock: Lock) -> Digest:
     """Return the digest of the lock's content: its name in labels and provenance."""
-    return digest_of(canonical_json.dumps(canonical_json.plain(lock)))
+    return digest_of(canonical_json.dumps(_members(lock)))
 
 
 def dump(lock: Lock) -> bytes:
     """Return the text of `modelpack.lock`."""
-    return canonical_json.pretty({**canonical_json.plain(lock), "integrity": digest(lock)})
+    return canonical_json.pretty({**_members(lock), "integrity": digest(lock)})
+
+
+def _members(lock: Lock) -> dict[str, Any]:
+    """Return the lock as JSON values; what came later and is not used is not written."""
+    value: dict[str, Any] = canonical_json.plain(lock)
+    if lock.runtime.signature is None:
+        del value["runtime"]["signature"]
+    return value
 
 
 def parse(data: bytes, *, filename: str = "modelpack.lock") -> Lock:

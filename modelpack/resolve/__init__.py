@@ -91,7 +91,7 @@ def resolve(
         fingerprints=fingerprints(spec, requirements=requirement_digests(spec, root)),
         epoch=max(base.epoch for base in bases.values()),
         compressor=_compressor(spec, previous, renew),
-        runtime=runtime_lock(),
+        runtime=runtime_lock(spec),
         platforms=locked,
         weights=weights,
     )
@@ -154,11 +154,13 @@ def _gate(
     return passed
 
 
-def runtime_lock() -> RuntimeLock:
-    """Return the digests of the guard and the probe of this modelpack."""
+def runtime_lock(spec: Spec) -> RuntimeLock:
+    """Return the digests of this modelpack's programs that the image holds."""
+    signed = spec.runtime.require_signature
     return RuntimeLock(
-        guard=digest_of(runtime_files.guard()), probe=digest_of(runtime_files.probe())
-    )
+        guard=digest_of(runtime_files.guard()), probe=digest_of(runtime_files.probe()),
+        signature=digest_of(runtime_files.signature()) if signed else None,
+    )  # fmt: skip
 
 
 def _compressor(spec: Spec, previous: Lock | None, renew: frozenset[Part]) -> Compressor:

@@ -49,6 +49,19 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsSignature:
+    """`weights.signature`: the publisher's signature (OMS), and who may have made it."""
+
+    file: str = ""
+    key: str = ""
+    "file of a public key"
+    identity: str = ""
+    issuer: str = ""
+    trusted_root: str = ""
+    "file; empty: Sigstore's public one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
     """`[weights]` or `[[weights]]`: one set of weight files and where it goes in the image."""
 
@@ -63,7 +76,7 @@ class Weights:
     mode: Literal["bake", "mount"] = "bake"
     require: tuple[str, ...] = ()
     allow_unsafe: tuple[str, ...] = ()
-    signature: str = ""
+    signature: WeightsSignature = field(default_factory=WeightsSignature)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +140,8 @@ class Runtime:
     "whether MODELPACK_VERIFY may weaken the guard when the container starts"
     verify_mounts: Literal["warn", "strict"] = "warn"
     "what the guard does where mounted weights can be written to"
+    require_signature: bool = False
+    "whether the weights must be signed by whom a mounted file names, at each start"
     bytecode: Literal["auto", "unchecked-hash", "none"] = "auto"
     health: Health = field(default_factory=Health)
     gpu: Gpu = field(default_factory=Gpu)

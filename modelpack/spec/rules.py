@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from modelpack import reference
 from modelpack.errors import InputError
-from modelpack.spec import Image, ScanIgnore, Spec, Weights
+from modelpack.spec import Image, ScanIgnore, Spec, Weights, WeightsSignature
 from modelpack.spec.structure import Problems, dotted, shown, similar
 
 SCHEMA = 1
@@ -91,6 +91,32 @@ def _check_weights(weights: Weights, at: str, spec: Spec, problems: Problems) ->
             hint=f"such as `/models/{weights.name or '<name>'}`",
             rule="overlap",
         )
+    _check_signature(weights.signature, f"{at}.signature", problems)
+
+
+def _check_signature(signature: WeightsSignature, at: str, problems: Problems) -> None:
+    if signature == WeightsSignature():
+        return
+    if not signature.file:
+        problems.add(
+            f"{at}.file", "is missing", hint='such as `file = "weights/model.sig"`',
+            rule="missing-key",
+        )  # fmt: skip
+    keyless = bool(signature.identity or signature.issuer or signature.trusted_root)
+    if bool(signature.key) == keyless:
+        problems.add(
+            f"{at}.key",
+            "stands beside `identity`, `issuer` or `trusted-root`" if keyless
+            else "is missing, and so are `identity` and `issuer`",
+            hint="say who must have signed: a `key`, or an `identity` and its `issuer`",
+            rule="signature",
+        )  # fmt: skip
+    elif keyless and not (signature.identity and signature.issuer):
+        missing = "issuer" if signature.identity else "identity"
+        problems.add(
+            f"{at}.{missing}", "is missing",
+            hint="an identity is worth what its issuer is: name both", rule="signature",
+        )  # fmt: skip
 
 
 def _check_apart(spec: Spec, weights_at: Sequence[str], problems: Problems) -> None:

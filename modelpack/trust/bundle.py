@@ -60,7 +60,9 @@ class Chain:
 class PublicKey:
     """No more than a hint at a key that must be known already."""
 
-    hint: str
+    hint: str = ""
+    raw: bytes = b""
+    "the key itself, which proves nothing; old signatures of models have it for the hint"
 
 
 Material = Certificate | Chain | PublicKey
@@ -182,9 +184,13 @@ def _material(members: Members) -> Material:
             return Certificate(der=_raw(members.child("certificate")))
         case "publicKey":
             key = members.child("publicKey")
-            hint = key.text("hint", limit=_HINT, default="")
+            found_key = PublicKey(
+                hint=key.text("hint", limit=_HINT, default=""),
+                raw=key.data("rawBytes", limit=_CERTIFICATE, default=b""),
+            )
+            key.text("keyDetails", limit=_HINT, default="")
             key.done()
-            return PublicKey(hint=hint)
+            return found_key
         case _:
             chain = members.child("x509CertificateChain")
             found = tuple(_raw(one) for one in chain.children("certificates", limit=_CHAIN))
@@ -280,7 +286,8 @@ def _material_json(material: Material) -> dict[str, Any]:
             chain = [{"rawBytes": encoded(one)} for one in material.certificates]
             return {"x509CertificateChain": {"certificates": chain}}
         case PublicKey():
-            return {"publicKey": without_empty({"hint": material.hint})}
+            raw = encoded(material.raw)
+            return {"publicKey": without_empty({"hint": material.hint, "rawBytes": raw})}
 
 
 def _entry_json(entry: LogEntry) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from modelpack import canonical_json
 from modelpack.digest import of as digest_of
-from modelpack.evidence import model_signature, provenance
+from modelpack.evidence import provenance
 from modelpack.evidence.provenance import (
     BuiltImage,
     Byproduct,
@@ -20,6 +20,7 @@ from modelpack.evidence.provenance import (
 from modelpack.lock import BaseLayer, ImageBase
 from modelpack.lock import encoding as lock_encoding
 from modelpack.spec import Training, TrainingData
+from modelpack.trust import model_signature
 from tests import values
 from tests.described_image import Described, described
 

@@ -72,9 +72,29 @@ def test_the_full_example_writes_every_key_but_the_alternatives():
     walk(written, "")
     missing = set(spec_schema.places()) - places
     assert missing == {
-        "weights.name", "weights.source", "weights.signature", "code.exclude",
+        "weights.name", "weights.source", "weights.signature", "weights.signature.file",
+        "weights.signature.key", "weights.signature.identity", "weights.signature.issuer",
+        "weights.signature.trusted-root", "code.exclude",
         "interface.input", "interface.output", "runtime.verify-mounts", "runtime.verify-override",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("signature", "at"),
+    [
+        ('{ key = "k.pub" }', "weights.signature.file"),
+        ('{ file = "m.sig" }', "weights.signature.key"),
+        ('{ file = "m.sig", key = "k", identity = "a@b.c" }', "weights.signature.key"),
+        ('{ file = "m.sig", identity = "a@b.c" }', "weights.signature.issuer"),
+        ('{ file = "m.sig", issuer = "https://i" }', "weights.signature.identity"),
+        ('{ file = "m.sig", trusted-root = "t" }', "weights.signature.identity"),
+    ],
+)
+def test_a_signature_says_who_must_have_made_it(signature: str, at: str):
+    text = MINIMAL.replace('path = "weights"', f'path = "weights"\nsignature = {signature}')
+    with pytest.raises(InputError) as caught:
+        parse(text.encode())
+    assert [finding.at for finding in caught.value.findings] == [at]
 
 
 def test_several_weights_are_an_array_of_tables():
