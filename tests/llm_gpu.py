@@ -101,7 +101,7 @@ def write_lock(folder: Path, wheels: Sequence[Wheel]) -> None:
     lock = replace(
         like,
         fingerprints=fingerprints(this.spec, requirements=requirement_digests(this.spec, folder)),
-        runtime=runtime_lock(),
+        runtime=runtime_lock(this.spec),
         platforms=tuple(replace(one, wheels=tuple(wheels)) for one in like.platforms),
         weights=(
             WeightsLock(

@@ -147,7 +147,7 @@ def write_lock(
         fingerprints=fingerprints(this.spec, requirements=requirement_digests(this.spec, folder)),
         epoch=EPOCH,
         compressor=compression.current(this.spec.image.compression),
-        runtime=runtime_lock(),
+        runtime=runtime_lock(this.spec),
         platforms=tuple(
             _platform(this.spec, platforms.parse(name), machine.downloads, packages, wheels=wheels)
             for name in this.spec.image.platforms

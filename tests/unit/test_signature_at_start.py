@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from modelpack.runtime import signature
 from modelpack.trust import dsse, model_signature
 from tests import values
+from tests.sigstore.identity import SOMEBODY
+from tests.sigstore.stack import Sigstore
 
 STARTED = 7
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -235,3 +237,44 @@ def test_the_kernels_own_mounts_are_none(tmp_path: Path) -> None:
         "3 1 0:3 / /dev/shm rw - tmpfs t rw\n4 1 0:4 / /run/a\\040b ro - ext4 e ro\n"
     )
     assert signature.mount_points(str(table)) == ["/run/a b"]
+
+
+def trust_identity(image: Image, sigstore: Sigstore, identity: str = SOMEBODY) -> None:
+    """Mount who must have signed, and what certificates are believed."""
+    (image.trust / "key.pub").unlink()
+    who = {"identity": identity, "issuer": sigstore.url}
+    (image.trust / "signer.json").write_text(json.dumps(who))
+    (image.trust / "trusted_root.json").write_bytes(sigstore.trusted_root_file().read_bytes())
+    bundle = sigstore.sign(image.statement())
+    (image.weights / "model.sig").write_text(json.dumps(bundle))
+
+
+def test_what_the_mounted_identity_signed_starts(image: Image, sigstore: Sigstore) -> None:
+    trust_identity(image, sigstore)
+    status, events = image.start()
+    assert (status, events[0]["by"]) == (STARTED, f"{SOMEBODY} by {sigstore.url}")
+
+
+def test_somebody_else_is_refused(image: Image, sigstore: Sigstore) -> None:
+    trust_identity(image, sigstore, identity="else@modelpack.test")
+    assert "the signature does not hold" in image.refusal()
+
+
+def test_an_identity_without_a_trusted_root_is_refused(image: Image, sigstore: Sigstore) -> None:
+    trust_identity(image, sigstore)
+    (image.trust / "trusted_root.json").unlink()
+    assert "there is no" in image.refusal()
+
+
+@pytest.mark.parametrize("text", ["[]", '{"identity": "a"}', '{"identity": "", "issuer": "b"}'])
+def test_a_signer_that_says_too_little_is_refused(
+    image: Image, sigstore: Sigstore, text: str
+) -> None:
+    trust_identity(image, sigstore)
+    (image.trust / "signer.json").write_text(text)
+    assert "signer.json" in image.refusal()
+
+
+def test_a_certificate_where_a_key_is_trusted_is_refused(image: Image, sigstore: Sigstore) -> None:
+    (image.weights / "model.sig").write_text(json.dumps(sigstore.sign(image.statement())))
+    assert "not of the mounted key" in image.refusal()
