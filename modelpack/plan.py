@@ -26,6 +26,7 @@ from modelpack.platform import Platform
 from modelpack.run_configuration import PLAN_LABEL, configuration, weights_labels
 from modelpack.source import Source
 from modelpack.spec import Spec
+from modelpack.spec.writing import written
 
 VENV = "/opt/venv"
 StepKind = Literal["base", "dependencies", "weights", "code", "meta", "nameplate"]
@@ -235,10 +236,14 @@ def meta_step(spec: Spec, lock: Lock, source: Source) -> Step:
         name=PLACE,
         inputs={
             "format": lock.format,
-            "spec": digest_of(canonical_json.dumps(canonical_json.plain(spec))),
+            "spec": digest_of(canonical_json.dumps(written(spec))),
             "lock": lock_encoding.digest(lock),
             "source": digest_of(canonical_json.dumps(canonical_json.plain(source))),
-            "runtime": canonical_json.plain(lock.runtime),
+            "runtime": {
+                name: digest
+                for name, digest in canonical_json.plain(lock.runtime).items()
+                if digest
+            },
             "weights": weights_digest(lock),
         },
     )

