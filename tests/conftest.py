@@ -19,6 +19,7 @@ from tests.fakes.fake_engine import FakeEngine, fake_engine
 if TYPE_CHECKING:
     from tests.sigstore.real import RealSigstore
     from tests.sigstore.stack import Sigstore
+    from tests.software_token import SoftwareToken
 
 ROOT = Path(__file__).parents[1]
 
@@ -152,3 +153,24 @@ def real_sigstore(
         except OSError as error:
             missing(f"no network of its own: {error}")
         yield running
+
+
+@pytest.fixture(scope="session")
+def software_token(
+    require_tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> "Iterator[SoftwareToken]":
+    """Make a token of SoftHSM with keys on it; programs find it by SOFTHSM2_CONF."""
+    require_tool("softhsm2-util")
+    from tests.software_token import LIBRARIES, make_token
+
+    library = next(filter(os.path.exists, LIBRARIES), None)
+    if library is None:
+        missing("the library of SoftHSM is not there")
+    before = os.environ.get("SOFTHSM2_CONF")
+    try:
+        yield make_token(tmp_path_factory.mktemp("softhsm"), str(library))
+    finally:
+        if before is None:
+            os.environ.pop("SOFTHSM2_CONF", None)
+        else:
+            os.environ["SOFTHSM2_CONF"] = before

@@ -32,6 +32,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType({
     "digests": "digests of files that did not change",
     "trivy/db": "the vulnerability database",
     "trivy/java-db": "the database of Java archives",
+    "statements": "which statements were made here, and may be signed",
     "scratch": "left by builds that were killed",
 })  # fmt: skip
 "folder below the root, and what it holds"
@@ -46,6 +47,7 @@ _KEPT = {
     "contents": re.compile(r"[0-9a-f]{64}\.json"),
     "components": re.compile(r"[0-9a-f]{64}\.json"),
     "digests": re.compile(r"[0-9a-f]{64}"),
+    "statements": re.compile(r"[0-9a-f]{64}"),
     "trivy/db": re.compile(r"trivy\.db|metadata\.json"),
     "trivy/java-db": re.compile(r"trivy-java\.db|metadata\.json"),
 }
@@ -56,6 +58,7 @@ _LEFT_OVER = {
     "bytecode": re.compile(r"\.part-[A-Za-z0-9_]+"),
     "uploads": re.compile(r"(?!)"),
     "steps": re.compile(r"\.[A-Za-z0-9_]{8}"),
+    "statements": re.compile(r"(?!)"),
     "trivy/db": re.compile(r"(?!)"),
     "trivy/java-db": re.compile(r"(?!)"),
     "contents": re.compile(r"[0-9a-f]{64}\.partial"),

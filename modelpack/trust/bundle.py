@@ -136,7 +136,7 @@ class Bundle:
     def as_json(self) -> dict[str, Any]:
         """Return the bundle as JSON values; `tlogEntries` always, some readers ask for it."""
         material = _material_json(self.material)
-        material["tlogEntries"] = [_entry_json(entry) for entry in self.entries]
+        material["tlogEntries"] = [_entry_json(one) for one in self.entries]
         if self.timestamps:
             stamps = [{"signedTimestamp": encoded(one)} for one in self.timestamps]
             material["timestampVerificationData"] = {"rfc3161Timestamps": stamps}
@@ -169,7 +169,7 @@ def parse(data: bytes, *, at: str = "bundle") -> Bundle:
     bundle = Bundle(
         media_type=media_type,
         material=_material(material),
-        entries=tuple(_entry(one) for one in material.children("tlogEntries", limit=_ENTRIES)),
+        entries=tuple(entry(one) for one in material.children("tlogEntries", limit=_ENTRIES)),
         timestamps=_timestamps(material),
         content=_content(members),
     )
@@ -206,11 +206,12 @@ def _raw(members: Members) -> bytes:
     return der
 
 
-def _entry(members: Members) -> LogEntry:
+def entry(members: Members) -> LogEntry:
+    """Return the entry of a log that `members` are, or raise InputError."""
     kind = members.child("kindVersion")
     log = members.child("logId")
     promise = members.child("inclusionPromise") if members.has("inclusionPromise") else None
-    entry = LogEntry(
+    found = LogEntry(
         log_index=members.number("logIndex", default=0),
         log_id=log.data("keyId", limit=_HASH),
         kind=kind.text("kind", limit=64),
@@ -223,7 +224,7 @@ def _entry(members: Members) -> LogEntry:
     for part in (kind, log, promise, members):
         if part:
             part.done()
-    return entry
+    return found
 
 
 def _proof(members: Members) -> InclusionProof:

@@ -53,7 +53,7 @@ def test_usage_counts_every_folder(root):
         "digests": (1, 5), "bytecode": (0, 0), "bases": (0, 0), "scratch": (0, 0),
         "uploads": (0, 0),
         "trivy/db": (0, 0), "trivy/java-db": (0, 0),
-        "contents": (0, 0), "components": (0, 0),
+        "contents": (0, 0), "components": (0, 0), "statements": (0, 0),
     }  # fmt: skip
 
 

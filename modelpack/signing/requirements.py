@@ -1,0 +1,64 @@
+"""What must have passed for an image before it is signed: `[sign] require`."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from modelpack.digest import Digest
+from modelpack.errors import Finding, Refused
+from modelpack.trust.statement import Statement
+
+SCAN: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"
+TEST: Final = "https://in-toto.io/attestation/test-result/v0.1"
+_TYPES: Final = {"scan": SCAN, "test": TEST, "checks": TEST}
+_COMMANDS: Final = {
+    "scan": "modelpack scan", "test": "modelpack test", "checks": "modelpack check --run",
+}  # fmt: skip
+
+
+def require(
+    gates: Iterable[str],
+    images: Iterable[Digest],
+    said: Mapping[Digest, Iterable[tuple[str, Statement]]],
+) -> None:
+    """Raise Refused unless each of `gates` has passed for each of `images`, as `said` of them.
+
+    Statements are given with their kinds; whoever gives them has made sure that they are ours.
+    """
+    findings = [
+        finding
+        for image in images
+        for gate in dict.fromkeys(gates)
+        for finding in _missing(gate, image, said.get(image, ()))
+    ]
+    if findings:
+        raise Refused(*findings)
+
+
+def _missing(
+    gate: str, image: Digest, said: Iterable[tuple[str, Statement]]
+) -> Iterator[Finding]:  # fmt: skip
+    found = [
+        statement
+        for kind, statement in said
+        if statement.predicate_type == _TYPES[gate]
+        and kind.partition(".")[0] == gate
+        and statement.is_about(image)
+    ]
+    if found and all(_passed(statement) for statement in found):
+        return
+    problem = "did not pass" if found else "was not run here"
+    yield Finding(
+        message=f"`{gate}` {problem} for {image}", at="sign.require", rule="sign.require",
+        hint=f"{_COMMANDS[gate]}, then sign again",
+    )  # fmt: skip
+
+
+def _passed(statement: Statement) -> bool:
+    if statement.predicate_type == TEST:
+        return statement.predicate.get("result") == "PASSED"
+    result = _table(_table(statement.predicate.get("scanner")).get("result"))
+    return _table(result.get("modelpack")).get("outcome") == "passed"
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

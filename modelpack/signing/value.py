@@ -1,0 +1,90 @@
+"""What is to be signed and what was: statements about images, and their bundles."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from modelpack.digest import Digest
+from modelpack.digest import of as digest_of
+from modelpack.oci.layer import Descriptor
+from modelpack.oci.referrers import Referrer
+from modelpack.trust.bundle import MEDIA_TYPE, Bundle
+from modelpack.trust.identity import Identity
+from modelpack.trust.statement import PREDICATE_TYPE, Statement, about
+
+SIGNATURE: Final = "https://sigstore.dev/cosign/sign/v1"
+"predicate type of what says no more than: this image (cosign 3, `cosign sign`)"
+SIGNATURE_KIND: Final = "signature"
+CONTENT: Final = "dev.sigstore.bundle.content"
+BUNDLE_PREDICATE: Final = "dev.sigstore.bundle.predicateType"
+"annotations by which clients choose bundles (cosign, specs/BUNDLE_SPEC.md)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A statement that is to stand, signed, beside one image."""
+
+    subject: Descriptor
+    kind: str
+    "`signature`, `sbom`, `provenance`, `scan`, …"
+    statement: Statement
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the statement's text: what is signed."""
+        return digest_of(self.statement.as_bytes())
+
+    def is_said_by(self, other: Statement) -> bool:
+        """Tell whether `other` says the same; of a bare signature the names do not count."""
+        if self.kind != SIGNATURE_KIND:
+            return other.as_bytes() == self.statement.as_bytes()
+        return (
+            other.predicate_type == SIGNATURE
+            and not other.predicate
+            and other.is_about(self.subject.digest)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A statement that stands, signed, beside one image."""
+
+    wanted: Wanted
+    bundle: Bundle
+    identity: Identity
+    referrer_digest: Digest | None = None
+    "of the manifest that has it already; None: it is new"
+
+    @property
+    def referrer(self) -> Referrer:
+        """What a store keeps beside the image; a later one of this signer takes its place.
+
+        No time stands in it: the bundle has its own, which are proved.
+        """
+        kind = self.wanted.statement.predicate_type
+        return Referrer(
+            artifact_type=MEDIA_TYPE,
+            content=self.bundle.as_blob(),
+            annotations={
+                CONTENT: "dsse-envelope", BUNDLE_PREDICATE: kind, PREDICATE_TYPE: kind,
+            },
+            kind=kind_of(self.wanted.kind, self.identity),
+        )  # fmt: skip
+
+    @property
+    def manifest(self) -> Digest:
+        """The digest of the manifest that has the bundle."""
+        return self.referrer_digest or self.referrer.manifest(self.wanted.subject).digest
+
+
+def kind_of(kind: str, identity: Identity) -> str:
+    """Return what marks the bundles of which a later one takes an earlier one's place."""
+    return f"bundle.{kind}.{hashlib.sha256(str(identity).encode()).hexdigest()[:16]}"
+
+
+def signature(subject: Descriptor, name: str) -> Wanted:
+    """Return the statement that an image, found under `name`, is signed."""
+    statement = Statement(
+        subjects=about(name, subject.digest), predicate_type=SIGNATURE, predicate={}
+    )
+    return Wanted(subject=subject, kind=SIGNATURE_KIND, statement=statement)
