@@ -43,6 +43,7 @@ def command(*, output: Output, image: str, platform: str, raw: str) -> None:
     from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli import inspect_raw  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
+    from modelpack.inspection.artifacts import with_contents  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
 
@@ -52,6 +53,8 @@ def command(*, output: Output, image: str, platform: str, raw: str) -> None:
         documents = read(store, root, platform=platform, host=host_platform())
         if not kind or inspect_raw.is_beside(kind):
             documents = with_referrers(store, documents)
+        if not kind:
+            documents = with_contents(store, documents)
     if kind:
         print_exactly(inspect_raw.document(documents, kind))
         return

@@ -13,12 +13,13 @@ _DATA_SHOWN = 5
 _CONTENT = 160
 "characters of what a foreign layer says that made it"
 _OURS = "dev.modelpack."
+_ARTIFACTS = {"modelpack": "CNCF ModelPack", "kitops": "KitOps ModelKit"}
 
 
 def report(inspection: Inspection, *, verbose: bool) -> str:
     """Return the whole text; `verbose` leaves nothing out."""
     sections = [
-        f"{NOTICE}: what the image says about itself",
+        f"{NOTICE}: what the {'artifact' if inspection.artifact else 'image'} says about itself",
         _block(_identity(inspection)),
         _sentences("DOES NOT ADD UP", inspection.findings),
         _block(_origin(inspection, verbose=verbose)),
@@ -47,8 +48,13 @@ def _sentences(title: str, sentences: Sequence[str]) -> str:
 
 def _identity(inspection: Inspection) -> Iterator[tuple[str, str]]:
     model, claims = inspection.model, inspection.claims
-    yield "image", inspection.digest
-    yield "image id", inspection.config_digest
+    artifact = inspection.artifact
+    yield "artifact" if artifact else "image", inspection.digest
+    if artifact is None:
+        yield "image id", inspection.config_digest
+    else:
+        yield "of kind", f"{_ARTIFACTS[artifact.kind]} {artifact.type}".strip()
+        yield "view of", artifact.image
     yield "index", inspection.index
     yield "platform", inspection.platform
     yield "size", f"{display.size(inspection.size)} in {_count(len(inspection.layers), 'layer')}"
@@ -59,6 +65,11 @@ def _identity(inspection: Inspection) -> Iterator[tuple[str, str]]:
     yield "task", model.task
     yield "kind", ", ".join(part for part in (model.architecture, model.framework) if part)
     yield "made from", model.base
+    if artifact is not None:
+        said = (artifact.format, artifact.parameters, artifact.precision, artifact.quantization)
+        yield "format", ", ".join(part for part in said if part)
+        yield "family", artifact.family if artifact.family != model.architecture else ""
+        yield "authors", ", ".join((*artifact.authors, *filter(None, [artifact.vendor])))
     yield "unsafe", "; ".join(claims.unsafe)
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from modelpack.inputs.quoting import quoted
-from modelpack.inspection import agreement, configuration, description, parts, vouching
+from modelpack.inspection import agreement, artifacts, configuration, description, parts, vouching
 from modelpack.inspection.configuration import CONFIGS, Configuration
 from modelpack.inspection.description import Description
 from modelpack.inspection.documents import Documents
@@ -33,6 +33,8 @@ _DATA_LIMIT = 1000
 
 def describe(documents: Documents) -> Inspection:
     """Return what the image claims; damaged and contradictory documents make sentences."""
+    if documents.artifact is not None:
+        return artifacts.describe(documents, documents.artifact)
     config = documents.manifest.config
     media_type = config.media_type if config else ""
     settings = configuration.parse(documents.config_bytes, media_type)

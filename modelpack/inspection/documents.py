@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelpack import canonical_json
 from modelpack.errors import InputError
+from modelpack.inputs.model_artifact.artifact import ModelArtifact
+from modelpack.inputs.model_artifact.files import Contents
 from modelpack.inspection.value import PlatformImage
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.manifest import Manifest
@@ -48,6 +50,10 @@ class Documents:
     "of a weights image, by path without the first slash"
     trouble: str = ""
     "why the nameplates could not be read"
+    artifact: ModelArtifact | None = None
+    "None: no model artifact, but an image"
+    contents: Contents | None = None
+    "files of an artifact; None: not looked at"
     referrers: "tuple[ReferrerDocument, ...]" = ()
     "what stands beside the image, or beside the index that it was chosen from"
     unlisted: tuple[str, ...] = ()

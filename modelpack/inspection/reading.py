@@ -8,6 +8,8 @@ from typing import Final, Protocol
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError, ModelpackError
 from modelpack.inputs.decompression import decompress
+from modelpack.inputs.model_artifact import artifact as model_artifact
+from modelpack.inputs.model_artifact.media_types import LayerType
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection import configuration
 from modelpack.inspection.configuration import Configuration
@@ -74,6 +76,8 @@ def read(store: Readable, root: Descriptor, *, platform: str = "", host: str = "
         index_bytes=index_bytes,
         platforms=platforms,
     )
+    if model_artifact.is_artifact(manifest):
+        return _with_artifact(store, documents)
     settings = configuration.parse(documents.config_bytes, config.media_type)
     _expect_platform(settings, platform, index, at=descriptor.digest)
     if _step(settings, -1) == f"{CREATED_BY}nameplate" and manifest.layers:
@@ -119,7 +123,10 @@ def _meta_layer(store: Readable, manifest: Manifest, settings: Configuration) ->
     position = _meta_position(manifest.layers, settings)
     if position is None:
         return None
-    layer = manifest.layers[position]
+    return _read_meta(store, manifest.layers[position], position)
+
+
+def _read_meta(store: Readable, layer: Descriptor, position: int) -> MetaLayer:
     try:
         data = _unpacked(store.read(layer, limit=META_LIMIT), at=layer.digest)
         files = _files(data)
@@ -127,6 +134,22 @@ def _meta_layer(store: Readable, manifest: Manifest, settings: Configuration) ->
         return MetaLayer(position=position, diff_id="", trouble=error.findings[0].message)
     diff_id = digest_of(data)
     return MetaLayer(position=position, diff_id=diff_id, files=files)
+
+
+def _with_artifact(store: Readable, documents: Documents) -> Documents:
+    """Return the documents of a model artifact; of one of ours, with what the image says too."""
+    found = model_artifact.parse(
+        documents.manifest, documents.config_bytes, at=documents.descriptor.digest
+    )
+    described = [
+        number for number, layer in enumerate(found.layers)
+        if layer.path == PLACE.strip("/") and layer.type == LayerType(kind="doc", form="tar")
+    ]  # fmt: skip
+    meta = None
+    if described:
+        position = described[0]
+        meta = _read_meta(store, documents.manifest.layers[position], position)
+    return replace(documents, artifact=found, meta=meta)
 
 
 def _with_nameplates(store: Readable, documents: Documents) -> Documents:

@@ -60,6 +60,28 @@ class ModelClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactClaim:
+    """What a model artifact says, beyond what images say too."""
+
+    kind: Literal["modelpack", "kitops"]
+    type: str
+    "of the manifest: its artifactType"
+    image: str = ""
+    "digest of the image that it was made from"
+    title: str = ""
+    family: str = ""
+    authors: tuple[str, ...] = ()
+    vendor: str = ""
+    format: str = ""
+    parameters: str = ""
+    "as it says: `6.7b`"
+    precision: str = ""
+    quantization: str = ""
+    documentation: str = ""
+    "a URL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataClaim:
     """A data set that the author claims to have trained on."""
 
@@ -96,9 +118,10 @@ class WeightFileClaim:
     set: str
     "name of the `[weights]` that it belongs to"
     path: str
-    "in the image, absolute"
+    "in the image, absolute; in an artifact, below the folder that it is unpacked to"
     size: int
     sha256: str
+    "empty where a foreign artifact has a digest for all of a layer only"
     tensors: int | None = None
     parameters: int | None = None
     dtypes: Mapping[str, int] = field(default_factory=lambda: _NO_COUNTS)
@@ -182,6 +205,8 @@ class Inspection:
     size: int
     "bytes of manifest, configuration and layers as stored"
     claims: Claims
+    artifact: ArtifactClaim | None = None
+    "None: a container image, or what else has a manifest"
     model: ModelClaim
     training: TrainingClaim
     source: SourceClaim

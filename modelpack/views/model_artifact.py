@@ -19,6 +19,7 @@ from modelpack.inputs.model_artifact.media_types import (
     CONFIG,
     FILE_METADATA,
     FILEPATH,
+    IMAGE,
     Compression,
     Kind,
     LayerType,
@@ -28,12 +29,9 @@ from modelpack.lock import Lock, WeightFile, WeightsLock, tensors
 from modelpack.metadata import PLACE
 from modelpack.oci.layer import MANIFEST, TAR, TAR_GZIP, TAR_ZSTD, Blob, Descriptor, blob_of
 from modelpack.plan import is_own_layer
-from modelpack.run_configuration import NAMESPACE
 from modelpack.source import Source
 from modelpack.spec import Spec
 
-IMAGE: Final = f"{NAMESPACE}image.digest"
-"annotation of the artifact: the image, or the index, that it is a view of"
 _DOCKER: Final = "application/vnd.docker.image.rootfs.diff.tar"
 _COMPRESSION: Final[Mapping[str, Compression]] = {
     TAR: "", TAR_GZIP: "gzip", TAR_ZSTD: "zstd", _DOCKER: "", f"{_DOCKER}.gzip": "gzip",

@@ -214,3 +214,63 @@ def test_an_image_of_others_is_refused(typed: Callable[..., Done], tmp_path: Pat
     assert done.status == 2
     assert "does not say which weights" in done.err
     assert not (tmp_path / "x").exists()
+
+
+KITFILE = """\
+manifestVersion: 1.0.0
+package: {name: theirs, version: 0.3.0, license: MIT, authors: [somebody]}
+model: {name: theirs, path: PATH, framework: torch, format: safetensors}
+docs:
+- path: README.md
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "kind"),
+    [
+        (("--use-model-pack",), "weights", "modelpack"),
+        (("--use-model-pack", "--layer-format", "raw"), "weights/large.safetensors", "modelpack"),
+        ((), "weights", "kitops"),
+    ],
+    ids=["modelpack", "raw", "kit"],
+)
+def test_what_kit_packs_is_inspected_by_range(
+    site: Path, typed: Callable[..., Done], registry: RunningRegistry, kit: Callable[..., None],
+    tmp_path: Path, options: tuple[str, ...], path: str, kind: str,
+) -> None:  # fmt: skip
+    folder = tmp_path / "theirs"
+    shutil.copytree(site / "project" / "weights", folder / "weights", copy_function=os.link)
+    (folder / "Kitfile").write_text(KITFILE.replace("PATH", path), "utf-8")
+    (folder / "README.md").write_text("theirs", "utf-8")
+    name = f"{registry.repository()}:1"
+    kit("pack", folder, "-t", name, *options)
+    kit("push", "--plain-http", name)
+    with counting(registry.address) as door:
+        shown = typed("inspect", name.replace(registry.address, door.address), "--json").document
+        assert door.received < LARGE // 8
+    assert shown["artifact"]["kind"] == kind
+    assert (shown["model"]["name"], shown["model"]["license"]) == ("theirs", "MIT")
+    assert shown["artifact"]["format"] == "safetensors"
+    large = next(f for f in shown["weights"] if f["path"] == "weights/large.safetensors")
+    assert large["parameters"] == LARGE
+    assert [layer["content"] for layer in shown["layers"]] == [path, "README.md"]
+    assert shown["findings"] == []
+    text = typed("inspect", name).out
+    assert "large.safetensors" in text
+    assert "somebody" in text
+
+
+def test_our_own_artifact_says_what_its_image_says(
+    site: Path, typed: Callable[..., Done], tmp_path: Path
+) -> None:
+    image = typed("inspect", site / "project", "--json").document
+    typed("copy", "--artifact", "modelpack", site / "project", f"oci:{tmp_path / 'a'}")
+    shown = typed("inspect", f"oci:{tmp_path / 'a'}", "--json").document
+    assert shown["artifact"]["image"] == image["digest"]
+    assert shown["weights"] == image["weights"]
+    assert shown["model"]["license"] == "MIT"
+    assert [one["kind"] for one in shown["referrers"]] == ["oms"]
+    assert shown["findings"] == shown["unknown"] == []
+    assert image["artifact"] is None
+    lock = typed("inspect", f"oci:{tmp_path / 'a'}", "--raw", "lock").out
+    assert json.loads(lock)["weights"]

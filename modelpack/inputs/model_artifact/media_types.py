@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
+from modelpack.run_configuration import NAMESPACE
+
 ARTIFACT: Final = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG: Final = "application/vnd.cncf.model.config.v1+json"
 KIT_ARTIFACT: Final = "application/vnd.kitops.modelkit.manifest.v1+json"
@@ -18,6 +20,8 @@ CONFIGS: Final = frozenset({CONFIG, KIT_CONFIG})
 FILEPATH: Final = "org.cncf.model.filepath"
 "annotation of a layer: the file, or the folder, that it holds"
 FILE_METADATA: Final = "org.cncf.model.file.metadata+json"
+IMAGE: Final = f"{NAMESPACE}image.digest"
+"annotation of an artifact made here: the image, or the index, that it is a view of"
 
 Kind = Literal["weight", "weight.config", "doc", "code", "dataset", "other"]
 Form = Literal["tar", "raw"]
