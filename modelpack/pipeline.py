@@ -149,8 +149,10 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             # 3. The source: code and commit, read once.
             read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
             # 4. The weights on this machine are the locked ones, or are not needed.
-            first = into or registries.first
-            at_hand = weights_at_hand(this.spec, lock, this.root, machine=machine, store=first)
+            targets = (*layouts, *registries.stores)
+            at_hand = weights_at_hand(
+                this.spec, lock, this.root, machine=machine, targets=targets
+            )  # fmt: skip
             plans = make_plans(this, lock, read, only=options.platforms)
         except (InputError, Refused) as error:
             raise _with_all_else(error, this, machine) from error

@@ -78,3 +78,23 @@ def judge_lock(this: Project, *, machine: Machine) -> None:
         raise joined([stale], *other) from stale
     if other:
         raise StaleLock(*other)
+
+
+def moved_sources(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
+    """Ask the sources of weights whether they moved on since they were locked.
+
+    Returns warnings where what was locked can still be had; raises StaleLock where it is gone.
+    """
+    if this.lock is None or not any(weights.source for weights in this.spec.weights):
+        return ()
+    from modelpack.fetching import weights as sources  # noqa: PLC0415  the network
+
+    written = {weights.name: weights for weights in this.spec.weights}
+    findings = [
+        finding
+        for weights in this.lock.weights
+        for finding in sources.moved(written[weights.name], weights, this.root, machine=machine)
+    ]
+    if any(finding.severity == "error" for finding in findings):
+        raise StaleLock(*findings)
+    return tuple(findings)

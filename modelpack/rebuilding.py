@@ -18,7 +18,7 @@ from modelpack.assembly.weights_at_hand import AtHand, weights_at_hand
 from modelpack.builders.choice import open_builder
 from modelpack.comparison.comparing import changes
 from modelpack.comparison.facts import flat
-from modelpack.comparison.layer_files import Chunks, opened
+from modelpack.comparison.layer_files import opened
 from modelpack.comparison.recorded import Recorded, RecordedCode
 from modelpack.comparison.tar_difference import first_difference
 from modelpack.comparison.value import Change
@@ -31,6 +31,7 @@ from modelpack.inputs.scratch import scratch_folder
 from modelpack.inspection.documents import parse_object
 from modelpack.lock import FORMAT, ImageBase, Lock
 from modelpack.oci.blobs import pieces_of
+from modelpack.oci.chunks import Chunks
 from modelpack.oci.content import blocks, pump
 from modelpack.oci.file_writing import unwritable
 from modelpack.oci.hashing import Sha256
@@ -120,7 +121,7 @@ def _weights(recorded: Recorded, root: Path, machine: Machine) -> AtHand:
         if weights.path and not (root / weights.path).resolve().is_relative_to(root.resolve()):
             raise Refused("the weights' folder is not below the project", at=weights.path)
     try:
-        return weights_at_hand(recorded.spec, recorded.lock, root, machine=machine, store=None)
+        return weights_at_hand(recorded.spec, recorded.lock, root, machine=machine, targets=())
     except StaleLock as stale:
         hint = "restore them, or move them away: then they are taken by their digests"
         raise Refused(*(_not_ours(finding, hint) for finding in stale.findings)) from stale

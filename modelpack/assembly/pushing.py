@@ -58,9 +58,9 @@ class Registries:
         self._pairs = pairs
 
     @property
-    def first(self) -> "WritableRepository | None":
-        """The first one; None: nothing is pushed."""
-        return self._pairs[0][1] if self._pairs else None
+    def stores(self) -> "tuple[WritableRepository, ...]":
+        """All of them."""
+        return tuple(store for _, store in self._pairs)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -113,6 +113,6 @@ def baked_weights(
     baked = replace(lock, weights=tuple(w for w in lock.weights if w not in separate))
     if findings := differences(spec, baked, root, machine=machine):
         raise StaleLock(*findings)
-    at_hand = weights_at_hand(spec, baked, root, machine=machine, store=None)
+    at_hand = weights_at_hand(spec, baked, root, machine=machine, targets=(None,))
     at_hand.remember(machine.digests)
     return at_hand.sources

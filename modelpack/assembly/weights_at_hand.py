@@ -1,12 +1,14 @@
 """Weights on this machine against the lock: the locked ones, or not needed, or a stale lock."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from modelpack import spec as specs
+from modelpack.assembly import fetched_weights
+from modelpack.assembly.fetched_weights import Targets
 from modelpack.digest import Digest, of_hex
 from modelpack.digest import of as digest_of
 from modelpack.errors import Finding, Refused, StaleLock
@@ -16,7 +18,7 @@ from modelpack.inputs.machine import Machine
 from modelpack.inputs.weights import SourceFile
 from modelpack.lock import Lock, WeightFile, WeightsLock
 from modelpack.oci.store import Store
-from modelpack.resolve.weights import check, find, located
+from modelpack.resolve.weights import check, check_each, find, located
 from modelpack.spec import Spec
 
 CHECK_VERSION = 1
@@ -53,14 +55,20 @@ class AtHand:
 
 
 def weights_at_hand(
-    spec: Spec, lock: Lock, root: Path, *, machine: Machine, store: Store | None
+    spec: Spec, lock: Lock, root: Path, *, machine: Machine, targets: Targets
 ) -> AtHand:
     """Find the locked weight files; raise StaleLock when the folder holds others.
 
-    Reads nothing that has not changed. A changed file whose layer the `store` does not have is
-    not read here either: writing the layer hashes it.
+    Reads nothing that has not changed. A changed file whose layer the first of the `targets` does
+    not have is not read here either: writing the layer hashes it. Of a source, what no cache and
+    not every target has is fetched.
     """
-    found = _look(spec, lock, root)
+
+    def fetched(written: specs.Weights, weights: WeightsLock) -> tuple[SourceFile, ...]:
+        return fetched_weights.at_hand(written, weights, root, machine=machine, targets=targets)
+
+    store = next((target for target in targets if target is not None), None)
+    found = _look(spec, lock, root, fetched)
     findings = list(found.findings)
     passed: list[tuple[Digest, Digest]] = []
     for written, weights, files in found.groups:
@@ -89,9 +97,9 @@ def weights_at_hand(
 def differences(spec: Spec, lock: Lock, root: Path, *, machine: Machine) -> tuple[Finding, ...]:
     """Return how the weights of this machine differ from the lock; none where there are none.
 
-    Reads every file whose digest is not remembered.
+    Reads every file whose digest is not remembered. Sources are not asked.
     """
-    found = _look(spec, lock, root)
+    found = _look(spec, lock, root, lambda *_: ())
     if found.findings:
         return found.findings
     to_hash, unproved, findings = _split(found.known, machine, None)
@@ -116,10 +124,18 @@ class _Found:
     findings: tuple[Finding, ...]
 
 
-def _look(spec: Spec, lock: Lock, root: Path) -> _Found:
+def _look(
+    spec: Spec,
+    lock: Lock,
+    root: Path,
+    fetched: Callable[[specs.Weights, WeightsLock], tuple[SourceFile, ...]],
+) -> _Found:
     groups, known, findings = [], [], list[Finding]()
     for weights in lock.weights:
         written = next(item for item in spec.weights if item.name == weights.name)
+        if written.source:  # what the cache has of it is what its name says
+            groups.append((written, weights, fetched(written, weights)))
+            continue
         files = _find(root, written)
         locked = {file.path: file for file in weights.files}
         findings += _differences(weights, files)
@@ -134,7 +150,7 @@ def _look(spec: Spec, lock: Lock, root: Path) -> _Found:
 
 def _find(root: Path, weights: specs.Weights) -> tuple[SourceFile, ...]:
     """Return the files that are there; no folder at all is a machine without the weights."""
-    if weights.path and not (root / weights.path).exists():
+    if not (root / weights.path).exists():
         return ()
     return find(root, weights)
 
@@ -175,16 +191,18 @@ def _gate(
     """
     if not files:
         return ()
+    whole = len(files) == len(weights.files)
     key = digest_of(
         f"checked:{CHECK_VERSION}:{weights.digest}:{sorted(written.allow_unsafe)}:"
         f"{sorted(written.require)}".encode()
     )
     if machine.digests.derived(key) == weights.digest:
         return ()
-    findings = check(written, files)
+    # Where the targets have the others, only single files can be looked at.
+    findings = check(written, files) if whole else check_each(written, files)
     if any(finding.severity == "error" for finding in findings):
         raise Refused(*located(written, findings))
-    return ((key, weights.digest),)
+    return ((key, weights.digest),) if whole else ()
 
 
 def _split(

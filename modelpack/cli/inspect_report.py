@@ -173,7 +173,8 @@ def _weight_set(item: WeightSetClaim, files: Sequence[WeightFileClaim], how: str
         _dtypes(item.dtypes),
     )
     head = ("FILE", "SIZE", "TENSORS", "PARAMS", "SHA256", "DTYPES")
-    title = display.escape(f"WEIGHTS {item.name} at {folder}{how}")
+    origin = f", from {item.source}" if item.source else ""
+    title = display.escape(f"WEIGHTS {item.name} at {folder}{how}{origin}")
     return f"{title}\n{display.table([*rows, total], head=head, right=(1, 2, 3))}"
 
 

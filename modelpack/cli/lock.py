@@ -21,7 +21,8 @@ _PARTS: dict[str, "Part"] = {
 @project_options
 @click.option(
     "--check", is_flag=True,
-    help="Write nothing; when the lock is stale, say what moved and end with 2.",
+    help="Write nothing; when the lock is stale, say what moved and end with 2. Sources of "
+    "weights are asked whether they moved on.",
 )  # fmt: skip
 @click.option(
     "--upgrade", "upgrades", multiple=True, type=click.Choice([*_PARTS, "all"]),
@@ -82,5 +83,10 @@ def command(
 def _judge(this: "Project", output: Output) -> None:
     from modelpack import project_lock  # noqa: PLC0415
 
-    project_lock.judge_lock(this, machine=open_machine(output))
-    output.result(text="the lock is fresh", document={"fresh": True})
+    machine = open_machine(output)
+    project_lock.judge_lock(this, machine=machine)
+    findings = project_lock.moved_sources(this, machine=machine)
+    warn(output, findings)
+    output.result(
+        text="the lock is fresh", document={"fresh": True, "findings": as_document(findings)}
+    )

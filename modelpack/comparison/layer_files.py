@@ -4,13 +4,14 @@ import hashlib
 import io
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
+from typing import BinaryIO, Protocol, cast, runtime_checkable
 
 from modelpack.comparison.value import FileFact, LayerFact
 from modelpack.errors import InputError, Unavailable
 from modelpack.inputs.base_image import layer_stream
 from modelpack.inputs.base_image.layer_stream import LayerStream, MemberContent
 from modelpack.inspection.documents import Documents
+from modelpack.oci.chunks import Chunks
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.tar_reading import Header, passing
 from modelpack.progress import Progress
@@ -137,24 +138,3 @@ def _hash(content: MemberContent) -> str:
     while chunk := content.read(_CHUNK):
         running.update(chunk)
     return running.hexdigest()
-
-
-class Chunks(io.RawIOBase):
-    """Chunks from the network as a file that is read forwards."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._rest = chunks, b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  any writable buffer
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = chunk
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count

@@ -25,7 +25,7 @@ from modelpack.evidence import model_card
 from modelpack.evidence.cyclonedx import IMAGE_REF, PROPERTY
 from modelpack.evidence.inventory import Inventory, Model, Package
 from modelpack.inputs.licenses import Licenses
-from modelpack.lock import ImageBase, purls
+from modelpack.lock import ImageBase, purls, sources
 
 _SYSTEM: Final = "os"
 _BASE: Final = "base"
@@ -129,6 +129,7 @@ def _model(inventory: Inventory, model: Model) -> Component:
         properties=_properties({
             f"{PROPERTY}path": weights.destination,
             f"{PROPERTY}mounted": str(model.mounted).lower(),
+            f"{PROPERTY}source": sources.pinned(weights),
         }),
         components=[
             Component(

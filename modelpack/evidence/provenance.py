@@ -13,7 +13,7 @@ from modelpack import __version__, canonical_json
 from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest, hex_of
 from modelpack.digest import of as digest_of
-from modelpack.lock import AssembledBase, ImageBase, Lock, PlatformLock, WeightsLock, purls
+from modelpack.lock import AssembledBase, ImageBase, Lock, PlatformLock, WeightsLock, purls, sources
 from modelpack.lock import encoding as lock_encoding
 from modelpack.plan import Plan
 from modelpack.source import Source
@@ -219,9 +219,11 @@ def _wheels(platform: PlatformLock) -> Iterator[dict[str, Any]]:
 def _weights(weights: WeightsLock, record: Record) -> Iterator[dict[str, Any]]:
     """Yield the weight files; `proof` says who knows that the digest is right."""
     written = next(item for item in record.spec.weights if item.name == weights.name)
+    uris = sources.uris(weights)
     for file in weights.files:
         yield _descriptor(
             f"{weights.name}/{file.path}", file.sha256, role="weights", size=file.size,
+            uri=uris.get(file.path, ""),
             proof=record.proofs[weights.name, file.path], mode=written.mode,
             **({"source": written.source} if written.source else {}),
         )  # fmt: skip

@@ -16,7 +16,7 @@ from modelpack.digest import hex_of
 from modelpack.evidence.inventory import Inventory, Model, Package
 from modelpack.evidence.named_image import NamedImage
 from modelpack.inputs.licenses import Licenses, expression_of
-from modelpack.lock import purls
+from modelpack.lock import purls, sources
 
 PREDICATE: Final = "https://spdx.dev/Document"
 _NOTHING: Final = "NOASSERTION"
@@ -86,7 +86,7 @@ def _packages(inventory: Inventory) -> Iterator[dict[str, Any]]:
 def _model(inventory: Inventory, model: Model) -> Iterator[dict[str, Any]]:
     spec, weights = inventory.spec, model.weights
     claims = (
-        ("weights", weights.digest), ("task", spec.model.task),
+        ("weights", weights.digest), ("source", sources.pinned(weights)), ("task", spec.model.task),
         ("architecture", spec.model.architecture), ("framework", spec.model.framework),
         ("made from", spec.model.base), ("training run", spec.training.run),
         ("training source", spec.training.source), ("intended use", spec.card.intended_use),

@@ -22,6 +22,7 @@ YOUNG = 3600
 "seconds: what was used this recently stays, whatever is asked"
 FOLDERS: Mapping[str, str] = MappingProxyType({
     "downloads/sha256": "Debian packages, wheels and layers of bases, by their digest",
+    "weights/sha256": "weight files that were fetched, by their digest",
     "bases": "what was found in base images",
     "blobs/sha256": "finished layers, compressed",
     "bytecode": "compiled modules of unchanged packages",
@@ -39,6 +40,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType({
 
 _KEPT = {
     "downloads/sha256": re.compile(r"[0-9a-f]{64}"),
+    "weights/sha256": re.compile(r"[0-9a-f]{64}"),
     "bases": re.compile(r"[0-9a-f]{64}\.json"),
     "blobs/sha256": re.compile(r"[0-9a-f]{64}"),
     "bytecode": re.compile(r"[0-9a-f]{64}"),
@@ -53,6 +55,7 @@ _KEPT = {
 }
 _LEFT_OVER = {
     "downloads/sha256": re.compile(r"\.part-[A-Za-z0-9_]+"),
+    "weights/sha256": re.compile(r"\.part-[0-9a-f]{64}"),
     "bases": re.compile(r"\.part-[A-Za-z0-9_]+"),
     "blobs/sha256": re.compile(r"\.[A-Za-z0-9_]{8}"),
     "bytecode": re.compile(r"\.part-[A-Za-z0-9_]+"),

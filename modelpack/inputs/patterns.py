@@ -72,7 +72,7 @@ def select(
         raise InputError("not a folder", at=str(root))
     walk.enter(str(root), "", (), status)
     paths = sorted(walk.paths, key=os.fsencode)
-    return Selection(paths=tuple(paths), findings=(*walk.findings, *_case_collisions(paths)))
+    return Selection(paths=tuple(paths), findings=(*walk.findings, *case_collisions(paths)))
 
 
 @dataclass(slots=True)
@@ -139,7 +139,7 @@ class _Walk:
             self._take(path, full, status)
 
     def _take(self, path: str, full: str, status: os.stat_result) -> None:
-        if not _is_clean(path):
+        if not is_clean(path):
             self._find(path, "the name holds control characters or is not UTF-8")
         elif stat.S_ISLNK(status.st_mode):
             self.paths.append(path)
@@ -156,22 +156,22 @@ class _Walk:
         )
 
     def _find(self, path: str, message: str) -> None:
-        self.findings.append(Finding(message=message, at=_shown(path), rule="files.unusable"))
+        self.findings.append(Finding(message=message, at=shown(path), rule="files.unusable"))
 
 
 def check_patterns(patterns: Sequence[str], *, at: str) -> tuple[Finding, ...]:
     """Return what is wrong with `patterns`, for messages about the Spec."""
     return tuple(
-        Finding(message=f"not a pattern: `{_shown(pattern)}`", at=at)
+        Finding(message=f"not a pattern: `{shown(pattern)}`", at=at)
         for pattern in patterns
         if not pattern
         or len(pattern) > _PATTERN_LIMIT
-        or not _is_clean(pattern)
+        or not is_clean(pattern)
         or any(part in (".", "..") for part in pattern.split("/"))
     )
 
 
-def _case_collisions(paths: Sequence[str]) -> list[Finding]:
+def case_collisions(paths: Sequence[str]) -> list[Finding]:
     """Find names that are one name where case does not count (macOS, Windows)."""
     first: dict[str, str] = {}
     found = []
@@ -180,8 +180,8 @@ def _case_collisions(paths: Sequence[str]) -> list[Finding]:
         if other != path:
             found.append(
                 Finding(
-                    message=f"differs from `{_shown(other)}` only by upper and lower case",
-                    at=_shown(path),
+                    message=f"differs from `{shown(other)}` only by upper and lower case",
+                    at=shown(path),
                     rule="files.case",
                 )
             )
@@ -204,9 +204,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 "control characters, those that turn the direction of writing, and bytes that are not UTF-8"
 
 
-def _is_clean(path: str) -> bool:
+def is_clean(path: str) -> bool:
+    """Tell whether a name holds no control characters and is UTF-8."""
     return not _CONTROL.search(path)
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
+    """Return a name fit for a message."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", path)[:300]

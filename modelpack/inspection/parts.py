@@ -20,6 +20,7 @@ from modelpack.lock import (
     WeightFile,
     WeightsLock,
     purls,
+    sources,
     tensors,
 )
 from modelpack.metadata import NAMEPLATE, PLACE
@@ -81,6 +82,7 @@ def _weight_set(weights: WeightsLock, mode: str) -> WeightSetClaim:
         tensors=sum(len(file.tensors) for file in weights.files),
         parameters=sum(dtypes.values()),
         dtypes=dtypes,
+        source=sources.pinned(weights),
     )
 
 

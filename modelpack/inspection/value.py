@@ -142,6 +142,8 @@ class WeightSetClaim:
     tensors: int
     parameters: int
     dtypes: Mapping[str, int]
+    source: str = ""
+    "where it was fetched from, with its revision; empty: a folder, or not stated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

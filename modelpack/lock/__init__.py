@@ -149,6 +149,31 @@ class WeightFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileVersion:
+    """How a source tells one content of a file from another; a claim that no digest rests on."""
+
+    path: str
+    "as in WeightFile"
+    version: str = ""
+    "of a bucket that keeps all versions: names this content for ever"
+    etag: str = ""
+    "or the time of the last change, where a server has no better"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsSource:
+    """Where weights were fetched from, as exactly as that place can be named."""
+
+    uri: str
+    "as in `weights.source`: names no host that it does not"
+    revision: str = ""
+    "commit of a hub, digest of an image; empty where each file has a version of its own"
+    single: bool = False
+    "the source is one file, and no folder"
+    versions: tuple[FileVersion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsLock:
     """One `[weights]` by content."""
 
@@ -161,6 +186,8 @@ class WeightsLock:
     "digest of the uncompressed layer that holds all small files; None where there are none"
     unsafe: tuple[str, ...] = ()
     "named exceptions that were used: `rule path`"
+    source: WeightsSource | None = None
+    "None: a folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from modelpack.lock import AssembledBase, ImageBase, Lock, PlatformLock
+from modelpack.lock import AssembledBase, ImageBase, Lock, PlatformLock, WeightsLock, sources
 
 
 def differences(before: Lock | None, after: Lock) -> tuple[str, ...]:
@@ -88,6 +88,9 @@ def _table(before: Mapping[str, str], after: Mapping[str, str], kind: str) -> It
 def _weights(before: Lock | None, after: Lock) -> Iterator[str]:
     old = {w.name: {f.path: f.sha256 for f in w.files} for w in before.weights} if before else {}
     new = {w.name: {f.path: f.sha256 for f in w.files} for w in after.weights}
+    places = {w.name: w for w in before.weights} if before else {}
+    for weights in after.weights:
+        yield from _source(places.get(weights.name), weights)
     for name in sorted({*old, *new}):
         was, now = old.get(name, {}), new.get(name, {})
         for path in sorted({*was, *now}):
@@ -97,3 +100,14 @@ def _weights(before: Lock | None, after: Lock) -> Iterator[str]:
                 yield f"weights {name}/{path} removed"
             elif was[path] != now[path]:
                 yield f"weights {name}/{path} changed"
+
+
+def _source(before: WeightsLock | None, after: WeightsLock) -> Iterator[str]:
+    """Tell of another source, or of another revision of the same one."""
+    was, now = sources.pinned(before) if before else "", sources.pinned(after)
+    if not now or (before and before.source == after.source):
+        return
+    if was == now:
+        yield f"weights {after.name} from {now}: other versions of its files"
+    else:
+        yield f"weights {after.name} from {f'{was} -> ' if was else ''}{now}"

@@ -36,6 +36,9 @@ def _members(lock: Lock) -> dict[str, Any]:
     value: dict[str, Any] = canonical_json.plain(lock)
     if lock.runtime.signature is None:
         del value["runtime"]["signature"]
+    for weights in value["weights"]:
+        if weights["source"] is None:
+            del weights["source"]
     return value
 
 

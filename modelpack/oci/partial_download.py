@@ -29,6 +29,11 @@ class PartialDownload:
         """How many bytes are there."""
         return self._size
 
+    @property
+    def hexdigest(self) -> str:
+        """The sha256 of what is there."""
+        return self._digest.hexdigest()
+
     def write(self, data: bytes) -> None:
         """Append `data`; raises Refused when that is more than was expected."""
         if self._size + len(data) > self._expected:

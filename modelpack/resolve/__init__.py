@@ -32,7 +32,7 @@ from modelpack.resolve.dependencies import (
     resolve_wheels,
 )
 from modelpack.resolve.gpu import gpu_findings, memory_of, memory_of_files
-from modelpack.resolve.weights import Gated, gated, lock_weights
+from modelpack.resolve.weights import Gated, fetched, gated, in_order, lock_weights
 from modelpack.spec import Spec
 
 _EVERYTHING = frozenset(PARTS)
@@ -77,12 +77,13 @@ def resolve(
         _compile(spec, root, wanted, bases[wanted], machine, compile_with)
     wheels, found = _all_wheels(spec, root, bases, previous, renew, machine)
     locked, more = _locked(spec, bases, wheels, machine)
+    if known is None and any(weights.source for weights in spec.weights):
+        # Before hours of fetching: a refusal is fast.
+        _refuse((*found, *more, *gpu_findings(spec, locked, None)))
+        passed = in_order(spec, (*passed, *fetched(spec, root, machine=machine)))
     memory = memory_of_files(spec, passed) if known is None else memory_of(spec, known)
     findings = [*found, *more, *gpu_findings(spec, locked, memory)]
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if errors:
-        # Before the weights are hashed: a refusal is fast.
-        raise Refused(*errors, *[f for f in findings if f.severity == "warning"])
+    _refuse(findings)  # before the weights are hashed
     weights = known
     if weights is None:
         weights, more = lock_weights(passed, machine=machine, into=into)
@@ -96,6 +97,13 @@ def resolve(
         weights=weights,
     )
     return Resolution(lock=lock, findings=tuple(findings))
+
+
+def _refuse(findings: Sequence[Finding]) -> None:
+    """Raise Refused with all of `findings` where one of them is an error."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise Refused(*errors, *[f for f in findings if f.severity == "warning"])
 
 
 def _locked(

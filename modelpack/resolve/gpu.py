@@ -36,7 +36,7 @@ def memory_of_files(spec: Spec, found: Sequence[Gated]) -> MemoryEstimate | None
         return None
     loaded = sum(
         gpu_memory.loaded_bytes(file.path, file.status.st_size, tensor_lines(file))
-        for _, files, _ in found
-        for file in files
+        for group in found
+        for file in group.files
     )
     return gpu_memory.estimate(spec, loaded)

@@ -1,8 +1,8 @@
 """Weight files to their digests, gated: nothing that can carry code, no damaged header."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelpack import spec as specs
@@ -10,7 +10,7 @@ from modelpack.errors import Finding, InputError, ModelpackError, Refused, joine
 from modelpack.inputs import weights as weight_inputs
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.weights import SourceFile
-from modelpack.lock import WeightFile, WeightsLock
+from modelpack.lock import WeightFile, WeightsLock, WeightsSource
 from modelpack.oci.layout import Layout
 from modelpack.plan import is_own_layer
 from modelpack.progress import Advance
@@ -18,59 +18,105 @@ from modelpack.spec import Spec
 
 _TENSORS = (".safetensors", ".gguf", ".onnx")
 "names of files that hold numbers; all others are searched for secrets"
-Gated = tuple[specs.Weights, tuple[SourceFile, ...], tuple[Finding, ...]]
-"a `[weights]`, its files, and the warnings of the gates that they passed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gated:
+    """The files of a `[weights]`, and the warnings of the gates that they passed."""
+
+    weights: specs.Weights
+    files: tuple[SourceFile, ...]
+    findings: tuple[Finding, ...]
+    source: WeightsSource | None = None
+    "where they were fetched from; None: a folder"
 
 
 def resolve_weights(
     spec: Spec, root: Path, *, machine: Machine, into: Layout | None
 ) -> tuple[tuple[WeightsLock, ...], tuple[Finding, ...]]:
     """Return every `[weights]` by content and the warnings met; raise with all that is wrong."""
-    return lock_weights(gated(spec, root), machine=machine, into=into)
+    found = (*gated(spec, root), *fetched(spec, root, machine=machine))
+    return lock_weights(in_order(spec, found), machine=machine, into=into)
+
+
+def in_order(spec: Spec, found: Sequence[Gated]) -> tuple[Gated, ...]:
+    """Return `found` in the order of the spec."""
+    order = [weights.name for weights in spec.weights]
+    return tuple(sorted(found, key=lambda item: order.index(item.weights.name)))
 
 
 def lock_weights(
     found: Sequence[Gated], *, machine: Machine, into: Layout | None
 ) -> tuple[tuple[WeightsLock, ...], tuple[Finding, ...]]:
     """Return what passed the gates by content, each file read once, and the warnings met."""
-    findings = [f for weights, _, group in found for f in located(weights, group)]
-    total = sum(file.status.st_size for _, files, _ in found for file in files)
+    findings = [f for group in found for f in located(group.weights, group.findings)]
+    total = sum(file.status.st_size for group in found for file in group.files)
     with machine.progress.task("hashing weights", total) as advance:
-        locks = tuple(
-            _lock(weights, files, group, machine, into, advance) for weights, files, group in found
-        )
+        locks = tuple(_lock(group, machine, into, advance) for group in found)
     return locks, tuple(findings)
 
 
 def gate(spec: Spec, root: Path, *, required: bool = True) -> tuple[Finding, ...]:
     """Return the warnings of the gates for all weights; raise with everything that is wrong.
 
-    Unless `required`, weights that are not on this machine are a warning.
+    Unless `required`, weights that are not on this machine are a warning. Sources are not asked.
     """
     found = gated(spec, root, required=required)
-    return tuple(f for weights, _, findings in found for f in located(weights, findings))
+    return (
+        *(f for group in found for f in located(group.weights, group.findings)),
+        *(_not_asked(weights) for weights in spec.weights if weights.source and required),
+    )
 
 
 def gated(spec: Spec, root: Path, *, required: bool = True) -> tuple[Gated, ...]:
-    """Return the files of every `[weights]` with the warnings of the gates.
+    """Return the files of every `[weights]` with a folder, with the warnings of the gates.
 
     Whole files are not read for it, so that a refusal is fast. Raises with all that is wrong.
     """
+
+    def one(weights: specs.Weights) -> Gated:
+        if not required and not (root / weights.path).exists():
+            return Gated(weights=weights, files=(), findings=(_absent(weights),))
+        files = find(root, weights)
+        return Gated(weights=weights, files=files, findings=check(weights, files))
+
+    return _passed(one, (weights for weights in spec.weights if weights.path))
+
+
+def fetched(spec: Spec, root: Path, *, machine: Machine) -> tuple[Gated, ...]:
+    """Return the files of every `[weights]` with a source, fetched and gated.
+
+    Raises as `gated` does, and Unavailable when a source cannot be asked.
+    """
+    if not any(weights.source for weights in spec.weights):
+        return ()
+    from modelpack.fetching import weights as sources  # noqa: PLC0415  the network
+
+    def one(weights: specs.Weights) -> Gated:
+        found = sources.fetch(weights, root, machine=machine)
+        return Gated(
+            weights=weights, files=found.files, findings=check(weights, found.files),
+            source=found.source,
+        )  # fmt: skip
+
+    return _passed(one, (weights for weights in spec.weights if weights.source))
+
+
+def _passed(
+    one: Callable[[specs.Weights], Gated], wanted: Iterable[specs.Weights]
+) -> tuple[Gated, ...]:
+    """Return what `one` returns of each; raise with all that is wrong with any."""
     found: list[Gated] = []
     errors: list[ModelpackError] = []
-    for weights in spec.weights:
-        if not required and weights.path and not (root / weights.path).exists():
-            found.append((weights, (), (_absent(weights),)))
-            continue
+    for weights in wanted:
         try:
-            files = find(root, weights)
-            findings = check(weights, files)
+            group = one(weights)
         except ModelpackError as error:
             errors.append(error)
             continue
-        if any(finding.severity == "error" for finding in findings):
-            errors.append(Refused(*located(weights, findings)))
-        found.append((weights, files, findings))
+        if any(finding.severity == "error" for finding in group.findings):
+            errors.append(Refused(*located(weights, group.findings)))
+        found.append(group)
     if errors:
         raise joined(errors)
     return tuple(found)
@@ -83,22 +129,25 @@ def _absent(weights: specs.Weights) -> Finding:
     )  # fmt: skip
 
 
+def _not_asked(weights: specs.Weights) -> Finding:
+    return Finding(
+        message=f"`{weights.source}` was not asked: its files were not looked at",
+        at=f"weights.{weights.name}.source", rule="weights.absent", severity="warning",
+        hint="modelpack lock",
+    )  # fmt: skip
+
+
 def located(weights: specs.Weights, findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Return `findings` with the files that they are about as paths below the project."""
     return tuple(
         finding if finding.at.partition(".")[0] == "weights"
-        else replace(finding, at=f"{weights.path}/{finding.at}")
+        else replace(finding, at=f"{(weights.path or weights.source).rstrip('/')}/{finding.at}")
         for finding in findings
     )  # fmt: skip
 
 
 def find(root: Path, weights: specs.Weights) -> tuple[SourceFile, ...]:
     """Return the weight files on this machine; raise Refused for what cannot be packed."""
-    if not weights.path:
-        raise InputError(
-            "weights are taken from a folder by this version, not from a source",
-            at=f"weights.{weights.name}.source", hint='fetch them and set `path = "…"`',
-        )  # fmt: skip
     if not (root / weights.path).is_dir():
         raise InputError(
             f"there is no folder `{weights.path}`", at=f"weights.{weights.name}.path",
@@ -112,13 +161,19 @@ def find(root: Path, weights: specs.Weights) -> tuple[SourceFile, ...]:
 
 def check(weights: specs.Weights, files: Sequence[SourceFile]) -> tuple[Finding, ...]:
     """Return what the gates say of these files: formats, headers, indexes, side files, secrets."""
+    from modelpack.checks import weights as structure  # noqa: PLC0415  not for a code-only build
+
+    sources: Mapping[str, Path] = {file.path: file.source for file in files}
+    return (*structure.findings(sources, require=weights.require), *check_each(weights, files))
+
+
+def check_each(weights: specs.Weights, files: Sequence[SourceFile]) -> tuple[Finding, ...]:
+    """Return what the gates say of each file by itself, whatever others there are."""
     from modelpack.checks import formats, secrets  # noqa: PLC0415  not for a code-only build
-    from modelpack.checks import weights as structure  # noqa: PLC0415
 
     sources: Mapping[str, Path] = {file.path: file.source for file in files}
     side_files = [path for path in sources if not path.endswith(_TENSORS)]
     return (
-        *structure.findings(sources, require=weights.require),
         *formats.findings(sources, allow_unsafe=weights.allow_unsafe),
         *(
             finding
@@ -128,14 +183,9 @@ def check(weights: specs.Weights, files: Sequence[SourceFile]) -> tuple[Finding,
     )
 
 
-def _lock(
-    weights: specs.Weights,
-    files: Sequence[SourceFile],
-    findings: Sequence[Finding],
-    machine: Machine,
-    into: Layout | None,
-    advance: Advance,
-) -> WeightsLock:
+def _lock(group: Gated, machine: Machine, into: Layout | None, advance: Advance) -> WeightsLock:
+    weights, files = group.weights, group.files
+
     def measure(file: SourceFile) -> WeightFile:
         measured = weight_inputs.measure(
             file, destination=weights.destination, digests=machine.digests, into=into,
@@ -156,7 +206,8 @@ def _lock(
         destination=weights.destination,
         digest=weight_inputs.weights_digest(measured),
         files=measured,
-        unsafe=tuple(sorted({f"{f.rule} {f.at}" for f in findings if _is_exception(f)})),
+        unsafe=tuple(sorted({f"{f.rule} {f.at}" for f in group.findings if _is_exception(f)})),
+        source=group.source,
     )  # fmt: skip
 
 

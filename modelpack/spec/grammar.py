@@ -73,8 +73,10 @@ FORMS: Mapping[str, Form] = MappingProxyType({
     "weights.name": _NAME,
     "weights.path": _ANY_PATH,
     "weights.source": Form(
-        r"(?:(?:hf|s3|https)://|oci:)[^ ]+", "a source of weights",
-        "`hf://org/repo@<commit>`, `s3://…`, `https://…` or `oci:…`; a folder is `path`",
+        r"(?:(?:hf|s3|https|docker)://|oci:|oci-archive:|[^ /]*[.:][^ /]*/|localhost/)[^ ]+",
+        "a source of weights",
+        "`hf://org/repo@<commit>`, `s3://…`, `https://…`, `oci:…` or an image with its registry; "
+        "a folder is `path`",
     ),
     "weights.include": _GLOB,
     "weights.exclude": _GLOB,

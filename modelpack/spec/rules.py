@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from modelpack import reference
 from modelpack.errors import InputError
-from modelpack.spec import Image, ScanIgnore, Spec, Weights, WeightsSignature
+from modelpack.spec import Image, ScanIgnore, Spec, Weights, WeightsSignature, weight_source
 from modelpack.spec.structure import Problems, dotted, shown, similar
 
 SCHEMA = 1
@@ -76,6 +76,8 @@ def _check_weights(weights: Weights, at: str, spec: Spec, problems: Problems) ->
             hint='give one of them, such as `path = "weights"`',
             rule="weights.origin",
         )
+    if weights.source and not problems.known(f"{at}.source"):
+        _check_source(weights, at, problems)
     for folder in SYSTEM_FOLDERS:
         if _overlap(weights.destination, folder):
             problems.add(
@@ -117,6 +119,14 @@ def _check_signature(signature: WeightsSignature, at: str, problems: Problems) -
             f"{at}.{missing}", "is missing",
             hint="an identity is worth what its issuer is: name both", rule="signature",
         )  # fmt: skip
+
+
+def _check_source(weights: Weights, at: str, problems: Problems) -> None:
+    try:
+        weight_source.parse(weights.source)
+    except InputError as error:
+        finding = error.findings[0]
+        problems.add(f"{at}.source", finding.message, hint=finding.hint, rule="weights.source")
 
 
 def _check_apart(spec: Spec, weights_at: Sequence[str], problems: Problems) -> None:

@@ -35,7 +35,8 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType({
     "weights": "Weight files; `[[weights]]` with a name each when there are several sets.",
     "weights.name": "Name of this set; the first one's default is `model.name`.",
     "weights.path": "Folder of the weight files.",
-    "weights.source": "Instead of `path`: `hf://…@<commit>`, `s3://…`, `https://…`, `oci:…`.",
+    "weights.source": "Instead of `path`: `hf://org/repo@commit`, `s3://…`, `https://…`, `oci:…`, "
+    "or an image in a registry.",
     "weights.include": "Patterns of the files that are packed.",
     "weights.exclude": "Patterns of files that are left out.",
     "weights.destination": "Folder in the image; default `/models/<name>`.",

@@ -1,0 +1,1 @@
+"""Weights from where they live: a hub, a bucket, a web server, an image; see `fetching.place`."""
