@@ -1,0 +1,320 @@
+"""Weights of a hub and of a web server, with the real clients, to an image and without a network.
+
+In this process where that is enough; large files are ones of a kilobyte here.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from modelpack import plan
+from modelpack.inputs import weights as weight_inputs
+from tests import projects
+from tests.command_line import Done, run_here, state_of
+from tests.file_server import COMMITS, TOKEN, HubServer, serving
+
+LARGE = projects.safetensors({"w": bytes(range(256)) * 40})
+FILES = {**projects.WEIGHTS, "vocab/large.safetensors": LARGE}
+SECRET = "hf_never_to_be_seen"
+
+
+@dataclass
+class Desk:
+    """A project whose weights are to be fetched, and the command line with its cache."""
+
+    folder: Path
+    cache: Path
+    run: Callable[..., Done]
+
+    def source(self, text: str, **more: object) -> None:
+        """Let the spec name a source."""
+        keys = "".join(f"{key} = {json.dumps(value)}\n" for key, value in more.items())
+        toml = projects.TOML.replace('path = "weights"\n', f"source = {json.dumps(text)}\n{keys}")
+        (self.folder / "modelpack.toml").write_text(toml, "utf-8")
+
+    @property
+    def lock(self) -> dict[str, object]:
+        """What is locked of the weights."""
+        return json.loads((self.folder / "modelpack.lock").read_text("utf-8"))["weights"][0]
+
+    @property
+    def fetched(self) -> set[str]:
+        """The names of the files in the cache of weights."""
+        folder = self.cache / "weights" / "sha256"
+        return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+    def forget(self) -> None:
+        """Empty the cache of weights, as on another machine."""
+        shutil.rmtree(self.cache / "weights")
+        shutil.rmtree(self.cache / "digests")
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Desk:
+    """A project with a lock but for its weights."""
+    cache, folder = tmp_path / "cache", tmp_path / "project"
+    projects.make_project(folder, cache)
+    shutil.rmtree(folder / "weights")
+    monkeypatch.setenv("MODELPACK_CACHE", str(cache))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HF_TOKEN", "HF_ENDPOINT", "HF_HOME", "NETRC", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    # A layer of its own for a file that is large here.
+    monkeypatch.setattr(weight_inputs, "OWN_LAYER", 5000)
+    monkeypatch.setattr(plan, "OWN_LAYER", 5000)
+    return Desk(folder, cache, lambda *arguments, **more: run_here(capsys, *arguments, **more))
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub with one repository of two commits."""
+    server = HubServer(
+        commits={COMMITS[0]: FILES, COMMITS[1]: {**FILES, "config.json": b'{"newer": true}\n'}},
+        branches={"main": COMMITS[0]},
+    )
+    with serving(server):
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def uris(folder: Path) -> dict[str, str]:
+    """Return what the provenance says of the weights: URI by digest."""
+    statement = json.loads((folder / "dist" / "provenance.json").read_text("utf-8"))
+    return {
+        item["digest"]["sha256"]: item.get("uri", "")
+        for item in statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+        if item["annotations"]["role"] == "weights"
+    }
+
+
+def test_a_branch_is_locked_by_its_commit_and_built_without_a_network(desk, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    desk.source("hf://acme/tiny@main")
+    done = desk.run("lock", desk.folder)
+    assert done.status == 0, done.err
+    assert f"weights tiny from hf://acme/tiny@{COMMITS[0]}" in done.out
+    assert desk.lock["source"] == {
+        "uri": "hf://acme/tiny@main", "revision": COMMITS[0], "single": False, "versions": [],
+    }  # fmt: skip
+    assert {file["path"]: file["sha256"] for file in desk.lock["files"]} == {
+        path: sha256(data) for path, data in FILES.items()
+    }
+    assert desk.fetched == {sha256(data) for data in FILES.values()}
+    asked = len(hub.asked)
+    done = desk.run("build", desk.folder, "--locked", "--offline", "--json")
+    assert done.status == 0, done.err
+    assert len(hub.asked) == asked
+    assert {layer["proof"] for layer in done.document["layers"] if layer["step"] == "weights"} == {
+        "hashed"
+    }
+    base = f"hf://acme/tiny@{COMMITS[0]}"
+    assert uris(desk.folder) == {sha256(data): f"{base}/{path}" for path, data in FILES.items()}
+    shown = desk.run("inspect", desk.folder, "--json").document
+    assert [item["source"] for item in shown["weight_sets"]] == [base]
+    bom = json.loads((desk.folder / "dist" / "sbom.cdx.json").read_text("utf-8"))
+    (model,) = [c for c in bom["components"] if c["type"] == "machine-learning-model"]
+    assert base in [item["value"] for item in model["properties"]]
+    written = b"".join(data for data in state_of(desk.folder).values() if isinstance(data, bytes))
+    assert SECRET.encode() not in written
+    assert hub.url.encode() not in written
+
+
+def test_the_image_is_the_one_of_a_folder_but_for_what_it_says_of_itself(desk, hub, tmp_path):
+    desk.source(f"hf://acme/tiny@{COMMITS[0]}")
+    assert desk.run("lock", desk.folder).status == 0
+    fetched = desk.run("build", desk.folder, "--locked", "--json").document
+    folder = projects.make_project(tmp_path / "other", desk.cache, weights=FILES)
+    local = desk.run("build", folder, "--locked", "--json").document
+    weights = [
+        [layer["diff_id"] for layer in document["layers"] if layer["step"] == "weights"]
+        for document in (fetched, local)
+    ]
+    assert weights[0] == weights[1]
+    assert len(weights[0]) == 2
+
+
+def test_a_second_machine_fetches_what_was_locked_even_when_the_branch_moved(desk, hub):
+    desk.source("hf://acme/tiny@main")
+    desk.run("lock", desk.folder)
+    desk.forget()
+    hub.branches["main"] = COMMITS[1]
+    done = desk.run("build", desk.folder, "--locked", "-q")
+    assert done.status == 0, done.err
+    assert sha256(FILES["config.json"]) in desk.fetched
+    moved = desk.run("lock", desk.folder, "--check", "--json")
+    assert moved.status == 0
+    (finding,) = moved.document["findings"]
+    assert finding["rule"] == "lock.source-moved"
+    assert COMMITS[1] in finding["message"]
+    assert finding["hint"] == "modelpack lock --upgrade weights"
+    before = len(hub.gets("/cdn/"))
+    upgraded = desk.run("lock", desk.folder, "--upgrade", "weights")
+    assert f"hf://acme/tiny@{COMMITS[0]} -> hf://acme/tiny@{COMMITS[1]}" in upgraded.out
+    assert "weights tiny/config.json changed" in upgraded.out
+    assert len(hub.gets("/cdn/")) == before, "what the hub says is the same is not fetched again"
+    fresh = desk.run("lock", desk.folder, "--check", "--json").document
+    assert fresh["findings"] == []
+
+
+def test_nothing_is_fetched_when_the_target_has_the_layers(desk, hub):
+    desk.source("hf://acme/tiny@main")
+    desk.run("lock", desk.folder)
+    desk.run("build", desk.folder, "--locked", "-q")
+    (desk.folder / "service" / "__main__.py").write_bytes(b'print("other")\n')
+    desk.forget()
+    asked = len(hub.asked)
+    done = desk.run("build", desk.folder, "--locked", "--offline", "--json")
+    assert done.status == 0, done.err
+    assert {layer["proof"] for layer in done.document["layers"] if layer["step"] == "weights"} == {
+        "lock"
+    }
+    assert len(hub.asked) == asked
+    assert not desk.fetched
+    elsewhere = f"oci:{desk.folder}/dist/second"
+    done = desk.run("build", desk.folder, "--locked", "--output", elsewhere, "-q")
+    assert done.status == 0, done.err
+    assert len(desk.fetched) == len(FILES), "another target lacks all of them"
+
+
+def test_only_the_layer_that_the_target_lacks_is_fetched(desk, hub):
+    desk.source("hf://acme/tiny@main")
+    desk.run("lock", desk.folder)
+    desk.run("build", desk.folder, "--locked", "-q")
+    hub.branches["main"] = COMMITS[1]
+    desk.run("lock", desk.folder, "--upgrade", "weights")
+    desk.forget()
+    assert desk.run("build", desk.folder, "--locked", "-q").status == 0
+    small = [data for path, data in hub.commits[COMMITS[1]].items() if data != LARGE]
+    assert desk.fetched == {sha256(data) for data in small}
+
+
+def test_offline_says_which_files_are_missing(desk, hub):
+    desk.source("hf://acme/tiny@main")
+    done = desk.run("build", desk.folder, "--offline", "--locked")
+    assert done.status == 2, "the lock is one of other weights"
+    desk.run("lock", desk.folder)
+    desk.forget()
+    asked = len(hub.asked)
+    done = desk.run("build", desk.folder, "--offline", "--locked", "-q")
+    assert done.status == 3
+    assert len(hub.asked) == asked
+    assert len(done.messages) == len(FILES)
+    assert "`config.json` is not in the cache, and offline nothing is fetched" in done.err
+    assert "hint: run once without `--offline`" in done.err
+
+
+def test_a_cut_connection_is_gone_on_with(desk, hub):
+    path = f"/cdn/{sha256(LARGE)}"
+    hub.cuts[path] = [3000, 4000]
+    desk.source("hf://acme/tiny@main", include=["vocab/*"])
+    done = desk.run("lock", desk.folder, "-q")
+    assert done.status == 0, done.err
+    ranges = [headers.get("range", "") for method, at, headers in hub.asked if at == path]
+    assert ranges == ["", f"bytes=3000-{len(LARGE) - 1}", f"bytes=7000-{len(LARGE) - 1}"]
+    assert desk.fetched == {sha256(LARGE)}
+
+
+def test_a_token_goes_to_the_hub_and_a_gated_repository_says_what_is_missing(
+    desk, hub, monkeypatch
+):
+    hub.gated = True
+    desk.source("hf://acme/tiny@main")
+    done = desk.run("lock", desk.folder)
+    assert done.status == 3
+    assert "`acme/tiny` is gated" in done.err
+    assert "HF_TOKEN" in done.err
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert desk.run("lock", desk.folder).status == 0
+    assert hub.gets("/cdn/"), "the server refuses a token there"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("hf://acme/nothing@main", "has no repository `acme/nothing`"),
+        ("hf://acme/tiny@v9", "`acme/tiny` has no revision `v9`"),
+    ],
+)
+def test_what_a_hub_does_not_have_is_named(desk, hub, source, message):
+    desk.source(source)
+    done = desk.run("lock", desk.folder)
+    assert done.status == 2
+    assert message in done.err
+
+
+def test_a_hub_that_sends_other_bytes_than_it_names_is_refused(desk, hub):
+    hub.claims["vocab/large.safetensors"] = "0" * 64
+    desk.source("hf://acme/tiny@main")
+    done = desk.run("lock", desk.folder)
+    assert done.status == 1
+    assert f"it has sha256 `{sha256(LARGE)}` instead of `{'0' * 64}`" in done.err
+    assert sha256(LARGE) not in desk.fetched
+    begun = [(desk.cache / "weights" / "sha256" / name).read_bytes() for name in desk.fetched]
+    assert not any(LARGE.startswith(data) for data in begun if data), "nothing of it stays"
+
+
+def test_bytes_that_changed_under_the_same_commit_are_refused(desk, hub):
+    desk.source("hf://acme/tiny@main")
+    desk.run("lock", desk.folder)
+    desk.forget()
+    other = b'{"architectures": ["Evil"]}\n'
+    assert len(other) == len(FILES["config.json"])
+    hub.commits[COMMITS[0]] = {**FILES, "config.json": other}
+    done = desk.run("build", desk.folder, "--locked", "-q")
+    assert done.status == 1
+    assert f"it has sha256 `{sha256(other)}` instead of" in done.err
+    assert sha256(other) not in desk.fetched
+    assert not (desk.folder / "dist" / "image" / "index.json").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil.json", "a/../../evil.json", "/etc/evil.json", "a//evil.json", "a\\evil.json",
+     "evil\x00.json", "evil\u202e.json", "C:/evil.json", "CONFIG.json", "config.json/x.json"],
+)  # fmt: skip
+def test_a_hostile_name_is_refused_before_anything_is_fetched(desk, hub, name):
+    hub.commits[COMMITS[0]] = {**FILES, "evil.json": b"{}"}
+    hub.names["evil.json"] = name
+    desk.source("hf://acme/tiny@main")
+    done = desk.run("lock", desk.folder)
+    assert done.status == 1
+    assert not hub.gets("/resolve/")
+    assert not desk.fetched
+
+
+def test_gates_see_fetched_files_as_they_see_local_ones(desk, hub):
+    hub.commits[COMMITS[0]] = {
+        **FILES,
+        "old.bin": b"\x80\x02cposix\nsystem\n(X\x02\x00\x00\x00idtR.",
+    }
+    desk.source("hf://acme/tiny@main", include=["*"])
+    done = desk.run("lock", desk.folder)
+    assert done.status == 1
+    assert "hf://acme/tiny@main/old.bin" in done.err
+    desk.source("hf://acme/tiny@main", include=["*"], exclude=["old.bin"])
+    assert desk.run("lock", desk.folder).status == 0
+    desk.source("hf://acme/tiny@main", include=["model-*.safetensors"], require=["tokenizer.json"])
+    done = desk.run("lock", desk.folder)
+    assert done.status == 1
+    assert "`tokenizer.json`" in done.err
+
+
+def test_a_damaged_file_of_the_cache_is_fetched_again(desk, hub):
+    desk.source("hf://acme/tiny@main")
+    desk.run("lock", desk.folder)
+    path = desk.cache / "weights" / "sha256" / sha256(LARGE)
+    path.write_bytes(LARGE[:-1] + b"?")
+    done = desk.run("build", desk.folder, "--locked", "-q")
+    assert done.status == 0, done.err
+    assert path.read_bytes() == LARGE
