@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "attach": "Keep evidence of others beside an image.",
     "login": "Keep credentials for a registry where docker and podman do.",
     "scan": "Let Trivy look at an image, and judge what it finds.",
+    "ci": "Write a pipeline for GitHub, GitLab or another CI.",
     "doctor": "Show what this machine lacks, and for which command.",
     "cache": "Show or prune what is kept on disk.",
     "completion": "Print a completion script for bash, zsh or fish.",

@@ -95,6 +95,9 @@ def _show(output: Output, scans: Sequence["Scanned"], *, place: str) -> None:
         from modelpack.evidence.scan import sarif  # noqa: PLC0415
 
         click.echo(display.to_json(sarif.document(scans, place=place)))
+        if not output.quiet:
+            text = scan_report.text(scans, verbose=output.verbose)
+            click.echo(display.escape_lines(text), err=True)
         return
     output.result(
         text=scan_report.text(scans, verbose=output.verbose), document=scan_report.document(scans)

@@ -18,9 +18,11 @@ from modelpack.evidence.scan.report import LIMIT
 
 TIMEOUT: Final = 900
 "seconds that a scan or a download may take"
+TESTED: Final = "v0.74.0"
+"the version that the tests run; tests/tools/trivy pins it"
 INSTALL: Final = (
     "install Trivy: https://trivy.dev/docs/latest/getting-started/installation/, or "
-    "`GOEXPERIMENT=jsonv2 go install github.com/aquasecurity/trivy/cmd/trivy@v0.74.0`"
+    f"`GOEXPERIMENT=jsonv2 go install github.com/aquasecurity/trivy/cmd/trivy@{TESTED}`"
 )
 
 

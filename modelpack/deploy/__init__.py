@@ -1,0 +1,1 @@
+"""Files for the systems around an image, rendered from templates: pipelines of CI."""

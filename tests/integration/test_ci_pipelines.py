@@ -1,0 +1,253 @@
+"""Pipelines of `modelpack ci`, run: each script as it stands in the file, in order, from a clone.
+
+With a registry that wants a login, Debian's Trivy database of the tests, and git. A scan that
+fails stops all that comes after it: nothing is pushed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from modelpack.cli import COMMANDS
+from tests import github_runner, gitlab_runner, vulnerable_project
+from tests import vulnerability_database as facts
+from tests.registry_process import PASSWORD, USER, Registry, running_registry
+from tests.vulnerable_project import NEW, NEW_EXPAT, OLD, OLD_EXPAT
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+SIGNING = frozenset({"sign", "verify"})
+"jobs that are not run: see `modelpack sign`"
+KNOWN = "CVE-2023-37920"
+"""of the old certifi"""
+TOKENS = {"REGISTRY_USERNAME": USER, "REGISTRY_PASSWORD": PASSWORD}
+
+
+@dataclass
+class Desk:
+    """A repository of one project, a machine to run its pipelines, and a registry."""
+
+    folder: Path
+    registry: Registry
+    environment: Mapping[str, str]
+
+    @property
+    def repository(self) -> Path:
+        return self.folder / "repository"
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
+
+    @property
+    def commit(self) -> str:
+        return self._git("rev-parse", "HEAD").strip()
+
+    def write(self, system: str, *, vulnerable: bool, below: str = ".") -> str:
+        """Commit a project, below the repository, with its pipeline; return the pipeline."""
+        certifi, expat = (OLD, OLD_EXPAT) if vulnerable else (NEW, NEW_EXPAT)
+        rules = f'[image]\nrepository = "{self.registry.address}/acme/tiny"\ntags = ["1.0", "b"]\n'
+        vulnerable_project.make(
+            self.repository / below, self.cache, certifi=certifi, expat=expat, rules=rules
+        )
+        (self.repository / ".gitignore").write_text("dist/\n")
+        self._git("init", "--quiet", "--initial-branch", "main")
+        done = subprocess.run(
+            [sys.executable, "-m", "modelpack", "ci", system, below], cwd=self.repository,
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        self._git("add", "--all")
+        self._git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "first")
+        return (self.repository / done.stdout.strip()).read_text()
+
+    def _git(self, *words: str) -> str:
+        done = subprocess.run(
+            ["git", *words], cwd=self.repository, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    def pushed(self) -> set[str]:
+        """Return the tags in the registry, but for those by which referrers are found."""
+        below = self.registry.folder / "data/docker/registry/v2/repositories/acme/tiny/_manifests"
+        return {path.name for path in below.glob("tags/*") if not path.name.startswith("sha256-")}
+
+    def tagged(self, tag: str) -> str:
+        below = f"data/docker/registry/v2/repositories/acme/tiny/_manifests/tags/{tag}/current/link"
+        return (self.registry.folder / below).read_text()
+
+
+@pytest.fixture
+def desk(
+    go_tool: Callable[[str], str], require_tool: Callable[[str], str], tmp_path: Path
+) -> Iterator[Desk]:
+    database = facts.write(tmp_path / "database", updated=int(time.time()) - 3600)
+    configuration = tmp_path / "config.toml"
+    configuration.write_text(f'[scan]\ndatabase = "{database}"\n')
+    programs = (Path(sys.executable).parent, Path(go_tool("trivy")).parent, "/usr/bin", "/bin")
+    environment = {
+        "PATH": os.pathsep.join(map(str, programs)),
+        "MODELPACK_CONFIG": str(configuration),
+        "LANG": "C.UTF-8",
+    }
+    with running_registry(
+        require_tool("docker-registry"), tmp_path / "registry", login=True
+    ) as registry:
+        yield Desk(tmp_path, registry, environment)
+
+
+def github(desk: Desk, *, event: str = "push") -> github_runner.Runner:
+    """Return a runner for what happened at the desk's repository."""
+    return github_runner.Runner(
+        repository=desk.repository, folder=desk.folder / "run", cache=desk.cache,
+        environment=desk.environment,
+        contexts={
+            "secrets": TOKENS,
+            "github": {
+                "event_name": event, "sha": desk.commit, "repository": "acme/tiny",
+                "server_url": "https://github.com", "run_id": "1", "run_attempt": "1",
+                "workflow_ref": "acme/tiny/.github/workflows/modelpack.yml@refs/heads/main",
+                "event": {"pull_request": {"head": {"repo": {"full_name": "acme/tiny"}}}},
+            },
+        },
+    )  # fmt: skip
+
+
+def gitlab(desk: Desk, **variables: str) -> gitlab_runner.Runner:
+    """Return a runner for a pipeline of the default branch, which is protected."""
+    return gitlab_runner.Runner(
+        repository=desk.repository, folder=desk.folder / "run", cache=desk.cache,
+        environment=desk.environment,
+        variables={
+            "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "main", "CI_DEFAULT_BRANCH": "main",
+            "CI_COMMIT_REF_PROTECTED": "true", "CI_COMMIT_SHA": desk.commit,
+            "CI_PROJECT_URL": "https://gitlab.com/acme/tiny", "CI_CONFIG_PATH": ".gitlab-ci.yml",
+            "CI_PROJECT_PATH": "acme/tiny", "CI_SERVER_URL": "https://gitlab.com",
+            "CI_SERVER_FQDN": "gitlab.com", "CI_JOB_URL": "https://gitlab.com/acme/tiny/-/jobs/1",
+            **TOKENS, **variables,
+        },
+    )  # fmt: skip
+
+
+def test_on_github_what_passed_is_pushed_and_then_gets_its_tags(desk: Desk) -> None:
+    text = desk.write("github", vulnerable=False, below="models/tiny")
+    runner = github(desk)
+    runner.run(text, without=SIGNING)
+    assert set(runner.results.values()) == {"success"}, runner.log
+    digest = runner.outputs["build"]["digest"]
+    assert desk.pushed() == {f"git-{desk.commit}", "1.0", "b"}
+    assert {desk.tagged(tag) for tag in (f"git-{desk.commit}", "1.0", "b")} == {digest}
+    (sarif,) = runner.reported
+    assert json.loads(sarif)["runs"][0]["properties"] == {"digest": digest, "outcome": "passed"}
+    handed = desk.folder / "run/artifacts/modelpack-statements"
+    assert {"build.json", "sbom.cdx.json", "scan.json"} <= {each.name for each in handed.iterdir()}
+    assert PASSWORD not in runner.log.replace("--password-stdin", "")
+
+
+def test_on_github_a_failing_scan_is_shown_and_stops_everything(desk: Desk) -> None:
+    text = desk.write("github", vulnerable=True)
+    runner = github(desk)
+    runner.run(text, without=SIGNING)
+    assert runner.results == {
+        "build": "failure", "report": "success", "sign": "skipped", "verify": "skipped",
+        "production": "skipped",
+    }  # fmt: skip
+    assert KNOWN in runner.reported[0]
+    assert desk.pushed() == set()
+    assert not any("modelpack push" in script for script in runner.scripts)
+
+
+def test_of_a_pull_request_nothing_is_pushed(desk: Desk) -> None:
+    text = desk.write("github", vulnerable=False)
+    runner = github(desk, event="pull_request")
+    runner.run(text, without=SIGNING)
+    assert runner.results == {
+        "build": "success", "report": "success", "sign": "skipped", "verify": "skipped",
+        "production": "skipped",
+    }  # fmt: skip
+    assert desk.pushed() == set()
+    assert not any("REGISTRY_PASSWORD" in script for script in runner.scripts)
+
+
+def test_on_gitlab_what_passed_is_pushed_and_then_gets_its_tags(desk: Desk) -> None:
+    text = desk.write("gitlab", vulnerable=False, below="models/tiny")
+    runner = gitlab(desk)
+    runner.run(text, without=SIGNING)
+    assert set(runner.results.values()) == {"success"}, runner.log
+    assert desk.pushed() == {f"git-{desk.commit}", "1.0", "b"}
+    record = json.loads((desk.folder / "run/jobs/build/models/tiny/dist/build.json").read_bytes())
+    assert desk.tagged("1.0") == record["digest"]
+    assert record["dirty"] is False
+    provenance = (desk.folder / "run/jobs/build/models/tiny/dist/provenance.json").read_text()
+    assert "https://gitlab.com/acme/tiny//.gitlab-ci.yml@refs/heads/main" in provenance
+
+
+def test_on_gitlab_a_failing_scan_stops_everything(desk: Desk) -> None:
+    text = desk.write("gitlab", vulnerable=True)
+    runner = gitlab(desk)
+    runner.run(text, without=SIGNING)
+    assert runner.results == {
+        "trivy": "success", "build": "failed", "sign": "skipped", "verify": "skipped",
+        "production": "skipped",
+    }  # fmt: skip
+    assert KNOWN in runner.log
+    assert desk.pushed() == set()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_IID": "1"},
+        {"CI_COMMIT_REF_PROTECTED": "false"},
+    ],
+)
+def test_on_gitlab_only_protected_branches_sign(desk: Desk, variables: Mapping[str, str]) -> None:
+    text = desk.write("gitlab", vulnerable=False)
+    runner = gitlab(desk, **variables)
+    runner.run(text, without=frozenset({"trivy", "build"}))
+    assert {runner.results[name] for name in ("sign", "verify", "production")} == {"left out"}
+
+
+def script(desk: Desk, *stages: str) -> "subprocess.CompletedProcess[str]":
+    """Run stages of the generic pipeline in the one clone."""
+    clone, home = desk.folder / "clone", desk.folder / "home"
+    if not clone.exists():
+        subprocess.run(["git", "clone", "-q", str(desk.repository), str(clone)], check=True)
+        home.mkdir()
+    return subprocess.run(
+        [str(clone / "modelpack-ci.sh"), *stages], cwd="/", capture_output=True, text=True,
+        check=False, timeout=300, stdin=subprocess.DEVNULL,
+        env={
+            **desk.environment, "HOME": str(home), "MODELPACK_CACHE": str(desk.cache), **TOKENS,
+        },
+    )  # fmt: skip
+
+
+def test_a_plain_script_does_the_same(desk: Desk) -> None:
+    desk.write("generic", vulnerable=False)
+    stages = ["install", "check", "build", "scan", "push"]
+    done = script(desk, *stages)
+    assert done.returncode == 0, done.stderr
+    assert desk.pushed() == {f"git-{desk.commit}"}
+    assert script(desk, "production").returncode == 0
+    assert {desk.tagged("1.0"), desk.tagged("b")} == {desk.tagged(f"git-{desk.commit}")}
+    assert script(desk, "nonsense").returncode == 2
+
+
+def test_a_plain_script_ends_where_the_scan_fails(desk: Desk) -> None:
+    desk.write("generic", vulnerable=True)
+    done = script(desk)
+    assert done.returncode == 1
+    assert "=== scan" in done.stderr
+    assert "=== push" not in done.stderr
+    assert desk.pushed() == set()
+
+
+def test_jobs_are_left_out_only_as_long_as_there_is_no_such_command() -> None:
+    assert not SIGNING & set(COMMANDS)
