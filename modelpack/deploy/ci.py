@@ -15,9 +15,10 @@ from modelpack.errors import InputError
 from modelpack.reference import Registry
 from modelpack.spec import Spec
 
-_WORD = re.compile(r"[A-Za-z0-9_./:@+=\[\]-]+")
+_WORD = re.compile(r"[A-Za-z0-9_./:@+=,\[\]-]+")
 "means itself in YAML's double quotes, in a shell's, and in a comment"
-_FOLDER = re.compile(r"\.|(?!-)[A-Za-z0-9_@+.-]+(?:/[A-Za-z0-9_@+.-]+)*")
+_PART = r"(?!\.\.?(?:/|$))[A-Za-z0-9_@+.-]+"
+_FOLDER = re.compile(rf"\.|(?!-){_PART}(?:/{_PART})*")
 _EXTRAS: Mapping[str, str] = MappingProxyType({"hf://": "hf", "s3://": "s3"})
 
 
@@ -85,8 +86,7 @@ def _values(spec: Spec, target: Registry, folder: str, tools: Tools) -> Mapping[
         "dist": f"{below}dist",
         "repository": target.name,
         "registry": target.host,
-        "tags": " ".join(spec.image.tags or (spec.model.version,)).split(" "),
-        "own_registry": target.host in {"ghcr.io", "registry.gitlab.com"},
+        "tags": spec.image.tags or (spec.model.version,),
         "weights_here": any(weights.path for weights in spec.weights),
         "test": tools.test and tested(spec),
         "gate": spec.scan,

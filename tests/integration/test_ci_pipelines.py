@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from modelpack.cli import COMMANDS
 from tests import github_runner, gitlab_runner, vulnerable_project
@@ -247,6 +248,33 @@ def test_a_plain_script_ends_where_the_scan_fails(desk: Desk) -> None:
     assert "=== scan" in done.stderr
     assert "=== push" not in done.stderr
     assert desk.pushed() == set()
+
+
+ACTION = Path(__file__).parents[2] / "action.yml"
+
+
+def test_the_action_installs_itself_and_hands_on_the_digest(desk: Desk) -> None:
+    desk.write("github", vulnerable=False)
+    action = yaml.safe_load(ACTION.read_text())
+    steps = [
+        {key: value for key, value in step.items() if key != "shell"}
+        for step in action["runs"]["steps"]
+    ]
+    job = {
+        "env": {"MODELPACK_CACHE": str(desk.cache)},
+        "steps": [{"uses": "actions/checkout@0"}, *steps],
+        "outputs": {name: output["value"] for name, output in action["outputs"].items()},
+    }
+    runner = github(desk)
+    command = "build . --locked --offline\n  --scan"
+    runner.contexts = {
+        **runner.contexts, "inputs": {"command": command, "python": sys.executable},
+        "github": {**runner.contexts["github"], "action_path": str(ACTION.parent)},
+    }  # fmt: skip
+    runner.run(yaml.safe_dump({"jobs": {"one": job}}))
+    assert runner.results == {"one": "success"}, runner.log
+    record = json.loads((desk.folder / "run/jobs/one/work/dist/build.json").read_bytes())
+    assert runner.outputs["one"] == {"digest": record["digest"], "pushed": "", "scan": "passed"}
 
 
 def test_jobs_are_left_out_only_as_long_as_there_is_no_such_command() -> None:

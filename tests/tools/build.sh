@@ -15,6 +15,7 @@ tool=${1:?usage: build.sh [--cached] TOOL}
 here=$(cd "$(dirname "$0")" && pwd)/$tool
 package=
 case $tool in
+    actionlint) package=github.com/rhysd/actionlint/cmd/actionlint ;;
     buildkitd) package=github.com/moby/buildkit/cmd/buildkitd ;;
     buildx) package=github.com/docker/buildx/cmd/buildx ;;
     cosign) package=github.com/sigstore/cosign/v3/cmd/cosign ;;
