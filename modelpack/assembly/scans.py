@@ -1,7 +1,7 @@
 """Scans of images that were just made, before they get their names, and what a scan leaves."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from modelpack.assembly.assemble import Made
 from modelpack.assembly.evidence import Evidence
@@ -15,9 +15,19 @@ from modelpack.evidence.scan.scanning import Scanned, scan
 from modelpack.inputs.machine import Machine
 from modelpack.lock import Lock
 from modelpack.oci.image import Image, Index
+from modelpack.oci.layer import Descriptor
 from modelpack.oci.layout import Layout
+from modelpack.oci.referrers import Vouching
 from modelpack.plan import Plan
 from modelpack.spec import Spec
+
+
+class Attachable(Protocol):
+    """A store that keeps what vouches for an image."""
+
+    def attach(self, subject: Descriptor, referrers: Sequence[Vouching]) -> None:
+        """Keep `referrers` with the image `subject`, which is here."""
+
 
 KIND: Final = "scan"
 "of evidence: a later scan takes the place of an earlier one"
@@ -76,11 +86,11 @@ def evidence(scans: Sequence[Scanned], name: str) -> tuple[Evidence, ...]:
     return tuple(found)
 
 
-def attach(layout: Layout, said: Iterable[Evidence]) -> None:
-    """Keep the evidence with its images, in a layout whose lock is held."""
+def attach(store: Attachable, said: Iterable[Evidence]) -> None:
+    """Keep the evidence with its images: in a layout whose lock is held, or in a registry."""
     for one in said:
         for manifest in one.subjects:
-            layout.attach(manifest, [one.referrer])
+            store.attach(manifest, [one.referrer])
 
 
 def _weights(made: Iterable[Made]) -> Mapping[Digest, tuple[str, ...]]:

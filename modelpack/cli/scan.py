@@ -1,21 +1,20 @@
 """`modelpack scan`: vulnerabilities, secrets, misconfiguration and licences, and the gate."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from modelpack.cli.output import Output, with_output
-from modelpack.errors import InputError, ModelpackError, Unavailable
+from modelpack.errors import InputError, ModelpackError
 
 if TYPE_CHECKING:
     from modelpack.assembly.evidence import Evidence
     from modelpack.evidence.scan.database import Wanted
     from modelpack.evidence.scan.scanning import Scanned
-    from modelpack.evidence.scan.subject import Subject
     from modelpack.project import Project
+    from modelpack.reference import Registry
     from modelpack.spec import Scan
 
 _EXIT = {"passed": 0, "failed": 1, "unknown": 3}
@@ -44,6 +43,10 @@ _EXIT = {"passed": 0, "failed": 1, "unknown": 3}
     "--vex", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
     help="Also write the exceptions that apply as a CycloneDX VEX document.",
 )  # fmt: skip
+@click.option(
+    "--attach/--no-attach", default=None,
+    help="Keep the result with the image, in its layout or registry (default: in a layout).",
+)  # fmt: skip
 @with_output
 def command(
     *,
@@ -55,28 +58,39 @@ def command(
     offline: bool,
     form: str,
     vex: Path | None,
+    attach: bool | None,
 ) -> None:
     """Let Trivy look at an image, and judge what it finds by [scan] of the project.
 
     IMAGE is a project (a folder, default `.`: the image last built from it), a layout
-    oci:PATH[:TAG|@DIGEST], or an archive oci-archive:FILE or docker-archive:FILE. Weights are left
-    out: they were checked when they were packed. Ends with 1 when something is above the gate, and
+    oci:PATH[:TAG|@DIGEST], an archive oci-archive:FILE or docker-archive:FILE, an image in a
+    registry, HOST/NAME[:TAG|@DIGEST], or of an engine, docker-daemon:NAME or
+    containers-storage:NAME. Weights are left out, and not fetched: they were checked when they were
+    packed. Ends with 1 when something is above the gate, and
     with 3 when nothing can be said, such as with an old database.
     """
-    from modelpack.assembly import scans as scanning  # noqa: PLC0415  not for `--help`
+    from modelpack import reference  # noqa: PLC0415  not for `--help`
+    from modelpack.assembly import scans as scanning  # noqa: PLC0415
+    from modelpack.cli import environment  # noqa: PLC0415
     from modelpack.cli.place import open_machine  # noqa: PLC0415
+    from modelpack.evidence.scan import places  # noqa: PLC0415
     from modelpack.evidence.scan.scanning import scan  # noqa: PLC0415
 
     this = _project(image, file)
     machine = open_machine(output, offline=offline)
     wanted, rules = wanted_database(database), _rules(this)
-    with _subjects(image, platform) as subjects:
+    attaches = _attaches(image, attach)
+    place = reference.parse(image, at="IMAGE")
+    with places.subjects(
+        place, platform=platform, engines=environment.engine_for, machine=machine
+    ) as subjects:
         if vex is not None and len(subjects) > 1:
             raise InputError("there are several images, and a VEX document is about one",
                              at="--vex", hint="choose one with `--platform`")  # fmt: skip
         scans = [scan(one, rules=rules, wanted=wanted, machine=machine) for one in subjects]
-    name = scanning.image_name(this.spec) if this else image
-    _keep(image, scanning.evidence(scans, name), output)
+    name = _name(image, this)
+    if attaches:
+        _keep(image, scanning.evidence(scans, name), output, asked=bool(attach))
     _tell_job(scans, name)
     if vex is not None:
         _write_vex(vex, scans[0], name)
@@ -150,33 +164,10 @@ def wanted_database(given: Path | None) -> "Wanted":
     return Wanted(folder=given, repository=repository, java_repository=java)
 
 
-@contextmanager
-def _subjects(image: str, platform: str) -> Iterator[Sequence["Subject"]]:
-    """Open the image, or all of an index, as long as its layers are read."""
-    from modelpack import opening, reference  # noqa: PLC0415
-    from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
-    from modelpack.evidence.scan import subject  # noqa: PLC0415
-    from modelpack.inspection.reading import read  # noqa: PLC0415
-    from modelpack.oci.archive_reading import Archive  # noqa: PLC0415
-    from modelpack.oci.layout import Layout  # noqa: PLC0415
+def _keep(image: str, said: Sequence["Evidence"], output: Output, *, asked: bool) -> None:
+    """Keep what is said of an image with it: in a layout that can be written, and where asked.
 
-    name = reference.parse(image, at="IMAGE")
-    with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
-        if not isinstance(store, Archive | Layout):
-            raise Unavailable(
-                "not yet: this modelpack scans layouts and archives only", at=image,
-                hint="skopeo copy SOURCE oci:image:tag, then modelpack scan oci:image:tag",
-            )  # fmt: skip
-        first = read(store, root, platform=platform)
-        others = [] if platform else [one.platform for one in first.platforms]
-        each = [read(store, root, platform=other) for other in others] or [first]
-        yield [subject.stored(store, documents) for documents in each]
-
-
-def _keep(image: str, said: Sequence["Evidence"], output: Output) -> None:
-    """Keep what is said of an image with it, where it lies in a layout that can be written.
-
-    A project gets copies for people as well.
+    A project gets copies for people as well. Raises what is wrong only where it was asked for.
     """
     from modelpack import opening, reference  # noqa: PLC0415
     from modelpack.assembly import outputs, scans  # noqa: PLC0415
@@ -188,13 +179,49 @@ def _keep(image: str, said: Sequence["Evidence"], output: Output) -> None:
             outputs.write_copies(layout.root.parent, said, patterns=outputs.SCAN_COPIES)
         case reference.Layout() as place:
             layout = Layout(Path(place.path))
+        case reference.Registry() as place if asked:
+            _attach_far(place, said)
+            return
         case _:
             return
     try:
         with layout:
             scans.attach(layout, said)
     except ModelpackError as error:  # it cannot be written, or has another image by now
+        if asked:
+            raise
         output.say(f"what was found is not kept with the image: {error}")
+
+
+def _attach_far(place: "Registry", said: Sequence["Evidence"]) -> None:
+    from modelpack.assembly import scans  # noqa: PLC0415
+    from modelpack.cli.environment import cache_folder, registries  # noqa: PLC0415
+    from modelpack.oci.registry.unfinished import FOLDER  # noqa: PLC0415
+    from modelpack.oci.registry.writing import WritableRepository  # noqa: PLC0415
+
+    scans.attach(WritableRepository(place, registries(), uploads=cache_folder() / FOLDER), said)
+
+
+def _attaches(image: str, wanted: bool | None) -> bool:
+    """Tell whether what is said is to be kept with the image: in a registry only when asked."""
+    from modelpack import reference  # noqa: PLC0415
+
+    name = reference.parse(image, at="IMAGE")
+    kept = isinstance(name, reference.Project | reference.Layout)
+    if wanted and not (kept or isinstance(name, reference.Registry)):
+        raise click.UsageError("`--attach` is for an image in a layout or a registry")
+    return kept if wanted is None else wanted
+
+
+def _name(image: str, this: "Project | None") -> str:
+    """Return the name under which statements speak of the image."""
+    from modelpack import reference  # noqa: PLC0415
+    from modelpack.assembly import scans  # noqa: PLC0415
+
+    name = reference.parse(image, at="IMAGE")
+    if isinstance(name, reference.Registry):
+        return name.name
+    return scans.image_name(this.spec) if this else image
 
 
 def _write_vex(path: Path, scanned: "Scanned", name: str) -> None:

@@ -99,7 +99,7 @@ class _Kept:
 
 def _keep(blocks: Iterator[bytes], held: HeldImage, *, at: str) -> _Kept:
     """Read the whole stream and keep documents, and the last layer."""
-    kept, source = _Kept(), _Stream(blocks)
+    kept, source = _Kept(), Stream(blocks)
     last = held.diff_ids[-1] if held.diff_ids else ""
     for member in passing(source, at=at):
         note(kept.members, member)
@@ -108,7 +108,7 @@ def _keep(blocks: Iterator[bytes], held: HeldImage, *, at: str) -> _Kept:
     return kept
 
 
-def _take(kept: _Kept, member: Header, source: "_Stream", last: str) -> None:
+def _take(kept: _Kept, member: Header, source: "Stream", last: str) -> None:
     """Keep a member that is a document or the layer with the diff_id `last`."""
     start = source.read(min(member.size, 1))
     if start in (b"{", b"["):
@@ -125,7 +125,7 @@ def _take(kept: _Kept, member: Header, source: "_Stream", last: str) -> None:
         kept.layers[digest] = b"".join(parts)
 
 
-class _Stream:
+class Stream:
     """Blocks of an engine as a source that is read forwards."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:

@@ -29,7 +29,9 @@ from modelpack.trust import statement
 from tests import images, vulnerable_project
 from tests import vulnerability_database as facts
 from tests.command_line import Done, run_here
+from tests.docker_engine import Engine
 from tests.integration.conftest import Packed
+from tests.registries import running
 from tests.vulnerable_project import NEW, NEW_EXPAT, SECRET, TOKEN
 
 pytestmark = pytest.mark.integration
@@ -219,6 +221,50 @@ def test_an_archive_is_scanned_as_a_layout_is(vulnerable: Desk, kind: str) -> No
     assert done.status == 1
     assert len(scan["vulnerabilities"]) == 2
     assert scan["not_looked_at"]
+
+
+@pytest.mark.parametrize("kind", ["distribution-2", "olareg"])
+def test_an_image_in_a_registry_is_scanned_there(
+    vulnerable: Desk, kind: str, tmp_path_factory: pytest.TempPathFactory,
+    go_tool: Callable[[str], str], require_tool: Callable[[str], str],
+) -> None:  # fmt: skip
+    folder = tmp_path_factory.mktemp(kind)
+    with running(kind, folder, go_tool=go_tool, require_tool=require_tool) as registry:
+        name = f"{registry.repository()}:1.0"
+        assert vulnerable.type("push", vulnerable.folder, name).status == 0
+
+        done = vulnerable.scan("--json", image=name)
+
+        (scan,) = done.document["scans"]
+        assert done.status == 1
+        assert scan["digest"] == vulnerable.layout.manifests()[0].digest
+        assert len(scan["vulnerabilities"]) == 2
+        assert "/models/tiny/config.json" in scan["not_looked_at"]
+        assert "scan.headers" in {finding["rule"] for finding in scan["findings"]}
+        assert "scan" not in listed_beside(vulnerable, name)
+        assert vulnerable.scan("--attach", image=name).status == 1
+        assert listed_beside(vulnerable, name).count("scan") == 1
+
+
+def listed_beside(desk: Desk, name: str) -> list[str]:
+    document = desk.type("inspect", name, "--json").document
+    return [one["what"] for one in document["referrers"]]
+
+
+@pytest.mark.slow
+def test_an_image_of_docker_is_scanned_there(
+    vulnerable: Desk, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{engine.socket}")
+    assert vulnerable.build("--load").status == 0
+    done = vulnerable.scan("--json", image="docker-daemon:tiny:1.0.0")
+    (scan,) = done.document["scans"]
+    assert done.status == 1
+    assert len(scan["vulnerabilities"]) == 2
+    assert "/models/tiny/config.json" in scan["not_looked_at"]
+    assert "scan.headers" not in {finding["rule"] for finding in scan["findings"]}
+    refused = vulnerable.scan("--attach", image="docker-daemon:tiny:1.0.0")
+    assert "`--attach` is for" in refused.err
 
 
 def test_an_old_database_gives_no_yes(clean: Desk) -> None:

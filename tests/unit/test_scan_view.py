@@ -14,6 +14,7 @@ from modelpack.digest import of as digest_of
 from modelpack.errors import InputError, ModelpackError, Unavailable
 from modelpack.evidence.scan import subject, view
 from modelpack.evidence.scan.serving import served
+from modelpack.evidence.scan.sources import OnDisk
 from modelpack.evidence.scan.subject import Subject
 from modelpack.inspection.reading import read
 from modelpack.oci import archive
@@ -35,7 +36,7 @@ def place(tmp_path: Path) -> Callable[[Image], Subject]:
         with Layout(tmp_path / "layout") as layout:
             descriptor = images.put(layout, image, "1")
         store = Layout(tmp_path / "layout")
-        return subject.stored(store, read(store, descriptor))
+        return subject.stored(OnDisk(store), read(store, descriptor))
 
     return put
 
@@ -125,7 +126,7 @@ def test_an_archive_is_shown_as_a_layout_is(tmp_path: Path) -> None:
         names=("digits:1",), advance=images.nothing,
     )  # fmt: skip
     with Archive(tmp_path / "image.tar") as opened:
-        whole = subject.stored(opened, read(opened, opened.resolve("")))
+        whole = subject.stored(OnDisk(opened), read(opened, opened.resolve("")))
         assert [*whole.weights.values()] == [(FILE,)]
         shown = view.of(whole)
         assert fetched(shown, shown.layers[0]) == b"".join(

@@ -152,6 +152,15 @@ def _doubts(
             hint="what it knows of them was not asked: nothing can be said about them",
             rule="scan.unseen",
         )
+    if subject.by_headers and subject.weights:
+        yield Finding(
+            message="the layers of weights were told apart by what the registry sent of them, "
+            "which is not all, and so not hashed",
+            at=subject.manifest.digest,
+            hint="modelpack pull IMAGE, then scan the layout: there they are hashed",
+            rule="scan.headers",
+            severity="warning",
+        )
     if not report.system:
         yield Finding(
             message="Trivy recognised no operating system, so that its packages were not judged",

@@ -15,12 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
 from modelpack.digest import hex_of
-from modelpack.errors import ModelpackError
+from modelpack.errors import ModelpackError, Unavailable
 from modelpack.evidence.scan.view import View
 from modelpack.oci.blobs import check_content, pieces_of
 from modelpack.oci.content import blocks
 from modelpack.oci.hashing import Sha256
-from modelpack.oci.layer import Blob
+from modelpack.oci.layer import Blob, Remote
 
 _POLL: Final = 0.02
 "seconds between two looks whether to stop"
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, blob: Blob) -> None:
         whole, size, last = Sha256(), 0, b""
-        for block in blocks(pieces_of(blob), _BLOCK):
+        for block in _blocks(blob):
             self.wfile.write(last)
             whole.take(memoryview(block), size)
             size, last = size + len(block), block
@@ -86,6 +86,28 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Stay silent."""
+
+
+def _blocks(blob: Blob) -> Iterator[bytes]:
+    """Yield the content, from wherever it is."""
+    if isinstance(blob.origin, Remote):
+        return _fetched(blob.origin, blob)
+    return blocks(pieces_of(blob), _BLOCK)
+
+
+def _fetched(origin: Remote, blob: Blob) -> Iterator[bytes]:
+    """Yield what a registry sends; as long as every try brings some bytes, another one follows."""
+    position, before = 0, -1
+    while position < blob.size:
+        try:
+            for chunk in origin.place.chunks(blob.descriptor, position, blob.size - position):
+                position += len(chunk)
+                yield chunk
+            break
+        except Unavailable:
+            if position <= before:
+                raise
+            before = position
 
 
 @contextmanager

@@ -3,30 +3,19 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Protocol
 
 from modelpack.digest import Digest
 from modelpack.errors import ModelpackError
+from modelpack.evidence.scan.sources import Source
 from modelpack.inspection import configuration, description, parts
 from modelpack.inspection.documents import Documents
 from modelpack.inspection.value import PackageClaim
 from modelpack.lock import Lock, PlatformLock, WeightsLock
 from modelpack.oci.blobs import content_of
 from modelpack.oci.image import Image
-from modelpack.oci.layer import TAR, Blob, Descriptor, StoredFile
-from modelpack.oci.tar_index import members
+from modelpack.oci.layer import TAR, Absent, Blob, Descriptor, StoredFile
 from modelpack.plan import is_own_layer
 from modelpack.spec.rules import SYSTEM_FOLDERS
-
-
-class Source(Protocol):
-    """The part of a layout or archive that a scan uses."""
-
-    def blob(self, descriptor: Descriptor) -> Blob:
-        """Return a blob to be copied elsewhere; whoever reads it checks its digest."""
-
-    def open_blob(self, what: Descriptor) -> BinaryIO:
-        """Open a blob; whoever reads it checks its digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +31,8 @@ class Subject:
     "layers that hold nothing but weights, with the files in them"
     packages: tuple[PackageClaim, ...] = ()
     "what its lock says that it holds"
+    by_headers: bool = False
+    "whether weights were told apart by the headers that a registry sent, unhashed"
 
 
 def built(
@@ -59,8 +50,8 @@ def built(
     )
 
 
-def stored(source: Source, documents: Documents) -> Subject:
-    """Return an image of a layout or archive, whose `documents` were read.
+def stored(source: Source, documents: Documents, *, by_headers: bool = False) -> Subject:
+    """Return an image that lies somewhere, whose `documents` were read.
 
     What it says of its weights is not relied on: a layer counts as weights only when it is a
     plain tar of nothing but files that its lock names, in a folder where no packages are.
@@ -68,41 +59,52 @@ def stored(source: Source, documents: Documents) -> Subject:
     manifest = documents.manifest
     media_type = manifest.config.media_type if manifest.config else ""
     settings = configuration.parse(documents.config_bytes, media_type)
-    files = documents.meta.files if documents.meta else {}
-    lock = description.parse(files).lock
-    platform = parts.platform_lock(lock, settings.platform)
+    weights = {
+        layer.digest: expected
+        for layer, expected in said_weights(documents)
+        if holds_only(source, layer, expected)
+    }
     return Subject(
         manifest=replace(documents.descriptor, annotations={}),
         platform=settings.platform,
         config=documents.config_bytes,
         config_type=media_type,
-        layers=tuple(_absolute(source.blob(layer)) for layer in manifest.layers),
-        weights=_weights(source, manifest.layers, lock),
-        packages=parts.packages(platform),
+        layers=tuple(
+            _absolute(source.blob(layer)) if layer.digest not in weights
+            else Blob(descriptor=layer, origin=Absent())
+            for layer in manifest.layers
+        ),
+        weights=weights,
+        packages=parts.packages(parts.platform_lock(_lock(documents), settings.platform)),
+        by_headers=by_headers,
+    )  # fmt: skip
+
+
+def said_weights(documents: Documents) -> tuple[tuple[Descriptor, tuple[str, ...]], ...]:
+    """Return the layers that an image says are weights, and may be, with the files in them."""
+    lock = _lock(documents)
+    said = {
+        digest: paths
+        for weights in (lock.weights if lock else ())
+        if not _over_system(weights.destination)
+        for digest, paths in _by_layer(weights)
+        if paths
+    }
+    return tuple(
+        (layer, said[layer.digest])
+        for layer in documents.manifest.layers
+        if layer.media_type == TAR and layer.digest in said
     )
+
+
+def _lock(documents: Documents) -> Lock | None:
+    return description.parse(documents.meta.files if documents.meta else {}).lock
 
 
 def _absolute(blob: Blob) -> Blob:
     if not isinstance(blob.origin, StoredFile):
         return blob
     return replace(blob, origin=StoredFile(os.path.abspath(blob.origin.path)))
-
-
-def _weights(
-    source: Source, layers: Sequence[Descriptor], lock: Lock | None
-) -> Mapping[Digest, tuple[str, ...]]:
-    said = {
-        digest: paths
-        for weights in (lock.weights if lock else ())
-        if not _over_system(weights.destination)
-        for digest, paths in _by_layer(weights)
-    }
-    found: dict[Digest, tuple[str, ...]] = {}
-    for layer in layers:
-        expected = said.get(layer.digest)
-        if expected and layer.media_type == TAR and _holds_only(source, layer, expected):
-            found[layer.digest] = expected
-    return found
 
 
 def _by_layer(weights: WeightsLock) -> Iterable[tuple[Digest, tuple[str, ...]]]:
@@ -123,11 +125,10 @@ def _over_system(destination: str) -> bool:
     )
 
 
-def _holds_only(source: Source, layer: Descriptor, expected: Sequence[str]) -> bool:
-    """Tell whether the tar `layer` has no files but `expected`; its headers are read, no more."""
+def holds_only(source: Source, layer: Descriptor, expected: Sequence[str]) -> bool:
+    """Tell whether the tar `layer` has no files but `expected`."""
     try:
-        with source.open_blob(layer) as stream:
-            names = members(stream, at=layer.digest)
+        names = source.names(layer)
     except ModelpackError:
         return False
     return {f"/{name}" for name in names} <= set(expected)

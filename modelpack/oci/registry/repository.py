@@ -242,18 +242,19 @@ class Repository:
 
     def chunks(self, descriptor: Descriptor, start: int, length: int) -> Iterator[bytes]:
         """Yield `length` bytes of a blob from `start` on, unchecked; raises Passing when cut."""
-        headers = {"Range": f"bytes={start}-{start + length - 1}"} if start else {}
+        part = start > 0 or length < descriptor.size
+        headers = {"Range": f"bytes={start}-{start + length - 1}"} if part else {}
         with self._session.open("GET", f"blobs/{descriptor.digest}", headers=headers) as reply:
             raise_if_passing(reply)
             if reply.status not in (_OK, _PARTIAL) or not _continues(reply, start):
                 raise failures.missing_blob(reply, descriptor.digest)
             skip = start if reply.status == _OK else 0
             for chunk in reply.chunks(descriptor.size):
-                part = chunk[skip : skip + length]
+                wanted = chunk[skip : skip + length]
                 skip = max(skip - len(chunk), 0)
-                length -= len(part)
-                if part:
-                    yield part
+                length -= len(wanted)
+                if wanted:
+                    yield wanted
                 if not length:
                     return
 
