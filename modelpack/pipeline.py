@@ -182,20 +182,22 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             whole = Index(images=tuple(item for _, item, _ in images))
         mounted_weights = weights[1] if weights else None
         registries.check_free(whole, mounted_weights)
+        metrics, doubts = evidence.metrics(this.spec, this.root)
+        facts = evidence.Facts(
+            spec=this.spec, lock=lock, source=read.source, metrics=metrics, whole=whole,
+            at_hand=at_hand, parameters=_parameters(options),
+            subjects=evidence.subjects([of for of, _ in plans], images, weights),
+        )  # fmt: skip
+
+        def vouch() -> tuple[Evidence, ...]:
+            return evidence.make(facts, options.invocation, machine=machine, store=into)
+
         scans, vetted = _scanned(
-            this.spec, lock, images, (whole, mounted_weights), layouts, options, machine
+            this.spec, lock, images, (whole, mounted_weights), layouts, options, machine, vouch
         )
         write_content(outputs, layouts, whole, mounted_weights, machine=machine)
         too_large = registries.write_content(whole, mounted_weights, machine=machine)
-        metrics, doubts = evidence.metrics(this.spec, this.root)
-        said = evidence.make(
-            evidence.Facts(
-                spec=this.spec, lock=lock, source=read.source, metrics=metrics, whole=whole,
-                at_hand=at_hand, parameters=_parameters(options),
-                subjects=evidence.subjects([of for of, _ in plans], images, weights),
-            ),
-            options.invocation, machine=machine, store=into,
-        )  # fmt: skip
+        said = vouch()
         name_images(outputs, layouts, whole, mounted_weights, (*said, *vetted))
         registries.name_images(whole, mounted_weights, by_subject((*said, *vetted)))
         at_hand.remember(machine.digests)
@@ -215,14 +217,18 @@ def _scanned(
     layouts: Sequence[Layout | None],
     options: Options,
     machine: Machine,
-) -> tuple[tuple["Scanned", ...], tuple[evidence.Evidence, ...]]:
-    """Scan what was made, where that is asked for; raise unless it may have its names."""
+    vouch: Callable[[], tuple[Evidence, ...]],
+) -> tuple[tuple["Scanned", ...], tuple[Evidence, ...]]:
+    """Scan what was made, where that is asked for; raise unless it may have its names.
+
+    What `vouch` returns stays with an image that may not, so that people can look.
+    """
     if options.scan is None:
         return (), ()
     from modelpack.assembly import scans  # noqa: PLC0415  not for every build
 
     found = scans.approve(
-        spec, lock, images, *written, layouts, wanted=options.scan, machine=machine
+        spec, lock, images, *written, layouts, vouch, wanted=options.scan, machine=machine
     )
     return found, scans.evidence(found, scans.image_name(spec))
 

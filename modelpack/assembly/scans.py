@@ -1,6 +1,6 @@
 """Scans of images that were just made, before they get their names, and what a scan leaves."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from modelpack.assembly.assemble import Made
@@ -40,13 +40,15 @@ def approve(
     whole: Image | Index,
     weights: Image | None,
     layouts: Iterable[Layout | None],
+    vouch: Callable[[], Iterable[Evidence]],
     *,
     wanted: Wanted,
     machine: Machine,
 ) -> tuple[Scanned, ...]:
     """Write the images into the layouts without a name, scan them, and keep what is said there.
 
-    Raises what is wrong with any of them, once all are scanned.
+    Raises what is wrong with any of them, once all are scanned; then what `vouch` returns is kept
+    with them as well.
     """
     there = [layout for layout in layouts if layout is not None]
     write_unnamed(there, whole, weights, machine=machine)
@@ -62,6 +64,9 @@ def approve(
     for layout in there:
         attach(layout, said)
     if errors := [error for scanned in scans if (error := scanned.error)]:
+        rest = tuple(vouch()) if there else ()
+        for layout in there:
+            attach(layout, rest)
         raise joined(errors)
     return scans
 

@@ -37,6 +37,7 @@ def _lines(scanned: Scanned, *, verbose: bool) -> Iterator[str]:
     report, judgement = scanned.report, scanned.judgement
     facts = [
         ("image", scanned.digest),
+        ("image id", scanned.config),
         ("platform", scanned.platform),
         ("scanner", f"Trivy {report.scanner}, database of {rfc3339(scanned.database.updated)}"),
         ("found", f"{report.system or 'no system'}, {len(report.packages)} packages"),
@@ -92,6 +93,7 @@ def _document(scanned: Scanned) -> Mapping[str, Any]:
     report, judgement = scanned.report, scanned.judgement
     return {
         **scanned.summary,
+        "config_digest": scanned.config,
         "scanner": {"name": "trivy", "version": report.scanner},
         "database": {"updated": rfc3339(scanned.database.updated)},
         "rules": canonical_json.plain(scanned.rules),

@@ -431,6 +431,9 @@ def test_a_build_with_a_bad_scan_leaves_an_image_without_a_name(vulnerable: Desk
     assert old == tagged
     (said,) = vulnerable.said()
     assert said.is_about(new.digest)
+    shown = vulnerable.type("inspect", vulnerable.folder, "--json").document
+    assert shown["digest"] == new.digest
+    assert {one["what"] for one in shown["referrers"]} >= {"scan", "sbom", "provenance"}
     assert vulnerable.scan("--json").document["scans"][0]["digest"] == new.digest
 
 

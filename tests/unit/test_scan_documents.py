@@ -38,6 +38,7 @@ def scanned(rules: Scan = RULES, **changes: Any) -> Scanned:
     return replace(
         Scanned(
             manifest=Descriptor(media_type=MANIFEST, digest=values.digest("a"), size=1),
+            config=values.digest("c"),
             platform="linux/amd64", started=NOW, rules=rules, report=REPORT,
             database=Database(folder=Path("db"), updated=NOW - 60, next_update=NOW),
             judgement=gate.judge(REPORT, rules, now=NOW), left_out=("/models/m",), doubts=(),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from packaging.utils import canonicalize_name, canonicalize_version
 
 from modelpack.digest import Digest
+from modelpack.digest import of as digest_of
 from modelpack.errors import Finding, ModelpackError, Refused, Unavailable
 from modelpack.evidence.scan import Report, gate, trivy, view
 from modelpack.evidence.scan import report as reports
@@ -30,6 +31,8 @@ class Scanned:
     """What a scan found out about exactly this image."""
 
     manifest: Descriptor
+    config: Digest
+    "of the configuration: what an engine, which keeps no manifests, knows the image by"
     platform: str
     started: int
     "seconds since 1970"
@@ -103,6 +106,7 @@ def scan(subject: Subject, *, rules: Scan, wanted: Wanted, machine: Machine) -> 
         raise Unavailable("the report of Trivy is about another image", at=subject.manifest.digest)
     return Scanned(
         manifest=subject.manifest,
+        config=digest_of(subject.config),
         platform=subject.platform,
         started=machine.now,
         database=database,
