@@ -103,6 +103,11 @@ class Described:
         return spdx.document(found, self._named)
 
     @property
+    def name(self) -> str:
+        """The name under which people know the image."""
+        return self._named.repository
+
+    @property
     def _plan(self) -> Plan:
         return plan.make(
             self._spec, self._lock, self._source, self._platform,

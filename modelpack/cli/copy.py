@@ -3,7 +3,7 @@
 import click
 
 from modelpack.cli.output import Output, with_output
-from modelpack.cli.transferring import artifact_option
+from modelpack.cli.transferring import artifact_option, attestations_option
 
 
 @click.command("copy")
@@ -12,10 +12,11 @@ from modelpack.cli.transferring import artifact_option
 @click.option("--no-referrers", is_flag=True, help="Leave behind what vouches for the image.")
 @click.option("--replace", is_flag=True, help="Let a version tag move to this image.")
 @artifact_option
+@attestations_option
 @with_output
 def command(
     *, output: Output, source: str, target: str, no_referrers: bool, replace: bool,
-    artifact: str | None,
+    artifact: str | None, attested: bool,
 ) -> None:  # fmt: skip
     """Copy the image SRC to DST, with all that belongs to it, and print its digest.
 
@@ -30,6 +31,6 @@ def command(
     done = carry_out(
         output, reference.parse(source, at="SRC"), reference.parse(target, at="DST"),
         machine=open_machine(output), referrers=not no_referrers, replace=replace,
-        artifact=artifact or "",
+        artifact=artifact or "", attested=attested,
     )  # fmt: skip
     output.result(text=done.digest, document=document(done))

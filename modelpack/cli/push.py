@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelpack.cli.output import Output, with_output
-from modelpack.cli.transferring import artifact_option
+from modelpack.cli.transferring import artifact_option, attestations_option
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 @click.option("--no-referrers", is_flag=True, help="Leave behind what vouches for the image.")
 @click.option("--replace", is_flag=True, help="Let a version tag move to this image.")
 @artifact_option
+@attestations_option
 @with_output
 def command(
     *, output: Output, image: str, name: str, no_referrers: bool, replace: bool,
-    artifact: str | None,
+    artifact: str | None, attested: bool,
 ) -> None:  # fmt: skip
     """Bring IMAGE (default: the one last built here) into a registry and print its digest.
 
@@ -45,7 +46,7 @@ def command(
         tags = with_suffix(tags, reference.ARTIFACT_SUFFIX if artifact else "")
     done = carry_out(
         output, source, target, machine=open_machine(output), tags=tags,
-        referrers=not no_referrers, replace=replace, artifact=artifact or "",
+        referrers=not no_referrers, replace=replace, artifact=artifact or "", attested=attested,
     )  # fmt: skip
     output.result(text=done.digest, document=document(done))
 

@@ -1,5 +1,6 @@
 """What `push`, `pull` and `copy` share: one transfer, told to people and as JSON."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,15 @@ def artifact_option(function: Callable[..., None]) -> Callable[..., None]:
     )(function)  # fmt: skip
 
 
+def attestations_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option `--buildkit-attestations`."""
+    return click.option(
+        "--buildkit-attestations", "attested", is_flag=True,
+        help="Put the image into an index with its SBOM (SPDX) and provenance, as BuildKit does "
+        "and Docker Scout wants them. The image keeps its digest; the tag names the index.",
+    )(function)  # fmt: skip
+
+
 def carry_out(
     output: Output,
     source: "Reference",
@@ -34,15 +44,19 @@ def carry_out(
     referrers: bool = True,
     replace: bool = False,
     artifact: str = "",
+    attested: bool = False,
 ) -> "Transferred":
-    """Copy an image, or the `artifact` made from it, and tell where it is now."""
+    """Copy an image, or a view of it, and tell where it is now."""
+    if artifact and attested:
+        raise click.UsageError("`--buildkit-attestations` is about images, not artifacts")
     from modelpack import reference  # noqa: PLC0415
     from modelpack.cli import display  # noqa: PLC0415
     from modelpack.transfer import transfer  # noqa: PLC0415
 
     done = transfer(
         source, target, machine=machine, tags=tags, referrers=referrers, replace_versions=replace,
-        viewed=_viewer(artifact), suffix=reference.ARTIFACT_SUFFIX if artifact else "",
+        viewed=_viewer(artifact, attested=attested, machine=machine),
+        suffix=reference.ARTIFACT_SUFFIX if artifact else "",
     )  # fmt: skip
     warn(output, done.findings)
     names = ", ".join(f"{done.target}:{tag}" for tag in done.tags) or done.target
@@ -53,12 +67,16 @@ def carry_out(
     return done
 
 
-def _viewer(artifact: str) -> "Viewer | None":
-    if not artifact:
-        return None
-    from modelpack.views import artifact_making  # noqa: PLC0415
+def _viewer(artifact: str, *, attested: bool, machine: "Machine") -> "Viewer | None":
+    if artifact:
+        from modelpack.views import artifact_making  # noqa: PLC0415
 
-    return artifact_making.view
+        return artifact_making.view
+    if attested:
+        from modelpack.views import attested_index  # noqa: PLC0415
+
+        return functools.partial(attested_index.view, machine=machine)
+    return None
 
 
 def document(done: "Transferred") -> Mapping[str, Any]:

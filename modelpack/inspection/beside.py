@@ -131,7 +131,7 @@ class ReferrerClaim:
     what: str
     "the word for what it is, whoever made it; empty: none that is known"
     by: str
-    "how it refers: `subject`, or the tag under which older cosign keeps it"
+    "how it refers: `subject`, `index` (BuildKit's), or the tag under which older cosign keeps it"
     media_type: str = ""
     "of its content"
     content: str = ""

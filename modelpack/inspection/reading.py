@@ -16,6 +16,7 @@ from modelpack.inspection.configuration import Configuration
 from modelpack.inspection.documents import Documents, MetaLayer
 from modelpack.inspection.value import PlatformImage
 from modelpack.metadata import NAMEPLATE, PLACE
+from modelpack.oci import attestations
 from modelpack.oci.layer import TAR, Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFEST_LIMIT, MANIFESTS, Manifest
 from modelpack.oci.manifest import parse as parse_manifest
@@ -33,8 +34,6 @@ META_FILES: Final = (
 CREATED_BY: Final = "modelpack "
 "how the history of our layers begins; the kind of the step follows"
 _INDEX_DEPTH = 3
-_ATTESTATION = "vnd.docker.reference.type"
-"annotation of what BuildKit puts beside images in an index"
 _SUFFIXES = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst"}
 
 
@@ -87,7 +86,7 @@ def read(store: Readable, root: Descriptor, *, platform: str = "", host: str = "
 
 def _images(index: Manifest) -> Iterator[Descriptor]:
     for child in index.manifests:
-        if child.media_type in MANIFESTS | INDEXES and _ATTESTATION not in child.annotations:
+        if child.media_type in MANIFESTS | INDEXES and attestations.is_image(child):
             yield child
 
 

@@ -1,7 +1,8 @@
 """What stands beside an image and says something about it: found, read within limits, summed up.
 
 Found by the list of its referrers, which is not relied on, and under the tags that cosign used
-before there were such lists (cosign, SIGNATURE_SPEC.md). Nothing is proved; what cannot be read is
+before there were such lists (cosign, SIGNATURE_SPEC.md), and in the image's index, where BuildKit
+keeps them. Nothing is proved; what cannot be read is
 shown as that, and ends nothing.
 """
 
@@ -18,8 +19,10 @@ from modelpack.inspection.beside import ReferrerClaim, SignatureClaim
 from modelpack.inspection.contents import Content
 from modelpack.inspection.documents import Documents
 from modelpack.inspection.summaries import Said
+from modelpack.oci import attestations
 from modelpack.oci.layer import MANIFEST, Descriptor
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest
+from modelpack.oci.manifest import parse as parse_manifest
 from modelpack.oci.referrers import KIND, checked, tag_for
 from modelpack.trust.statement import PREDICATE_TYPE, Statement
 
@@ -36,6 +39,8 @@ _BUNDLE_PREDICATE: Final = "dev.sigstore.bundle.predicateType"
 "annotation of a signed bundle (cosign, BUNDLE_SPEC.md)"
 SUBJECT: Final = "subject"
 "how a manifest refers that names the image itself"
+INDEX: Final = "index"
+"how a manifest refers of which the image's index says that it is about the image"
 
 
 @runtime_checkable
@@ -87,7 +92,7 @@ class ReferrerDocument:
         """The type of its statement; where that was not read, as its annotations say."""
         if self.statement:
             return self.statement.predicate_type
-        said = self.descriptor.annotations
+        said = {**(self.layer.annotations if self.layer else {}), **self.descriptor.annotations}
         return said.get(PREDICATE_TYPE) or said.get(_BUNDLE_PREDICATE, "")
 
     @property
@@ -114,6 +119,12 @@ def with_referrers(store: object, documents: Documents) -> Documents:
                 found += source(one.digest)
             except ModelpackError as error:
                 unlisted.append(error.findings[0].message)
+    if documents.index:
+        index = parse_manifest(documents.index_bytes, at=documents.index.digest)
+        within = attestations.about(index, documents.descriptor.digest)
+        both = {entry.digest for entry in within}  # some name the image as well: said once
+        found = [one for one in found if one.descriptor.digest not in both]
+        found += look.by_index(documents.descriptor.digest, within)
     return replace(documents, referrers=tuple(found), unlisted=tuple(dict.fromkeys(unlisted)))
 
 
@@ -156,6 +167,22 @@ class _Look:
                 continue
             config = manifest.config.media_type if manifest.config else ""
             known = replace(found, artifact_type=manifest.artifact_type or config,
+                            annotations=manifest.annotations)  # fmt: skip
+            yield from self._contents(replace(unread, descriptor=known), manifest)
+
+    def by_index(
+        self, subject: Digest, entries: Sequence[Descriptor]
+    ) -> Iterator[ReferrerDocument]:  # fmt: skip
+        """Yield what the index has beside the image `subject`."""
+        for entry in entries:
+            unread = ReferrerDocument(subject=subject, by=INDEX, descriptor=entry)
+            try:
+                self._expect_room()
+                manifest = self._store.image(entry.digest)
+            except ModelpackError as error:
+                yield replace(unread, trouble=error.findings[0].message)
+                continue
+            known = replace(entry, artifact_type=manifest.artifact_type or attestations.ARTIFACT,
                             annotations=manifest.annotations)  # fmt: skip
             yield from self._contents(replace(unread, descriptor=known), manifest)
 
