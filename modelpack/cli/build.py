@@ -167,6 +167,7 @@ def _tell_job(this: "Project", built: "pipeline.Built", document: dict[str, Any]
 
 def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
     """Return the build record: what `--json` prints and `dist/build.json` holds."""
+    from modelpack.cli import build_record  # noqa: PLC0415
     from modelpack.lock import encoding as lock_encoding  # noqa: PLC0415
     from modelpack.metadata import weights_digest  # noqa: PLC0415
 
@@ -195,12 +196,7 @@ def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
             for role, platform, _, made in images
             for item in made
         ],
-        "evidence": [
-            {"kind": item.kind, "predicate_type": item.statement.predicate_type,
-             "digest": item.digest, "file": item.file,
-             "images": [subject.digest for subject in item.subjects]}
-            for item in built.evidence
-        ],
+        "evidence": build_record.rows(built.evidence),
         "pushed": list(built.pushed),
         "loaded": None,
         "scans": [scanned.summary for scanned in built.scans],

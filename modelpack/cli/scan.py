@@ -171,12 +171,14 @@ def _keep(image: str, said: Sequence["Evidence"], output: Output, *, asked: bool
     """
     from modelpack import opening, reference  # noqa: PLC0415
     from modelpack.assembly import outputs, scans  # noqa: PLC0415
+    from modelpack.cli import build_record  # noqa: PLC0415
     from modelpack.oci.layout import Layout  # noqa: PLC0415
 
     match reference.parse(image):
         case reference.Project() as place:
             layout = Layout(opening.built(place))
             outputs.write_copies(layout.root.parent, said, patterns=outputs.SCAN_COPIES)
+            build_record.amend(layout.root.parent / "build.json", said)
         case reference.Layout() as place:
             layout = Layout(Path(place.path))
         case reference.Registry() as place if asked:

@@ -16,6 +16,7 @@ import pytest
 
 from modelpack import canonical_json
 from modelpack.assembly.outputs import blobs
+from modelpack.digest import of as digest_of
 from modelpack.evidence.scan import predicate
 from modelpack.evidence.scan.scanning import identity
 from modelpack.evidence.scan.serving import served
@@ -378,6 +379,27 @@ def test_what_was_found_is_kept_with_the_image(vulnerable: Desk) -> None:
     assert result["modelpack"]["outcome"] == "failed"
     copy = json.loads((vulnerable.folder / "dist" / "scan.json").read_bytes())
     assert copy["predicate"] == said.predicate
+
+
+def test_a_later_scan_stands_in_the_record_of_the_build(vulnerable: Desk) -> None:
+    path = vulnerable.folder / "dist" / "build.json"
+    before = json.loads(path.read_bytes())
+    vulnerable.scan()
+    vulnerable.scan()
+    after = json.loads(path.read_bytes())
+    *same, scan = after.pop("evidence")
+    assert same == before.pop("evidence")
+    assert after == before
+    (said,) = vulnerable.said()
+    assert scan == {
+        "kind": "scan", "predicate_type": predicate.TYPE, "file": "scan.json",
+        "digest": digest_of(said.as_bytes()), "images": [vulnerable.layout.manifests()[0].digest],
+    }  # fmt: skip
+    # A record of another build, or none, is left alone.
+    for text in (json.dumps({**before, "evidence": [], "images": []}), "{}", "nonsense"):
+        path.write_text(text)
+        assert vulnerable.scan().status == 1
+        assert path.read_text() == text
 
 
 def test_a_ci_job_is_told_and_shown_what_was_found(
