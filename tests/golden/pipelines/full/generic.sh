@@ -10,7 +10,8 @@
 #   verify                       CERTIFICATE_IDENTITY, CERTIFICATE_OIDC_ISSUER: who must have signed
 #   sign, verify                 TRUST_CONFIG: file, the client trust configuration of your own Sigstore
 #   production                   nothing but an approval, which your CI asks for before it starts it
-# In MODELPACK_CACHE lies what is worth keeping between runs, for as long as models/reranker/modelpack.lock is the same.
+# What stages in other jobs need: *.json and ci.env of models/reranker/dist. What is worth keeping between
+# runs, for as long as models/reranker/modelpack.lock is the same: the folder MODELPACK_CACHE.
 # Needed on PATH: python3, git, and Trivy (v0.74.0 was tested).
 set -eu
 cd "$(dirname "$0")"
@@ -53,7 +54,7 @@ push() {
 
 sign() {
     login
-    modelpack sign "$IMAGE@$(digest)" --yes \
+    modelpack sign "$IMAGE@$(digest)" --file "models/reranker/modelpack.toml" --record "models/reranker/dist/build.json" --yes \
         ${IDENTITY_TOKEN_FILE:+--identity-token-file "$IDENTITY_TOKEN_FILE"} \
         ${TRUST_CONFIG:+--trust-config "$TRUST_CONFIG"}
 }
