@@ -21,6 +21,8 @@ PLACE = "/usr/share/modelpack"
 GUARD = f"{PLACE}/guard.py"
 PROBE = f"{PLACE}/probe.py"
 SIGNATURE = f"{PLACE}/signature.py"
+TRUST = "/run/modelpack/trust"
+"where it is mounted who must have signed the weights (see `modelpack.runtime.signature`)"
 NAMEPLATE = ".modelpack.json"
 "in the folder of mounted weights: which ones they claim to be"
 

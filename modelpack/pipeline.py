@@ -29,10 +29,11 @@ from modelpack.oci.layout import Layout
 from modelpack.plan import Plan
 from modelpack.platform import Platform
 from modelpack.project import Project
-from modelpack.project_lock import judge_lock, make_lock, require_fresh
+from modelpack.project_lock import judge_lock, make_lock, moved, require_fresh
 from modelpack.resolve.bases import base_findings
 from modelpack.resolve.dependencies import check_lockfile
 from modelpack.resolve.gpu import gate_gpu
+from modelpack.resolve.signatures import gate_start, verify_signatures
 from modelpack.resolve.weights import gate as gate_weights
 from modelpack.spec import Spec
 
@@ -153,6 +154,8 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             at_hand = weights_at_hand(
                 this.spec, lock, this.root, machine=machine, targets=targets
             )  # fmt: skip
+            gate_start(this.spec, lock)
+            signed = verify_signatures(this.spec, lock.weights, this.root, machine=machine)
             plans = make_plans(this, lock, read, only=options.platforms)
         except (InputError, Refused) as error:
             raise _with_all_else(error, this, machine) from error
@@ -185,7 +188,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         metrics, doubts = evidence.metrics(this.spec, this.root)
         facts = evidence.Facts(
             spec=this.spec, lock=lock, source=read.source, metrics=metrics, whole=whole,
-            at_hand=at_hand, parameters=_parameters(options),
+            at_hand=at_hand, signed=signed, parameters=_parameters(options),
             subjects=evidence.subjects([of for of, _ in plans], images, weights),
         )  # fmt: skip
 
@@ -306,6 +309,13 @@ def secrets_in_spec(this: Project) -> tuple[Finding, ...]:
     return findings
 
 
+def _gate_signatures(this: Project, *, machine: Machine) -> None:
+    """Raise unless publishers' signatures hold for the locked weights."""
+    if this.lock is not None and "weights" not in moved(this):
+        gate_start(this.spec, this.lock)
+        verify_signatures(this.spec, this.lock.weights, this.root, machine=machine)
+
+
 def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
     """Run every gate that needs no build; return warnings, raise with all that is wrong."""
     gates: tuple[Callable[[], Iterable[Finding] | None], ...] = (
@@ -315,6 +325,7 @@ def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
         lambda: base_findings(this.lock, machine=machine) if this.lock else None,
         lambda: check_lockfile(this.spec, this.root, this.lock),
         lambda: gate_gpu(this.spec, this.lock) if this.lock else None,
+        lambda: _gate_signatures(this, machine=machine) if this.lock else None,
         lambda: read_code(this, machine=machine, epoch=0, options=Options()).findings,
         lambda: gate_weights(this.spec, this.root, required=this.lock is None),
     )

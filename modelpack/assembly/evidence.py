@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelpack import canonical_json
 from modelpack.assembly.assemble import Made
@@ -16,7 +17,7 @@ from modelpack.evidence import cyclonedx, provenance
 from modelpack.evidence.named_image import NamedImage, of_spec
 from modelpack.evidence.provenance import BuiltImage, Byproduct, Invocation, Parameters, Record
 from modelpack.inputs.machine import Machine
-from modelpack.lock import Lock, PlatformLock
+from modelpack.lock import Lock, PlatformLock, WeightsLock
 from modelpack.metadata import mounted
 from modelpack.oci.image import Image, Index
 from modelpack.oci.layer import Descriptor
@@ -27,7 +28,11 @@ from modelpack.source import Source
 from modelpack.spec import Spec
 from modelpack.trust import model_signature
 from modelpack.trust import statement as statements
+from modelpack.trust.bundle import Bundle
 from modelpack.trust.statement import Statement, about
+
+if TYPE_CHECKING:
+    from modelpack.trust.model_verification import Signed
 
 Planned = tuple[Plan, Image, tuple[Made, ...]]
 
@@ -43,6 +48,8 @@ class Evidence:
     copy: bytes
     statement: Statement
     subjects: tuple[Descriptor, ...]
+    signed: Bundle | None = None
+    "a publisher's signature of the model, which stands beside the images in the statement's place"
 
     @property
     def digest(self) -> Digest:
@@ -52,6 +59,8 @@ class Evidence:
     @property
     def referrer(self) -> Referrer:
         """What a store keeps beside each of its images."""
+        if self.signed is not None:
+            return model_signature.referrer(self.signed, kind=self.kind)
         return statements.referrer(self.statement, kind=self.kind)
 
 
@@ -84,6 +93,8 @@ class Facts:
     whole: Image | Index
     subjects: tuple[Subject, ...]
     at_hand: AtHand
+    signed: tuple["Signed", ...] = ()
+    "weights whose publisher's signature was verified"
 
 
 def subjects(
@@ -123,7 +134,10 @@ def make(
 ) -> tuple[Evidence, ...]:
     """Return what can be said about all images of a build that is about to end."""
     boms = tuple(_sbom(subject, facts, machine, store) for subject in facts.subjects)
-    return (*boms, _provenance(facts, boms, invocation), *_model_signatures(facts))
+    return (
+        *boms, _provenance(facts, boms, invocation), *_model_signatures(facts),
+        *_published(facts),
+    )  # fmt: skip
 
 
 def _sbom(subject: Subject, facts: Facts, machine: Machine, store: Layout | None) -> Evidence:
@@ -170,6 +184,7 @@ def _provenance(
     record = Record(
         spec=facts.spec, lock=facts.lock, source=facts.source, parameters=facts.parameters,
         proofs=facts.at_hand.proofs,
+        signers={signed.weights: signed.signer for signed in facts.signed},
         platforms=[item.platform for item in facts.subjects if item.platform],
         images=[
             BuiltImage(role="serve" if item.platform else "weights", plan=item.plan,
@@ -215,9 +230,28 @@ def _model_signatures(facts: Facts) -> Iterator[Evidence]:
             file=f"oms{several}.json",
             copy=canonical_json.pretty(statement.as_json()),
             statement=statement,
-            subjects=tuple(
-                item.descriptor
-                for item in facts.subjects
-                if item.platform or weights in separate
-            ),
-        )  # fmt: skip
+            subjects=_holding(weights, facts),
+        )
+
+
+def _published(facts: Facts) -> Iterator[Evidence]:
+    """Yield the publishers' signatures, as they are, beside the same images."""
+    sets = {weights.name: weights for weights in facts.lock.weights}
+    for signed in facts.signed:
+        if signed.proof.statement is None:
+            continue
+        several = f".{signed.weights}" if len(sets) > 1 else ""
+        yield Evidence(
+            kind=f"oms-signature{several}",
+            file=f"oms-signature{several}.json",
+            copy=signed.bundle.as_bytes(),
+            statement=signed.proof.statement,
+            subjects=_holding(sets[signed.weights], facts),
+            signed=signed.bundle,
+        )
+
+
+def _holding(weights: WeightsLock, facts: Facts) -> tuple[Descriptor, ...]:
+    """Return the images that hold the weights, or that need them mounted."""
+    separate = weights in mounted(facts.spec, facts.lock)
+    return tuple(item.descriptor for item in facts.subjects if item.platform or separate)

@@ -51,6 +51,11 @@ class RunCommand(click.Command):
     "--mount-weights", "mounts", multiple=True, metavar="[NAME=]FOLDER",
     help="The folder of weights that are not in the image (default: the project's own).",
 )  # fmt: skip
+@click.option(
+    "--trust", default="", metavar="FOLDER",
+    help="Who must have signed the weights: key.pub, or signer.json and trusted_root.json "
+    "(`runtime.require-signature`).",
+)  # fmt: skip
 @click.option("--name", default="", metavar="NAME", help="Name of the container.")
 @click.option("--init", is_flag=True, help="Let a small init be process 1, for deaf commands.")
 @click.option("--detach", is_flag=True, help="Leave it running and print its id.")
@@ -81,6 +86,7 @@ def command(
     gpus: str,
     user: int | None,
     mounts: tuple[str, ...],
+    trust: str,
     name: str,
     init: bool,
     detach: bool,
@@ -106,7 +112,8 @@ def command(
     asked = asking.Asked(
         command=click.get_current_context().meta[_COMMAND], publish=publish,
         network=cast("Network", network), memory=memory, cpus=cpus or 0.0,
-        environment=environment, gpus=gpus, user=user, name=name, mounts=mounts, init=init,
+        environment=environment, gpus=gpus, user=user, name=name, mounts=mounts, trust=trust,
+        init=init,
         remove=remove and (detach or only_print),
     )  # fmt: skip
     seconds = quantity.duration(timeout, at="--timeout") / 1000 if timeout else None

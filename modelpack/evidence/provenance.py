@@ -87,6 +87,8 @@ class Record:
     images: Sequence[BuiltImage]
     proofs: Proofs
     byproducts: Sequence[Byproduct] = field(default_factory=tuple)
+    signers: Mapping[str, str] = field(default_factory=dict)
+    "who signed which weights, by their name, where the spec asked for it and it was verified"
 
 
 def predicate(record: Record, invocation: Invocation, *, finished: int) -> dict[str, Any]:
@@ -220,12 +222,14 @@ def _weights(weights: WeightsLock, record: Record) -> Iterator[dict[str, Any]]:
     """Yield the weight files; `proof` says who knows that the digest is right."""
     written = next(item for item in record.spec.weights if item.name == weights.name)
     uris = sources.uris(weights)
+    signer = record.signers.get(weights.name, "")
     for file in weights.files:
         yield _descriptor(
             f"{weights.name}/{file.path}", file.sha256, role="weights", size=file.size,
             uri=uris.get(file.path, ""),
             proof=record.proofs[weights.name, file.path], mode=written.mode,
             **({"source": written.source} if written.source else {}),
+            **({"signedBy": signer} if signer else {}),
         )  # fmt: skip
 
 

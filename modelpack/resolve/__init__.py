@@ -32,6 +32,7 @@ from modelpack.resolve.dependencies import (
     resolve_wheels,
 )
 from modelpack.resolve.gpu import gpu_findings, memory_of, memory_of_files
+from modelpack.resolve.signatures import gate_start, verify_signatures
 from modelpack.resolve.weights import Gated, fetched, gated, in_order, lock_weights
 from modelpack.spec import Spec
 
@@ -88,6 +89,7 @@ def resolve(
     if weights is None:
         weights, more = lock_weights(passed, machine=machine, into=into)
         findings += more
+    verify_signatures(spec, weights, root, machine=machine)
     lock = Lock(
         fingerprints=fingerprints(spec, requirements=requirement_digests(spec, root)),
         epoch=max(base.epoch for base in bases.values()),
@@ -96,6 +98,7 @@ def resolve(
         platforms=locked,
         weights=weights,
     )
+    gate_start(spec, lock)
     return Resolution(lock=lock, findings=tuple(findings))
 
 

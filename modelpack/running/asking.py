@@ -10,6 +10,7 @@ from typing import TypeVar
 from modelpack import quantity
 from modelpack.engine.value import Container, Gpus, Mount, Network, Port, Variable
 from modelpack.errors import InputError, ModelpackError, joined
+from modelpack.metadata import TRUST
 from modelpack.running.facts import Facts
 
 _HIGHEST_PORT = 65535
@@ -40,6 +41,8 @@ class Asked:
     name: str = ""
     mounts: tuple[str, ...] = ()
     "`FOLDER` or `NAME=FOLDER`"
+    trust: str = ""
+    "folder with the key, or the identity, that must have signed the weights"
     init: bool = False
     remove: bool = False
 
@@ -73,6 +76,7 @@ def container(
     memory = ask(_memory, asked.memory)
     gpus = ask(_gpus, asked.gpus)
     mounts = ask(_weights, facts, asked.mounts, project)
+    trust = ask(_trust, asked.trust)
     if problems:
         raise joined(problems)
     return Container(
@@ -86,7 +90,7 @@ def container(
         memory=memory or 0,
         cpus=asked.cpus,
         gpus=gpus,
-        mounts=mounts or (),
+        mounts=(*(mounts or ()), *(trust or ())),
         init=asked.init,
         remove=asked.remove,
     )
@@ -211,6 +215,15 @@ def _weights(
                              hint="--mount-weights FOLDER")  # fmt: skip
         found.append(Mount(source=str(folder.resolve()), target=mounted.destination))
     return tuple(found)
+
+
+def _trust(folder: str) -> tuple[Mount, ...]:
+    if not folder:
+        return ()
+    if not Path(folder).is_dir():
+        hint = "a folder with key.pub, or signer.json and trusted_root.json"
+        raise InputError("there is no such folder", at="--trust", hint=hint)
+    return (Mount(source=str(Path(folder).resolve()), target=TRUST),)
 
 
 def _named(facts: Facts, given: Sequence[str]) -> dict[str, Path]:

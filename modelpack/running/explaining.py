@@ -6,6 +6,7 @@ from typing import Any
 
 from modelpack.engine.value import Container, State
 from modelpack.errors import Finding
+from modelpack.metadata import TRUST
 from modelpack.oci.manifest import printable
 
 GUARD_REFUSED = 78
@@ -78,14 +79,16 @@ def _refusal(container: Container, events: list[dict[str, Any]]) -> Iterator[Fin
         yield Finding(message=f"and {len(bad) - _SHOWN} more files")
     yield Finding(
         message=f"the service was not started: {_text(refused[-1], 'message')}",
-        hint=_hint(container, {_text(event, "reason") for event in bad}),
+        hint=_text(refused[-1], "hint")
+        or _hint(container, {_text(event, "reason") for event in bad}),
     )
 
 
 def _hint(container: Container, reasons: set[str]) -> str:
-    if not container.mounts:
+    mounts = [mount for mount in container.mounts if mount.target != TRUST]
+    if not mounts:
         return "the image is damaged: docker rmi, and load it again" if reasons else ""
-    folders = " ".join(mount.source for mount in container.mounts)
+    folders = " ".join(mount.source for mount in mounts)
     if "unreadable" in reasons:
         return f"chmod -R go+rX {folders}, or `--user $(id -u)`"
     return f"mount the folder that was packed: --mount-weights FOLDER (now {folders})"

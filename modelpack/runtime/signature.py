@@ -43,7 +43,9 @@ EX_CONFIG = 78
 NOT_EXECUTABLE = 126
 
 TRUST = "/run/modelpack/trust"
+SIGNATURE = "model.sig"
 MOUNTS = "/proc/self/mountinfo"
+HINT = "modelpack run --trust FOLDER, or mount it read-only at " + TRUST
 PREDICATE = "https://model_signing/signature/v1.0"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PAYLOAD = "application/vnd.in-toto+json"
@@ -71,7 +73,7 @@ def main(argv: list[str], environ: dict[str, str], manifest_path: str, mounts: s
             compare(signed_files(payload), weights)
             emit("info", "signed", weights=weights["name"], by=signer.name)
     except Refusal as refusal:
-        emit("error", "refused", message=str(refusal))
+        emit("error", "refused", message=str(refusal), hint=HINT)
         return EX_CONFIG
     except Exception as error:  # noqa: BLE001  whatever goes wrong, nothing unsigned ever starts
         emit("error", "refused", message=f"internal error: {error!r}")
@@ -203,6 +205,8 @@ def signed_files(payload: bytes) -> dict[str, str]:
 def compare(signed: dict[str, str], weights: dict[str, Any]) -> None:
     """Refuse files of the manifest that are not the signed ones."""
     for file in weights["files"]:
+        if file["path"] == SIGNATURE:
+            continue  # a signature is not over itself, and nothing is loaded from it
         known = signed.get(file["path"])
         if known is None:
             raise Refusal(f"{weights['name']}: {file['path']} was not signed")
@@ -217,7 +221,7 @@ def load(path: str) -> dict[str, Any]:
 
 def read_signature(trust: str, name: str, folder: str) -> bytes:
     """Return the bundle for the weights `name`, which need not be trusted: it proves itself."""
-    places = (f"{trust}/{name}.sig", f"{folder}/model.sig")
+    places = (f"{trust}/{name}.sig", f"{folder}/{SIGNATURE}")
     for path in places:
         if os.path.exists(path):
             return read(path)

@@ -15,9 +15,12 @@ from modelpack.digest import Digest, hex_of, of_hex
 from modelpack.errors import Finding, InputError
 from modelpack.lock import WeightsLock
 from modelpack.metadata import NAMEPLATE
+from modelpack.oci.layer import blob_of
 from modelpack.oci.manifest import printable
+from modelpack.oci.referrers import Referrer
+from modelpack.trust.bundle import Bundle
 from modelpack.trust.members import Members
-from modelpack.trust.statement import Statement, Subject
+from modelpack.trust.statement import PREDICATE_TYPE, Statement, Subject
 
 PREDICATE: Final = "https://model_signing/signature/v1.0"
 ARTIFACT_TYPE: Final = "application/vnd.modelpack.oms.v1+json"
@@ -69,6 +72,16 @@ def statement(weights: WeightsLock, *, mounted: bool) -> Statement:
     )
 
 
+def referrer(bundle: Bundle, *, kind: str) -> Referrer:
+    """Return a signature of a model as what stands beside an image that holds the model."""
+    return Referrer(
+        artifact_type=ARTIFACT_TYPE,
+        content=blob_of(bundle.as_bytes(), ARTIFACT_TYPE),
+        annotations={PREDICATE_TYPE: PREDICATE},
+        kind=kind,
+    )
+
+
 def read(statement: Statement, *, at: str = "signature") -> Manifest:
     """Return the files that `statement` is about, or raise InputError with what is not OMS.
 
@@ -94,9 +107,16 @@ def read(statement: Statement, *, at: str = "signature") -> Manifest:
     return Manifest(name=statement.subjects[0].name, digest=root, files=files)
 
 
-def differences(manifest: Manifest, weights: WeightsLock, *, at: str) -> Iterator[Finding]:
-    """Yield how the packed files are not the signed ones; a part of the signed files will do."""
+def differences(
+    manifest: Manifest, weights: WeightsLock, *, at: str, signature: str = ""
+) -> Iterator[Finding]:
+    """Yield how the packed files are not the signed ones; a part of the signed files will do.
+
+    `signature` is the path of the signature itself, if it is packed: it is not over itself (6.2).
+    """
     for file in weights.files:
+        if file.path == signature:
+            continue
         signed = manifest.files.get(file.path)
         if signed is None:
             yield Finding(

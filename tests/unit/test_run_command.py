@@ -387,6 +387,22 @@ def test_which_of_two_sets_of_weights_must_be_said(
     assert mounts == {"/models/base": str(tmp_path / "b"), "/models/adapter": str(tmp_path / "a")}
 
 
+def test_who_must_have_signed_is_mounted_read_only(
+    fake: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = layout_of(tmp_path / "l", IMAGE)
+    (tmp_path / "who").mkdir()
+
+    missing = run(capsys, layout, "--trust", "nowhere", status=2)
+    run(capsys, layout, "--trust", "who")
+
+    assert "--trust: there is no such folder" in missing.err
+    (mount,) = host_config(fake)["Mounts"]
+    assert mount["Target"] == "/run/modelpack/trust"
+    assert mount["Source"] == str(tmp_path / "who")
+    assert mount["ReadOnly"] is True
+
+
 def test_a_weights_image_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = replace(IMAGE, config={"Labels": {"dev.modelpack.role": "weights"}})
 
