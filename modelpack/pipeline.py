@@ -33,7 +33,7 @@ from modelpack.project_lock import judge_lock, make_lock, moved, require_fresh
 from modelpack.resolve.bases import base_findings
 from modelpack.resolve.dependencies import check_lockfile
 from modelpack.resolve.gpu import gate_gpu
-from modelpack.resolve.signatures import gate_start, verify_signatures
+from modelpack.resolve.signatures import require_signatures
 from modelpack.resolve.weights import gate as gate_weights
 from modelpack.spec import Spec
 
@@ -154,8 +154,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             at_hand = weights_at_hand(
                 this.spec, lock, this.root, machine=machine, targets=targets
             )  # fmt: skip
-            gate_start(this.spec, lock)
-            signed = verify_signatures(this.spec, lock.weights, this.root, machine=machine)
+            signed = require_signatures(this.spec, lock, this.root, machine=machine)
             plans = make_plans(this, lock, read, only=options.platforms)
         except (InputError, Refused) as error:
             raise _with_all_else(error, this, machine) from error
@@ -312,8 +311,7 @@ def secrets_in_spec(this: Project) -> tuple[Finding, ...]:
 def _gate_signatures(this: Project, *, machine: Machine) -> None:
     """Raise unless publishers' signatures hold for the locked weights."""
     if this.lock is not None and "weights" not in moved(this):
-        gate_start(this.spec, this.lock)
-        verify_signatures(this.spec, this.lock.weights, this.root, machine=machine)
+        require_signatures(this.spec, this.lock, this.root, machine=machine)
 
 
 def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:

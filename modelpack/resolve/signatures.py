@@ -20,6 +20,14 @@ _VERIFIERS = frozenset({"cryptography", "sigstore"})
 "wheels with one of which an image can check a signature at start"
 
 
+def require_signatures(
+    spec: Spec, lock: Lock, root: Path, *, machine: Machine
+) -> tuple["Signed", ...]:
+    """Return who signed the locked weights; raise unless all that the spec asks for holds."""
+    gate_start(spec, lock)
+    return verify_signatures(spec, lock.weights, root, machine=machine)
+
+
 def verify_signatures(
     spec: Spec, locks: Sequence[WeightsLock], root: Path, *, machine: Machine
 ) -> tuple["Signed", ...]:
