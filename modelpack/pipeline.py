@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -179,9 +180,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             separate
         ) else None  # fmt: skip
         # 6. Out: blobs first, then what vouches for them, then names, in one step for each output.
-        whole: Image | Index = images[0][1]
-        if len(images) > 1:
-            whole = Index(images=tuple(item for _, item, _ in images))
+        whole = _whole([item for _, item, _ in images])
         mounted_weights = weights[1] if weights else None
         registries.check_free(whole, mounted_weights)
         metrics, doubts = evidence.metrics(this.spec, this.root)
@@ -190,10 +189,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             at_hand=at_hand, signed=signed, parameters=_parameters(options),
             subjects=evidence.subjects([of for of, _ in plans], images, weights),
         )  # fmt: skip
-
-        def vouch() -> tuple[Evidence, ...]:
-            return evidence.make(facts, options.invocation, machine=machine, store=into)
-
+        vouch = partial(evidence.make, facts, options.invocation, machine=machine, store=into)
         scans, vetted = _scanned(
             this.spec, lock, images, (whole, mounted_weights), layouts, options, machine, vouch
         )
@@ -209,6 +205,11 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         findings=tuple(dict.fromkeys((*findings, *read.findings, *doubts, *too_large))),
         new_lock=new_lock, scans=scans, pushed=registries.names,
     )  # fmt: skip
+
+
+def _whole(images: Sequence[Image]) -> Image | Index:
+    """Return what has the names: the image, or the index of several platforms."""
+    return images[0] if len(images) == 1 else Index(images=tuple(images))
 
 
 def _scanned(
