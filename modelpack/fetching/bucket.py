@@ -38,6 +38,10 @@ class BucketPlace:
         self._source, self._at, self._single = source, at, single
         self._client = _client(at)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     @property
     def identity(self) -> str:
         """What its contents are remembered under: a bucket's name depends on the server."""

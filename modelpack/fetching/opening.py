@@ -1,7 +1,7 @@
 """From a source to the place that it names, open to be asked."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,13 +35,13 @@ def opened(
         case Bucket():
             from modelpack.fetching.bucket import BucketPlace  # noqa: PLC0415  the network
 
-            yield BucketPlace(source, single=locked is not None and locked.single, at=at)
+            single = locked is not None and locked.single
+            with closing(BucketPlace(source, single=single, at=at)) as bucket:
+                yield bucket
         case Website():
             from modelpack.fetching.website import WebPlace  # noqa: PLC0415  the network
 
-            yield WebPlace(
-                source, weights.include, environment=machine.environment, at=at
-            )  # fmt: skip
+            yield WebPlace(source, weights, environment=machine.environment, at=at)
         case Stored():
             with _stored(source, weights, root, machine, locked, at) as place:
                 yield place

@@ -8,14 +8,16 @@ import base64
 import json
 import netrc
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from modelpack import spec
 from modelpack.checks import shard_index
 from modelpack.errors import InputError, Unavailable
 from modelpack.fetching import ranges
 from modelpack.fetching.place import Listing, RemoteFile, Wanted
+from modelpack.inputs.patterns import matches
 from modelpack.oci.layer import Partial
 from modelpack.oci.parallel import each
 from modelpack.progress import Advance
@@ -32,9 +34,9 @@ class WebPlace:
     """Files by https, with credentials of ~/.netrc where it has some for the host."""
 
     def __init__(
-        self, source: Website, include: Sequence[str], *, environment: Mapping[str, str], at: str
+        self, source: Website, weights: spec.Weights, *, environment: Mapping[str, str], at: str
     ) -> None:
-        self._base, self._include, self._at = source.url, include, at
+        self._base, self._weights, self._at = source.url, weights, at
         self._client = Client(environment)
         self._headers = _authorization(source.url, environment)
 
@@ -48,7 +50,7 @@ class WebPlace:
         if not self._base.endswith("/"):
             name = unquote(urlsplit(self._base).path.rpartition("/")[2])
             return Listing(files=(self._look(name, self._base),), single=True)
-        names = [name for name in self._include if not _WILD.search(name) and wanted(name)]
+        names = [name for name in self._weights.include if not _WILD.search(name) and wanted(name)]
         if not names:
             raise InputError(
                 "a web server does not list its files, and `include` names none", at=self._at,
@@ -102,9 +104,11 @@ class WebPlace:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError("is no index of shards", at=at) from error
         folder = index.rpartition("/")[0]
-        return sorted(
+        shards = sorted(
             f"{folder}/{name}" if folder else name for name in names if isinstance(name, str)
         )
+        excluded = self._weights.exclude
+        return [name for name in shards if not any(matches(name, one) for one in excluded)]
 
     def fill(self, into: Partial, file: RemoteFile, advance: Advance) -> None:
         """Write what is missing of `file` to `into`, unchecked."""

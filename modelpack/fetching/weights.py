@@ -194,18 +194,18 @@ def _differences(
     for file in weights.files:
         there, was = now.get(file.path), versions.get(file.path, FileVersion(path=file.path))
         if there is None:
-            change = "is gone"
+            change = "is gone since it was locked"
         elif there.size != file.size:
             change = f"has {there.size} bytes, {file.size} are locked"
         elif there.etag != was.etag or (there.sha256 and there.sha256 != file.sha256):
-            change = "was overwritten"
+            change = "was overwritten since it was locked"
         elif there.version != was.version:
-            change = "was written again, with what looks like the same content"
+            change = "was written again since it was locked, with what seems to be the same"
         else:
             continue
         found.append(_change(f"`{file.path}` {change}", at, still_there=bool(was.version)))
     found += [
-        _change(f"`{path}` is new", at, still_there=True)
+        _change(f"`{path}` is new since the others were locked", at, still_there=True)
         for path in sorted(set(now) - {file.path for file in weights.files})
     ]
     return found
@@ -214,6 +214,6 @@ def _differences(
 def _change(message: str, at: str, *, still_there: bool) -> Finding:
     """A bucket that keeps versions still has what was locked; others do not."""
     return Finding(
-        message=f"{message} since it was locked", at=at, rule="lock.source-moved",
+        message=message, at=at, rule="lock.source-moved",
         severity="warning" if still_there else "error", hint=HINT_MOVED,
     )  # fmt: skip

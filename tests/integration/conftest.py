@@ -14,7 +14,12 @@ from typing import Any
 
 import pytest
 
+from modelpack import plan
+from modelpack.inputs import weights as weight_inputs
+from tests import projects
+from tests.command_line import run_here
 from tests.docker_engine import Engine, EngineError, programs, running_engine
+from tests.source_desk import OWN_LAYER, Desk
 
 ROOT = Path(__file__).parents[2]
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -126,3 +131,22 @@ def podman(
     with tempfile.TemporaryDirectory(prefix="podman-") as name:
         storage = [f"--root={name}/root", f"--runroot={name}/run", "--storage-driver=overlay"]
         yield ["unshare", "--mount", "--", program, *storage]
+
+
+@pytest.fixture
+def source_desk(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Desk:
+    """A project with a lock but for its weights."""
+    cache, folder = tmp_path / "cache", tmp_path / "project"
+    projects.make_project(folder, cache)
+    shutil.rmtree(folder / "weights")
+    monkeypatch.setenv("MODELPACK_CACHE", str(cache))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("HF_TOKEN", "HF_TOKEN_PATH", "HF_ENDPOINT", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    # A layer of its own for a file that is large here.
+    monkeypatch.setattr(weight_inputs, "OWN_LAYER", OWN_LAYER)
+    monkeypatch.setattr(plan, "OWN_LAYER", OWN_LAYER)
+    return Desk(folder, cache, lambda *arguments, **more: run_here(capsys, *arguments, **more))

@@ -3,73 +3,22 @@
 In this process where that is enough; large files are ones of a kilobyte here.
 """
 
-import hashlib
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from modelpack import plan
-from modelpack.inputs import weights as weight_inputs
 from tests import projects
-from tests.command_line import Done, run_here, state_of
+from tests.command_line import state_of
 from tests.file_server import COMMITS, TOKEN, HubServer, serving
+from tests.source_desk import FILES, LARGE, Desk, sha256, uris
 
-LARGE = projects.safetensors({"w": bytes(range(256)) * 40})
-FILES = {**projects.WEIGHTS, "vocab/large.safetensors": LARGE}
 SECRET = "hf_never_to_be_seen"
 
 
-@dataclass
-class Desk:
-    """A project whose weights are to be fetched, and the command line with its cache."""
-
-    folder: Path
-    cache: Path
-    run: Callable[..., Done]
-
-    def source(self, text: str, **more: object) -> None:
-        """Let the spec name a source."""
-        keys = "".join(f"{key} = {json.dumps(value)}\n" for key, value in more.items())
-        toml = projects.TOML.replace('path = "weights"\n', f"source = {json.dumps(text)}\n{keys}")
-        (self.folder / "modelpack.toml").write_text(toml, "utf-8")
-
-    @property
-    def lock(self) -> dict[str, object]:
-        """What is locked of the weights."""
-        return json.loads((self.folder / "modelpack.lock").read_text("utf-8"))["weights"][0]
-
-    @property
-    def fetched(self) -> set[str]:
-        """The names of the files in the cache of weights."""
-        folder = self.cache / "weights" / "sha256"
-        return {path.name for path in folder.iterdir()} if folder.exists() else set()
-
-    def forget(self) -> None:
-        """Empty the cache of weights, as on another machine."""
-        shutil.rmtree(self.cache / "weights")
-        shutil.rmtree(self.cache / "digests")
-
-
 @pytest.fixture
-def desk(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Desk:
-    """A project with a lock but for its weights."""
-    cache, folder = tmp_path / "cache", tmp_path / "project"
-    projects.make_project(folder, cache)
-    shutil.rmtree(folder / "weights")
-    monkeypatch.setenv("MODELPACK_CACHE", str(cache))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("HF_TOKEN", "HF_ENDPOINT", "HF_HOME", "NETRC", "SSL_CERT_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    # A layer of its own for a file that is large here.
-    monkeypatch.setattr(weight_inputs, "OWN_LAYER", 5000)
-    monkeypatch.setattr(plan, "OWN_LAYER", 5000)
-    return Desk(folder, cache, lambda *arguments, **more: run_here(capsys, *arguments, **more))
+def desk(source_desk: Desk) -> Desk:
+    return source_desk
 
 
 @pytest.fixture
@@ -82,20 +31,6 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     with serving(server):
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         yield server
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def uris(folder: Path) -> dict[str, str]:
-    """Return what the provenance says of the weights: URI by digest."""
-    statement = json.loads((folder / "dist" / "provenance.json").read_text("utf-8"))
-    return {
-        item["digest"]["sha256"]: item.get("uri", "")
-        for item in statement["predicate"]["buildDefinition"]["resolvedDependencies"]
-        if item["annotations"]["role"] == "weights"
-    }
 
 
 def test_a_branch_is_locked_by_its_commit_and_built_without_a_network(desk, hub, monkeypatch):
