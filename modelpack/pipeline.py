@@ -151,9 +151,9 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             # 3. The source: code and commit, read once.
             read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
             # 4. The weights on this machine are the locked ones, or are not needed.
-            targets = (*layouts, *registries.stores)
             at_hand = weights_at_hand(
-                this.spec, lock, this.root, machine=machine, targets=targets
+                this.spec, lock, this.root, machine=machine,
+                targets=(*layouts, *registries.stores),
             )  # fmt: skip
             signed = require_signatures(this.spec, lock, this.root, machine=machine)
             plans = make_plans(this, lock, read, only=options.platforms)
