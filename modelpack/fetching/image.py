@@ -12,24 +12,17 @@ from modelpack.errors import InputError, Refused
 from modelpack.fetching.members import Member, Shelf, members
 from modelpack.fetching.place import Listing, RemoteFile, Wanted
 from modelpack.inputs.base_image import layer_stream
-from modelpack.oci.blobs import part_of, pieces_of
+from modelpack.inputs.model_artifact.media_types import layer_type
 from modelpack.oci.chunks import Chunks
-from modelpack.oci.content import blocks
-from modelpack.oci.layer import TAR, Blob, Descriptor, Partial, Remote
+from modelpack.oci.layer import TAR, Blob, Descriptor, Partial
+from modelpack.oci.ranges import Leaping, ranged
 from modelpack.oci.tar_reading import Header, passing
 from modelpack.progress import Advance
 from modelpack.web.client import Passing
 
 _CHUNK = 256 << 10
-_AHEAD = 64 << 10
-"bytes of a tar that are read at once to find its members"
 _SIZE_LIMIT = 1 << 50
 _CUTS = 1000
-PLAIN_TARS = frozenset({
-    TAR, "application/vnd.cncf.model.weight.v1.tar",
-    "application/vnd.cncf.model.weight.config.v1.tar",
-})  # fmt: skip
-"media types whose blobs are tars as they stand, of which a range can be read"
 
 
 class ImagePlace:
@@ -40,6 +33,7 @@ class ImagePlace:
         self._shelf, self._root, self._name, self._at = shelf, root, name, at
         self._members: Mapping[str, Member] | None = None
         self._indexes: dict[Digest, Mapping[str, tuple[int, int]]] = {}
+        self._digests: dict[Digest, Mapping[str, str]] = {}
         self._lock = Lock()
 
     @property
@@ -72,11 +66,16 @@ class ImagePlace:
         member = self._find().get(file.path)
         if member is None or member.size != file.size:
             raise Refused("the image holds no such file", at=at)
+        # Who knows its digest checks the whole file; else nobody could prove an older beginning.
+        known = bool(file.sha256 or member.sha256)
         advance(into.size)
         for _ in range(_CUTS):
+            if not known and into.size:
+                advance(-into.size)
+                into.restart()
             before = into.size
             try:
-                for chunk in self._rest(member, into.size, at):
+                for chunk in self._rest(member, into.size, at, known=known):
                     into.write(chunk)
                     advance(len(chunk))
             except Passing:
@@ -85,26 +84,39 @@ class ImagePlace:
             else:
                 return
 
-    def _rest(self, member: Member, start: int, at: str) -> Iterator[bytes]:
-        """Yield the bytes of a member from `start` on."""
+    def _rest(self, member: Member, start: int, at: str, *, known: bool) -> Iterator[bytes]:
+        """Yield the bytes of a member from `start` on; of one that nobody knows, proved."""
         blob = self._shelf.blob(member.blob)
         if start == member.size:
             return iter(())
-        if member.sha256 and not member.entry:
+        if known and not member.entry:
             return ranged(blob, start, member.size - start)
-        if member.sha256 and member.blob.media_type in PLAIN_TARS:
-            offset, size = self._place(member, blob, at)
-            if size != member.size:
-                raise Refused(f"the file has {size} bytes in its layer", at=at)
+        if not _is_plain_tar(blob.descriptor) or not (known or self._has_others(member)):
+            return _proved(blob, member, start, at)
+        offset, size = self._place(member, blob, at)
+        if size != member.size:
+            raise Refused(f"the file has {size} bytes in its layer", at=at)
+        if known:
             return ranged(blob, offset + start, size - start)
-        return _proved(blob, member, start, at)
+        return _expected(ranged(blob, offset, size), self._digest(member, blob, at), at)
+
+    def _has_others(self, member: Member) -> bool:
+        """Tell whether the layer of a member has other files: it is not read for each of them."""
+        return sum(one.blob.digest == member.blob.digest for one in self._find().values()) > 1
+
+    def _digest(self, member: Member, blob: Blob, at: str) -> str:
+        """Return the sha256 of a member, from one pass over its layer, whose digest proves it."""
+        with self._lock:
+            if blob.digest not in self._digests:
+                self._digests[blob.digest] = _hashed_members(blob, at)
+            return self._digests[blob.digest].get(member.entry, "")
 
     def _place(self, member: Member, blob: Blob, at: str) -> tuple[int, int]:
         """Return where in its tar a member lies."""
         with self._lock:
             index = self._indexes.get(blob.digest)
             if index is None:
-                headers = passing(_Leaping(blob), at=at)
+                headers = passing(Leaping(blob), at=at)
                 index = {_normal(h): (h.offset, h.size) for h in headers if h.is_file}
                 self._indexes[blob.digest] = index
         if member.entry not in index:
@@ -116,36 +128,47 @@ def _normal(header: Header) -> str:
     return posixpath.normpath(f"/{header.name}").lstrip("/")
 
 
-def ranged(blob: Blob, start: int, length: int) -> Iterator[bytes]:
-    """Yield `length` bytes of a blob from `start` on, unchecked, from wherever it is."""
-    if not length:
-        return iter(())
-    if isinstance(blob.origin, Remote):
-        return blob.origin.place.chunks(blob.descriptor, start, length)
-    return blocks(part_of(pieces_of(blob), start, length), _CHUNK)
+def _is_plain_tar(layer: Descriptor) -> bool:
+    """Tell whether a layer is a tar as it stands, of which a range can be read."""
+    form = layer_type(layer.media_type)
+    return layer.media_type == TAR or (
+        form is not None and form.form == "tar" and not form.compression
+    )
 
 
-class _Leaping:
-    """A plain tar of which only the headers are read: a Source of `tar_reading.passing`."""
+def _expected(chunks: Iterator[bytes], sha256: str, at: str) -> Iterator[bytes]:
+    """Yield a whole file; raise Refused at its end when it is another one."""
+    running = hashlib.sha256()
+    for chunk in chunks:
+        running.update(chunk)
+        yield chunk
+    if running.hexdigest() != sha256:
+        raise Refused("the registry sends another file than before", at=at)
 
-    def __init__(self, blob: Blob) -> None:
-        self._blob, self._at = blob, 0
-        self._ahead, self._start = b"", 0
 
-    def read(self, count: int) -> bytes:
-        """Return the next `count` bytes, fewer at the end."""
-        stop = min(self._at + count, self._blob.size)
-        if not self._start <= self._at <= stop <= self._start + len(self._ahead):
-            length = min(max(count, _AHEAD), self._blob.size - self._at)
-            self._ahead, self._start = b"".join(ranged(self._blob, self._at, length)), self._at
-        data = self._ahead[self._at - self._start : stop - self._start]
-        self._at = stop
-        return data
+def _hashed_members(blob: Blob, at: str) -> Mapping[str, str]:
+    """Return the sha256 of every file of a tar, whose own digest is proved in the same pass."""
+    hashed = _Hashed(ranged(blob, 0, blob.size))
+    stored = cast("BinaryIO", io.BufferedReader(Chunks(iter(hashed)), _CHUNK))
+    found: dict[str, str] = {}
+    with layer_stream.reading(stored, limit=_SIZE_LIMIT, at=at) as tar:
+        for header in passing(tar, at=at):
+            if header.is_file:
+                running = hashlib.sha256()
+                for chunk in _chunks(tar.content(header.size)):
+                    running.update(chunk)
+                found[_normal(header)] = running.hexdigest()
+        tar.finish()
+    _expect_digest(hashed, blob, at)
+    return found
 
-    def move(self, position: int) -> bool:
-        """Go on to `position`; False when the end comes before."""
-        self._at = position
-        return position <= self._blob.size
+
+def _expect_digest(hashed: "_Hashed", blob: Blob, at: str) -> None:
+    """Read what is left of a blob; raise Refused when all of it is not what its digest says."""
+    for _ in hashed:
+        pass
+    if hashed.digest != blob.digest:
+        raise Refused(f"the layer is {hashed.digest} instead of {blob.digest}", at=at)
 
 
 def _proved(blob: Blob, member: Member, start: int, at: str) -> Iterator[bytes]:
@@ -161,10 +184,7 @@ def _proved(blob: Blob, member: Member, start: int, at: str) -> Iterator[bytes]:
         with layer_stream.reading(stored, limit=_SIZE_LIMIT, at=at) as tar:
             yield from _after(_entry(tar, member, at), start)
             tar.finish()
-    for _ in hashed:
-        pass
-    if hashed.digest != blob.digest:
-        raise Refused(f"the layer is {hashed.digest} instead of {blob.digest}", at=at)
+    _expect_digest(hashed, blob, at)
 
 
 def _entry(tar: layer_stream.LayerStream, member: Member, at: str) -> Iterator[bytes]:

@@ -108,6 +108,8 @@ def _settings(documents: Documents) -> configuration.Configuration:
 def _by_diff_id(documents: Documents) -> dict[str, Descriptor]:
     """Return the layers by what they are uncompressed; engines may have compressed them."""
     layers = documents.manifest.layers
+    if documents.artifact:
+        return {layer.diff_id: layer.descriptor for layer in documents.artifact.layers}
     found: dict[str, Descriptor] = {}
     diff_ids = _settings(documents).diff_ids
     if len(diff_ids) == len(layers):
@@ -127,12 +129,12 @@ def _member(
     )  # fmt: skip
 
 
-READERS: tuple[Reader, ...] = (of_modelpack,)
-
-
 def members(shelf: Shelf, root: Descriptor, *, name: str) -> tuple[Member, ...]:
     """Return the weight files of whatever `root` is; raise InputError where nobody knows it."""
-    for reader in READERS:
+    from modelpack.fetching.artifact import of_artifact  # noqa: PLC0415  it is made of Members
+
+    readers: tuple[Reader, ...] = (of_modelpack, of_artifact)
+    for reader in readers:
         found = reader(shelf, root, name)
         if found is not None:
             return found

@@ -274,3 +274,67 @@ def test_our_own_artifact_says_what_its_image_says(
     assert image["artifact"] is None
     lock = typed("inspect", f"oci:{tmp_path / 'a'}", "--raw", "lock").out
     assert json.loads(lock)["weights"]
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        (("--use-model-pack",), "weights"),
+        (("--use-model-pack", "--layer-format", "raw"), "weights/large.safetensors"),
+        (("--use-model-pack", "--compression", "gzip"), "weights"),
+        ((), "weights"),
+    ],
+    ids=["modelpack", "raw", "gzip", "kit"],
+)
+def test_what_kit_packs_is_a_source_of_weights(
+    site: Path, registry: RunningRegistry, kit: Callable[..., None], tmp_path: Path,
+    options: tuple[str, ...], path: str,
+) -> None:  # fmt: skip
+    theirs, project, cache = (tmp_path / name for name in ("theirs", "project", "cache"))
+    shutil.copytree(site / "project" / "weights", theirs / "weights", copy_function=os.link)
+    (theirs / "Kitfile").write_text(KITFILE.replace("PATH", path), "utf-8")
+    (theirs / "README.md").write_text("theirs", "utf-8")
+    name = f"{registry.repository()}:1"
+    kit("pack", theirs, "-t", name, *options)
+    kit("push", "--plain-http", name)
+    shutil.copytree(site / "project", project, ignore=shutil.ignore_patterns("weights", "dist"))
+    shutil.copytree(site / "cache", cache, ignore=shutil.ignore_patterns("uploads", "digests"))
+    with counting(registry.address) as door:
+        through = name.replace(registry.address, door.address)
+        toml = TOML.replace('path = "weights"', f'source = "{through}"')
+        (project / "modelpack.toml").write_text(toml, "utf-8")
+        locked = run("lock", project, cache=cache)
+        assert locked.status == 0, locked.err
+        # Nobody names the files of a tar by digest: it is read once to prove them, and once more.
+        assert door.received < 2.5 * LARGE
+        shutil.rmtree(cache / "weights")
+        shutil.rmtree(cache / "digests")
+        built = run("build", project, "--locked", "--json", cache=cache)
+        assert built.status == 0, built.err
+    lock = json.loads((project / "modelpack.lock").read_text("utf-8"))["weights"][0]
+    own = json.loads((site / "project" / "modelpack.lock").read_text("utf-8"))["weights"][0]
+    wanted = [file for file in own["files"] if path in ("weights", f"weights/{file['path']}")]
+    assert lock["files"] == wanted
+    layers = [layer for layer in built.document["layers"] if layer["step"] == "weights"]
+    expected = {file["layer"] for file in wanted} - {None}
+    expected |= {own["bundle"]} if path == "weights" else set()
+    assert {layer["diff_id"] for layer in layers} == expected
+    assert {layer["proof"] for layer in layers} == {"hashed"}
+
+
+def test_our_own_artifact_is_a_source_like_its_image(
+    site: Path, typed: Callable[..., Done], tmp_path: Path
+) -> None:
+    typed("copy", "--artifact", "modelpack", site / "project", f"oci:{tmp_path / 'artifact'}")
+    project, cache = tmp_path / "project", tmp_path / "cache"
+    shutil.copytree(site / "project", project, ignore=shutil.ignore_patterns("weights", "dist"))
+    toml = TOML.replace('path = "weights"', 'source = "oci:../artifact:1.0.0-modelpack"')
+    (project / "modelpack.toml").write_text(toml, "utf-8")
+    shutil.copytree(site / "cache", cache, ignore=shutil.ignore_patterns("uploads", "digests"))
+    locked = run("lock", project, cache=cache)
+    assert locked.status == 0, locked.err
+    built = run("build", project, "--locked", "--json", cache=cache)
+    assert built.status == 0, built.err
+    image = typed("inspect", site / "project", "--json").document
+    weights = [layer["diff_id"] for layer in built.document["layers"] if layer["step"] == "weights"]
+    assert weights == [one["diff_id"] for one in image["layers"] if one["kind"] == "weights"]

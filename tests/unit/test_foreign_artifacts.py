@@ -1,8 +1,7 @@
 """Model artifacts of other tools: what is read of them, what is refused, and how little is read."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from images import layer
 
-from modelpack import canonical_json
-from modelpack.digest import Digest, hex_of
+from modelpack.digest import hex_of
 from modelpack.errors import ModelpackError
 from modelpack.inputs.model_artifact import files
 from modelpack.inputs.model_artifact.artifact import ModelArtifact, is_artifact, parse
@@ -20,77 +18,14 @@ from modelpack.inspection.artifacts import with_contents
 from modelpack.inspection.describing import describe
 from modelpack.inspection.reading import read
 from modelpack.inspection.value import Inspection
-from modelpack.oci.layer import MANIFEST, Blob, Descriptor, Partial, Remote, blob_of
-from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest
+from modelpack.oci.layer import Descriptor
+from modelpack.oci.manifest import Manifest
 from modelpack.oci.manifest import parse as parse_manifest
-from modelpack.oci.tar import Entry, bytes_of, directory, pieces
-from modelpack.progress import Advance
+from modelpack.oci.tar import Entry, bytes_of, directory
+from tests.far_artifacts import CNCF, KIT, FarShelf, cncf, entry, made, tar
 from tests.projects import safetensors
 
-CNCF, KIT = "application/vnd.cncf.model.", "application/vnd.kitops.modelkit."
-PATH = "org.cncf.model.filepath"
 WEIGHT = safetensors({"a": bytes(100), "b": bytes(28)})
-
-
-@dataclass
-class FarShelf:
-    """Blobs that are far away: ranges are fetched, and what was fetched is counted."""
-
-    blobs: dict[Digest, Blob] = field(default_factory=dict)
-    fetched: int = 0
-    repository: str = "far.example/a"
-
-    def add(self, data: bytes, media_type: str) -> dict[str, Any]:
-        blob = blob_of(data, media_type)
-        self.blobs[blob.digest] = blob
-        return blob.descriptor.as_json()
-
-    def content(self, digest: Digest) -> bytes:
-        return b"".join(bytes_of(piece) for piece in self.blobs[digest].origin.pieces)  # type: ignore[union-attr]
-
-    def read(self, what: Descriptor, *, limit: int = MANIFEST_LIMIT) -> bytes:
-        return self.content(what.digest)
-
-    def blob(self, descriptor: Descriptor) -> Blob:
-        return Blob(descriptor=descriptor, origin=Remote(self))
-
-    def chunks(self, descriptor: Descriptor, start: int, length: int) -> Any:
-        data = self.content(descriptor.digest)[start : start + length]
-        self.fetched += len(data)
-        yield data
-
-    def fill(self, into: Partial, descriptor: Descriptor, advance: Advance) -> None:
-        raise NotImplementedError
-
-
-def tar(*entries: Entry) -> bytes:
-    return b"".join(bytes_of(piece) for piece in pieces(entries))
-
-
-def made(
-    shelf: FarShelf, layers: Sequence[Mapping[str, Any]], config: Mapping[str, Any],
-    media_type: str = f"{CNCF}config.v1+json",
-) -> Descriptor:  # fmt: skip
-    value = {
-        "schemaVersion": 2, "mediaType": MANIFEST, "layers": list(layers),
-        "config": shelf.add(canonical_json.dumps(config), media_type),
-        "artifactType": media_type.replace("config", "manifest"),
-    }  # fmt: skip
-    blob = blob_of(canonical_json.dumps(value), MANIFEST)
-    shelf.blobs[blob.digest] = blob
-    return blob.descriptor
-
-
-def cncf(*layers: Mapping[str, Any], **said: Any) -> dict[str, Any]:
-    return {
-        "descriptor": {"name": "theirs", "version": "2", **said},
-        "config": {"format": "safetensors", "paramSize": "0.1k"},
-        "modelfs": {"type": "layers", "diffIds": [one["digest"] for one in layers]},
-    }
-
-
-def entry(value: Mapping[str, Any], path: str) -> dict[str, Any]:
-    return {**value, "annotations": {PATH: path}}
 
 
 def inspected(shelf: FarShelf, root: Descriptor) -> Inspection:

@@ -27,7 +27,7 @@ _HEADERS_LIMIT = 128 << 20
 _FIRST = 64 << 10
 "bytes that are read at once: most headers are smaller"
 _WORD = 8
-_MODELS: Final = frozenset(("weight", "weight.config"))
+MODELS: Final = frozenset(("weight", "weight.config"))
 "kinds of layers whose files belong to the model"
 
 
@@ -71,7 +71,7 @@ def contents(shelf: Shelf, artifact: ModelArtifact) -> Contents:
     """Return the files of the model's layers; what cannot be read is said."""
     files, unknown, left = list[ArtifactFile](), list[str](), _HEADERS_LIMIT
     for layer in artifact.layers:
-        if layer.type is None or layer.type.kind not in _MODELS:
+        if layer.type is None or layer.type.kind not in MODELS:
             continue
         try:
             found = listed(shelf, layer, limit=FILE_LIMIT - len(files))
