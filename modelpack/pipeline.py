@@ -13,7 +13,13 @@ from modelpack.assembly.assemble import Inputs, Made, image
 from modelpack.assembly.evidence import Evidence
 from modelpack.assembly.image_names import expect_room
 from modelpack.assembly.libraries import require_libraries
-from modelpack.assembly.outputs import Output, by_subject, name_images, write_content
+from modelpack.assembly.outputs import (
+    Output,
+    by_subject,
+    name_images,
+    write_archives,
+    write_content,
+)
 from modelpack.assembly.source_reading import CodeAndSource, read_source
 from modelpack.assembly.weights_at_hand import AtHand, weights_at_hand
 from modelpack.builders.choice import open_builder
@@ -196,6 +202,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         write_content(outputs, layouts, whole, mounted_weights, machine=machine)
         too_large = registries.write_content(whole, mounted_weights, machine=machine)
         said = vouch()
+        write_archives(outputs, whole, mounted_weights, (*said, *vetted), machine=machine)
         name_images(outputs, layouts, whole, mounted_weights, (*said, *vetted))
         registries.name_images(whole, mounted_weights, by_subject((*said, *vetted)))
         at_hand.remember(machine.digests)

@@ -1,7 +1,7 @@
 """An image and all that belongs to it, from one named place to another: push, pull and copy."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from modelpack import opening, reference
 from modelpack.digest import Digest
 from modelpack.errors import Finding, InputError, ModelpackError, joined
 from modelpack.inputs.machine import Machine
+from modelpack.inputs.scratch import scratch_folder
 from modelpack.oci import copying
-from modelpack.oci.layer import REF_NAME, Descriptor
+from modelpack.oci.layer import REF_NAME, Descriptor, Remote
 from modelpack.oci.overlay import View, Viewer
 from modelpack.oci.registry.unfinished import FOLDER
 from modelpack.oci.store import local_image
@@ -62,10 +63,12 @@ def transfer(
                 warnings += _push(found, target, machine, label, replace_versions)
             case reference.Layout():
                 _write_layout(found, target, machine, label)
+            case reference.Archive():
+                warnings += _write_archive(found, source, target, machine, label)
             case _:
                 raise InputError(
                     f"cannot copy to `{target}`", at="DST",
-                    hint="name a registry or a layout, oci:FOLDER[:TAG]",
+                    hint="name a registry, a layout, oci:FOLDER[:TAG], or oci-archive:FILE",
                 )  # fmt: skip
     return Transferred(
         digest=found.digest, target=str(_bare(target)), tags=wanted,
@@ -110,6 +113,38 @@ def _write_layout(
         Path(target.path), known=machine.digests, progress=machine.progress, resumes=True
     ) as layout:
         copying.copy(found, layout, progress=machine.progress, label=label)
+
+
+def _write_archive(
+    found: copying.Closure, source: Reference, target: reference.Archive, machine: Machine,
+    label: str,
+) -> tuple[Finding, ...]:  # fmt: skip
+    """Write one file; what is in the network is fetched into a folder first."""
+    from modelpack.oci import archive  # noqa: PLC0415
+    from modelpack.oci.layout import Layout  # noqa: PLC0415
+
+    root, *others = found.roots
+    name = f"{source.name}:" if isinstance(source, reference.Registry) else ""
+    named = [replace(one, tags=tuple(f"{name}{tag}" for tag in one.tags)) for one in others]
+    vouching = [pair for one in found.roots for pair in one.vouching_for() if pair[1]]
+    with scratch_folder(machine.cache) as folder, ExitStack() as stack:
+        blobs = found.blobs
+        if any(isinstance(blob.origin, Remote) for blob in blobs):
+            layout = stack.enter_context(Layout(folder / "image"))
+            with machine.progress.task(f"fetching {source}", found.size) as advance:
+                layout.write_all(blobs, advance)
+            blobs = tuple(layout.blob(blob.descriptor) for blob in blobs)
+        with machine.progress.task(label, found.size) as advance:
+            archive.write(
+                Path(target.path), root.manifest, blobs, kind=target.kind,
+                names=[f"{name}{tag}" for tag in root.tags], others=named, vouching=vouching,
+                advance=advance, progress=machine.progress,
+            )  # fmt: skip
+    if vouching and target.kind == "docker-archive":
+        doubt = "a `docker-archive` holds images alone: what vouches for them is not in it"
+        return (Finding(message=doubt, at=str(target), rule="copy.referrers", severity="warning",
+                        hint=f"modelpack copy {source} oci-archive:FILE"),)  # fmt: skip
+    return ()
 
 
 @contextmanager

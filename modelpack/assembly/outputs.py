@@ -139,18 +139,34 @@ def write_content(
     *,
     machine: Machine,
 ) -> None:
-    """Write what the image, and that of its `weights`, is made of: archives are whole then."""
+    """Write what the image, and that of its `weights`, is made of into the layouts."""
     below = blobs_of(whole, weights)
     size = sum(blob.size for blob in below)
     for output, layout in zip(outputs, layouts, strict=True):
-        with machine.progress.task(f"writing {output.target}", size) as advance:
-            if layout is not None:
+        if layout is not None:
+            with machine.progress.task(f"writing {output.target}", size) as advance:
                 layout.write_all(below, advance)
-            elif isinstance(output.target, reference.Archive):
+
+
+def write_archives(
+    outputs: Sequence[Output],
+    whole: Image | Index,
+    weights: Image | None,
+    evidence: Sequence[Evidence],
+    *,
+    machine: Machine,
+) -> None:
+    """Write the archives, whole; those that are layouts in a tar with what vouches for images."""
+    below = blobs_of(whole, weights)
+    size = sum(blob.size for blob in below)
+    for output in outputs:
+        if isinstance(output.target, reference.Archive):
+            with machine.progress.task(f"writing {output.target}", size) as advance:
                 archive.write(
                     Path(output.target.path), whole.manifest_blob, below,
                     kind=output.target.kind, names=output.names,
-                    others=_weights_root(weights, output.names), advance=advance,
+                    others=_weights_root(weights, output.names),
+                    vouching=tuple(by_subject(evidence).values()), advance=advance,
                 )  # fmt: skip
 
 

@@ -21,8 +21,9 @@ def command(
     """Copy the image SRC to DST, with all that belongs to it, and print its digest.
 
     SRC is a project, a layout oci:PATH[:TAG|@DIGEST], an archive, or an image in a registry; DST a
-    layout or a registry. Without a tag, DST gets those of SRC. Within a registry, blobs are mounted
-    and not sent.
+    layout, a registry, or an archive oci-archive:FILE, which carries across an air gap what vouches
+    for the image, too (a docker-archive cannot). Without a tag, DST gets those of SRC. Within a
+    registry, blobs are mounted and not sent.
     """
     from modelpack import reference  # noqa: PLC0415
     from modelpack.cli.place import open_machine  # noqa: PLC0415

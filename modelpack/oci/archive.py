@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,6 +18,7 @@ from modelpack.oci.hashing import RangesSha256
 from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.locking import exclusive_file
 from modelpack.oci.manifest import INDEXES, Manifest, parse
+from modelpack.oci.referrers import VOUCHING, Vouching, appended
 from modelpack.oci.store import Root
 from modelpack.oci.tar import END, Content, Entry, FileRange, directory, header, padding
 from modelpack.progress import SILENT, Advance, Progress
@@ -25,7 +27,7 @@ Kind = Literal["oci-archive", "docker-archive"]
 IMAGE_NAME: Final = "io.containerd.image.name"
 "annotation by which containerd, and Docker on top of it, names what it loads: written out in full"
 _ALIGN: Final = 4096
-_NAME = re.compile(r"[a-z0-9][a-zA-Z0-9._/:-]{0,400}:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_NAME = re.compile(r"(?:[a-z0-9][a-zA-Z0-9._/:-]{0,400}:)?[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 def write(
@@ -36,18 +38,34 @@ def write(
     kind: Kind,
     names: Sequence[str] = (),
     others: Sequence[Root] = (),
+    vouching: Sequence[tuple[Descriptor, Sequence[Vouching]]] = (),
     advance: Advance,
     progress: Progress = SILENT,
 ) -> None:
     """Write the image `manifest` (or index) with `blobs`, everything below it, to `path`.
 
-    `names` are full ones (`minilm:1.2.0`, `ghcr.io/acme/minilm:1.2.0`), and so are the tags of
-    the `others`, further images whose blobs are among `blobs`. The bytes depend on the
-    arguments only. What stood at `path` stays until the new file is whole. Raises InputError
-    when a blob is not what its descriptor says, Unavailable when the disk fails.
+    `names` are full ones (`minilm:1.2.0`, `ghcr.io/acme/minilm:1.2.0`) or tags alone, and so are
+    the tags of the `others`, further images whose blobs are among `blobs`. What is `vouching` for
+    any of them goes into an `oci-archive`. The bytes depend on the arguments only. What stood at
+    `path` stays until the new file is whole. Raises InputError when a blob is not what its
+    descriptor says, Unavailable when the disk fails.
     """
-    parts, ranges = _parts([Root(manifest=manifest, tags=tuple(names)), *others], blobs, kind)
+    roots = [Root(manifest=manifest, tags=tuple(names)), *others]
+    if vouching and kind == "oci-archive":
+        listing, further = _vouching(vouching)
+        blobs = (*blobs, *further)
+        roots[0] = replace(roots[0], annotations={VOUCHING: listing.digest})
+    parts, ranges = _parts(roots, blobs, kind)
     _replace(path, parts, ranges, advance, progress)
+
+
+def _vouching(
+    pairs: Sequence[tuple[Descriptor, Sequence[Vouching]]],
+) -> tuple[Blob, tuple[Blob, ...]]:
+    """Return the list of all that vouches for something, and all blobs for that, it among them."""
+    blobs = [blob for subject, new in pairs for one in new for blob in one.blobs(subject)]
+    listing = appended([one.entry(subject) for subject, new in pairs for one in new], [])
+    return listing, (*blobs, listing)
 
 
 class Streamed:
@@ -155,10 +173,11 @@ def _index(roots: Sequence[Root]) -> bytes:
     for root in roots:
         for name in root.tags or ("",):
             tag = name.rpartition(":")[2]
+            full = {IMAGE_NAME: str(reference.registry(name))} if ":" in name else {}
             named = Root(
                 manifest=root.manifest,
                 tags=(tag,) if tag else (),
-                annotations={IMAGE_NAME: str(reference.registry(name))} if name else {},
+                annotations={**full, **root.annotations},
             )
             entries.extend(references.entries_of(named))
     return references.index_of(entries)
@@ -171,7 +190,7 @@ def _docker_image(root: Root, blobs: Mapping[Digest, Blob]) -> dict[str, Any] | 
         return None
     return {
         "Config": _path(parsed.config),
-        "RepoTags": list(root.tags) or None,
+        "RepoTags": [name for name in root.tags if ":" in name] or None,
         "Layers": [_path(layer) for layer in parsed.layers],
     }
 

@@ -16,7 +16,7 @@ from modelpack.oci import references
 from modelpack.oci.docker_save import DockerImage, docker_images, docker_manifest
 from modelpack.oci.layer import MANIFEST, REF_NAME, Blob, Descriptor, Pieces, blob_of
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse, printable
-from modelpack.oci.referrers import found, listed
+from modelpack.oci.referrers import VOUCHING, found, listed
 from modelpack.oci.tar import FileRange
 from modelpack.oci.tar_index import Member, members
 
@@ -100,12 +100,21 @@ class Archive:
         return references.resolve(self._entries, name, self.image, at=str(self._path))
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        """Return what vouches for `subject`; ours hold an image alone, others' may not."""
-        return found(self._entries, subject, self.image)
+        """Return what vouches for `subject`: type and annotations as it says itself."""
+        return found((*self._entries, *self._vouching()), subject, self.image)
 
     def listed(self, subject: Digest) -> tuple[Descriptor, ...]:
         """Return what is listed as vouching for `subject`, unread."""
-        return listed(self._entries, subject, self.image)
+        return listed((*self._entries, *self._vouching()), subject, self.image)
+
+    def _vouching(self) -> tuple[Descriptor, ...]:
+        """Return what our own archives list beside their images; nothing where it is damaged."""
+        named = {entry.annotations.get(VOUCHING, "") for entry in self._entries} - {""}
+        try:
+            lists = [self.image(digests.parse(text)) for text in sorted(named)]
+        except InputError:
+            return ()
+        return tuple(entry for one in lists for entry in one.manifests)
 
     def held_by(self, tag: str) -> str | None:
         """Return the digest of whatever has `tag`, unread; None: nothing has it."""

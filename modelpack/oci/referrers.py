@@ -19,6 +19,8 @@ from modelpack.oci.manifest import INDEXES, MANIFESTS, Manifest
 
 KIND: Final = "dev.modelpack.evidence"
 "annotation of what this program attaches: a later one takes the place of an earlier one"
+VOUCHING: Final = "dev.modelpack.vouching"
+"annotation of an entry of an archive: digest of the list of all that vouches for what is in it"
 EMPTY: Final = blob_of(b"{}", "application/vnd.oci.empty.v1+json")
 "the configuration of what has none"
 _LIMIT = 1000

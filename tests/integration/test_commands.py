@@ -263,9 +263,9 @@ def test_archives_and_a_layout_hold_one_image(desk: Desk, tmp_path: Path) -> Non
 
 def test_an_archive_is_written_again_over_itself(desk: Desk, tmp_path: Path) -> None:
     target = tmp_path / "new" / "a.tar"
-    desk.built("--output", f"oci-archive:{target}", "--output", f"oci-archive:{target}")
+    desk.built("--output", f"docker-archive:{target}", "--output", f"docker-archive:{target}")
     first = target.read_bytes()
-    desk.built("--output", f"oci-archive:{target}")
+    desk.built("--output", f"docker-archive:{target}")
     assert target.read_bytes() == first
     assert projects.strangers(target.parent, ["a.tar"]) == []
 

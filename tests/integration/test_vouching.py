@@ -136,6 +136,19 @@ def test_attached_twice_is_there_once_and_next_to_others(desk: Desk) -> None:
     assert sorted(one["sbom"]["format"] for one in found) == ["CycloneDX 1.5", "SPDX-2.3"]
 
 
+def test_an_archive_carries_it_across_an_air_gap(desk: Desk) -> None:
+    assert desk.type("attach", desk.name, desk.document(BOM), "--type", "sbom").status == 0
+    archive = f"oci-archive:{desk.folder}/image.tar"
+    done = desk.type("copy", desk.name, archive, "--json")
+    assert (done.status, done.document["referrers"]) == (0, 1), done.err
+    there = f"{desk.name.rpartition(':')[0]}-inside:1.0"
+    done = desk.type("copy", archive, there)
+    assert done.status == 0, done.err
+    before, after = (desk.type("inspect", name, "--json").document for name in (desk.name, there))
+    assert before == after
+    assert [one["what"] for one in after["referrers"]] == ["sbom"]
+
+
 def test_trivy_takes_the_attached_sbom(trivy: str, desk: Desk) -> None:
     """What is known to be vulnerable stands only in the SBOM, and so was read from there."""
     cache = desk.folder / "trivy"

@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from images import image, lying, nothing
+from images import image, lying, nothing, vouching
 
 from modelpack.digest import hex_of
 from modelpack.errors import InputError
@@ -117,7 +117,7 @@ def test_an_archive_without_a_name_can_be_read(tmp_path: Path) -> None:
         assert docker["RepoTags"] is None
 
 
-@pytest.mark.parametrize("name", ["a", "a:", ":1", "A:1", "a:1\n", "a b:1", "../a:1"])
+@pytest.mark.parametrize("name", ["a/b", "a:", ":1", "A:1", "a:1\n", "a b:1", "../a:1"])
 def test_a_name_that_engines_refuse_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="not a name"):
         written(tmp_path / "image.tar", image("a"), names=(name,))
@@ -197,3 +197,48 @@ def test_an_archive_that_is_cut_off_is_refused(tmp_path: Path, cut: int) -> None
     os.truncate(path, cut)
     with pytest.raises(InputError):
         Archive(path)
+
+
+def test_what_vouches_for_images_is_in_it_and_the_image_is_still_the_only_one(
+    tmp_path: Path,
+) -> None:
+    one, path = image("a", "b"), tmp_path / "image.tar"
+    subject = one.manifest_blob.descriptor
+    pairs = [(subject, [vouching("first", "sbom"), vouching("second")])]
+    archive.write(path, one.manifest_blob, one.blobs, kind="oci-archive", names=["acme/a:1"],
+                  vouching=pairs, advance=nothing)  # fmt: skip
+    with Archive(path) as read:
+        assert [entry.digest for entry in read.manifests()] == [one.digest]
+        found = read.referrers(one.digest)
+        assert [entry.annotations["said"] for entry in found] == ["first", "second"]
+        assert read.listed(one.digest)
+        assert read.referrers(image("c").digest) == ()
+        (layer,) = read.image(found[0].digest).layers or (None,)
+        assert layer is not None
+        assert read.read(layer) == b"first"
+
+
+def test_a_docker_archive_holds_images_alone(tmp_path: Path) -> None:
+    one = image("a")
+    pairs = [(one.manifest_blob.descriptor, [vouching("first")])]
+    written(tmp_path / "plain.tar", one, kind="docker-archive")
+    archive.write(
+        tmp_path / "d.tar", one.manifest_blob, one.blobs, kind="docker-archive",
+        names=["acme/minilm:1.0"], vouching=pairs, advance=nothing,
+    )  # fmt: skip
+    assert (tmp_path / "d.tar").read_bytes() == (tmp_path / "plain.tar").read_bytes()
+
+
+def test_a_list_that_is_damaged_takes_nothing_else_along(tmp_path: Path) -> None:
+    one, path = image("a"), tmp_path / "image.tar"
+    pairs = [(one.manifest_blob.descriptor, [vouching("first")])]
+    archive.write(path, one.manifest_blob, one.blobs, kind="oci-archive", names=["acme/a:1"],
+                  vouching=pairs, advance=nothing)  # fmt: skip
+    path.write_bytes(
+        path.read_bytes().replace(
+            b'"manifests":[{"annotations":{"said"', b'"manifests":[{"annotations":{"sayd"'
+        )
+    )
+    with Archive(path) as read:
+        assert read.resolve("").digest == one.digest
+        assert read.referrers(one.digest) == ()

@@ -239,9 +239,24 @@ class TestSbom:
         assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(json.dumps(newer)) is None
         assert newer["components"] == desk.dist("sbom.cdx.json")["components"]
 
-    @pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
-    def test_an_image_without_one_gets_one(self, desk: Desk, tmp_path: Path, kind: str) -> None:
-        archive = f"{kind}:{tmp_path}/image.tar"
+    def test_an_oci_archive_carries_what_stands_beside_the_image(
+        self, desk: Desk, tmp_path: Path
+    ) -> None:
+        archive = f"oci-archive:{tmp_path}/image.tar"
+        desk.build("--output", archive)
+        listed = desk.type("inspect", archive, "--json").document["referrers"]
+        assert [one["what"] for one in listed] == ["sbom", "provenance", "oms"]
+        desk.type("copy", archive, f"oci:{tmp_path}/l:1.0.0")
+        copied = desk.type("inspect", f"oci:{tmp_path}/l:1.0.0", "--json").document
+        assert [one["digest"] for one in copied["referrers"]] == [one["digest"] for one in listed]
+        desk.type("copy", f"oci:{tmp_path}/l:1.0.0", f"oci-archive:{tmp_path}/again.tar")
+        again = desk.type("inspect", f"oci-archive:{tmp_path}/again.tar", "--json").document
+        assert again["referrers"] == copied["referrers"]
+        lossy = desk.type("copy", f"oci:{tmp_path}/l:1.0.0", f"docker-archive:{tmp_path}/d.tar")
+        assert "holds images alone" in lossy.err
+
+    def test_an_image_without_one_gets_one(self, desk: Desk, tmp_path: Path) -> None:
+        archive = f"docker-archive:{tmp_path}/image.tar"
         desk.build("--output", archive)
         done = desk.type("sbom", archive)
         assert "this one is made from what it says" in done.err
@@ -258,7 +273,7 @@ class TestSbom:
     def test_nothing_has_to_be_remembered(
         self, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        archive = f"oci-archive:{tmp_path}/image.tar"
+        archive = f"docker-archive:{tmp_path}/image.tar"
         desk.build("--output", archive)
         before = desk.type("sbom", archive).document
         monkeypatch.setenv("MODELPACK_CACHE", str(tmp_path / "another"))
