@@ -82,17 +82,17 @@ class KeptFiles:
         except OSError as error:
             raise unwritable(str(part), error) from error
         try:
-            here = self._here(expected, key, size, lasting=lasting)
-            if here is not None:  # another process was first
+            sha256 = self._here(expected, key, size, lasting=lasting)
+            if sha256 is not None:  # another process was first
                 part.unlink()
-                return here
-            sha256 = self._complete(handle, part, size, fill, expected, at)
+            else:
+                sha256 = self._complete(handle, part, size, fill, expected, at)
+                if lasting:  # before the lock is given back: who waits for it looks here
+                    self._digests.record_derived(key, of_hex(sha256))
         except OSError as error:
             raise unwritable(str(part), error) from error
         finally:
             os.close(handle)
-        if lasting:
-            self._digests.record_derived(key, of_hex(sha256))
         return sha256
 
     def _here(self, expected: str, key: Digest, size: int, *, lasting: bool) -> str | None:
