@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "copy": "Copy an image, and what belongs to it, between places.",
     "attach": "Keep evidence of others beside an image.",
     "login": "Keep credentials for a registry where docker and podman do.",
+    "verify": "Prove who signed an image, and what a policy asks of it.",
     "scan": "Let Trivy look at an image, and judge what it finds.",
     "ci": "Write a pipeline for GitHub, GitLab or another CI.",
     "doctor": "Show what this machine lacks, and for which command.",

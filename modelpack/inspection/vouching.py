@@ -12,7 +12,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from modelpack import digest as digests
 from modelpack.digest import Digest
-from modelpack.errors import InputError, ModelpackError
+from modelpack.errors import InputError, ModelpackError, Unavailable
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection import contents, predicates, summaries
 from modelpack.inspection.beside import ReferrerClaim, SignatureClaim
@@ -76,6 +76,8 @@ class ReferrerDocument:
     "the content as it is stored"
     content: Content | None = None
     trouble: str = ""
+    unavailable: bool = False
+    "whether the trouble is that it could not be fetched"
 
     @property
     def statement(self) -> Statement | None:
@@ -144,7 +146,8 @@ class _Look:
                 manifest = self._store.image(entry.digest)
             except ModelpackError as error:
                 self._room -= MANIFEST_LIMIT
-                yield replace(unread, trouble=error.findings[0].message)
+                yield replace(unread, trouble=error.findings[0].message,
+                              unavailable=isinstance(error, Unavailable))  # fmt: skip
                 continue
             yield from self._contents(replace(unread, descriptor=known), manifest)
 
@@ -163,7 +166,8 @@ class _Look:
                 found = self._store.resolve(tag)
                 manifest = self._store.image(found.digest)
             except ModelpackError as error:
-                yield replace(unread, trouble=error.findings[0].message)
+                yield replace(unread, trouble=error.findings[0].message,
+                              unavailable=isinstance(error, Unavailable))  # fmt: skip
                 continue
             config = manifest.config.media_type if manifest.config else ""
             known = replace(found, artifact_type=manifest.artifact_type or config,
@@ -206,7 +210,8 @@ class _Look:
                 yield replace(one, stored=stored, content=contents.parse(stored, layer))
             except ModelpackError as error:
                 at = f"{error.findings[0].at}: " if error.findings[0].at else ""
-                yield replace(one, trouble=f"{at}{error.findings[0].message}")
+                yield replace(one, trouble=f"{at}{error.findings[0].message}",
+                              unavailable=isinstance(error, Unavailable))  # fmt: skip
 
     def _read(self, layer: Descriptor) -> bytes:
         if layer.size > CONTENT_LIMIT:

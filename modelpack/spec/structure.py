@@ -310,9 +310,15 @@ def _placeholder(kind: Any) -> object:  # noqa: ANN401  any annotation of the Sp
         return kind(**{f.name: _placeholder(k) for f, k in known if is_required(f)})
     if kind is date:
         return date.min
-    if get_origin(kind) is tuple:
-        return ()
-    return kind()
+    match get_origin(kind):
+        case None:
+            return kind()
+        case origin if origin is tuple:
+            return ()
+        case origin if origin is Literal:
+            return get_args(kind)[0]
+        case _:
+            return MappingProxyType({})
 
 
 @cache

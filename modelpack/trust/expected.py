@@ -86,4 +86,4 @@ def wrong_with(regexp: str) -> str:
         compiled = re.compile(regexp)
     except (re.error, RecursionError, OverflowError) as error:
         return f"not a regular expression: {error}"
-    return "a regular expression that matches nothing at all" if compiled.fullmatch("") else ""
+    return "a regular expression that matches even nothing" if compiled.fullmatch("") else ""

@@ -1,0 +1,143 @@
+"""What every requirement is judged with: the policy, what was gathered, and the proofs."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Literal
+
+from modelpack.digest import Digest
+from modelpack.inspection.vouching import ReferrerDocument
+from modelpack.trust.policy import TYPES, Policy, Waiver
+from modelpack.trust.policy.expecting import expected
+from modelpack.verifying.facts import Facts
+from modelpack.verifying.gathering import Gathered
+from modelpack.verifying.proving import Accepted, Judge
+from modelpack.verifying.report import Refusal, Requirement
+
+_NOBODY = "nothing that is signed says so"
+_SHOWN = 3
+_HINTS: Mapping[str, str] = MappingProxyType({
+    "signature": "who may sign it does so with `modelpack sign IMAGE`",
+    "provenance": "build it where the policy allows it, and sign it there",
+    "base": "build on another base, or allow this one in the policy",
+    "sbom": "modelpack build makes one; modelpack sign IMAGE signs it",
+    "scan": "scan and sign it again: modelpack scan IMAGE; modelpack sign IMAGE",
+    "test": "test and sign it again: modelpack test IMAGE; modelpack sign IMAGE",
+    "licenses": "use another package, or accept the licence in `[[waivers]]`",
+    "labels": "set them in `[image] labels` and build again",
+    "formats": "convert the weights to safetensors and build again",
+    "rebuild": "make and sign it again: modelpack rebuild IMAGE; modelpack sign IMAGE",
+    "weights": "who made the model signs its weights (OpenSSF Model Signing)",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """What was found of a statement that somebody must have made."""
+
+    accepted: tuple[Accepted, ...]
+    "the newest first"
+    sure: bool
+    "whether everything was looked at"
+    why: str
+    "where nothing was accepted"
+
+    @property
+    def otherwise(self) -> Literal["failed", "unknown"]:
+        """What it means that nothing was accepted."""
+        return "failed" if self.sure else "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A policy at work; keeps what was refused on the way."""
+
+    gathered: Gathered
+    policy: Policy
+    judge: Judge
+    refused: list[Refusal] = field(default_factory=list)
+
+    def seek(
+        self, name: str, digest: Digest, types: Sequence[str], signers: tuple[str, ...],
+        max_age: str = "", *, alone: bool = False,
+    ) -> Sought:  # fmt: skip
+        """Return the statements of `types` about an image, or about its index, that are proved.
+
+        `signers` are names of the policy; without any, who may sign the image. `alone`: those about
+        its index do not count.
+        """
+        names = self.policy.signers_of(signers)
+        wanted = [expected(self.policy, names, kind, max_age=max_age) for kind in types]
+        accepted, refused = self.judge.prove(name, self.beside(digest, alone=alone), wanted)
+        self.refused.extend(refused)
+        places = {digest} if alone else {digest, self.gathered.within.get(digest, digest)}
+        if places & self.gathered.unavailable:
+            why = "not all that is beside the image could be read"
+            return Sought(accepted=tuple(accepted), sure=False, why=why)
+        return Sought(accepted=tuple(accepted), sure=True, why=_why(refused, types))
+
+    def beside(self, digest: Digest, *, alone: bool = False) -> list[ReferrerDocument]:
+        """Return what is beside an image and, unless `alone`, beside its index."""
+        index = self.gathered.within.get(digest)
+        places = [digest] if alone or index is None else [digest, index]
+        return [one for place in places for one in self.gathered.beside.get(place, ())]
+
+    def newest(
+        self, name: str, facts: Facts, signers: tuple[str, ...], max_age: str, *, wanted: str,
+        complaints: Callable[[Accepted], Iterator[str]],
+    ) -> Requirement:  # fmt: skip
+        """Judge the newest statement of a kind alone: an older yes hides no newer no."""
+        sought = self.seek(name, facts.digest, TYPES[name], signers, max_age)
+        wanted = f"{wanted}, says {self.named(signers)}"
+        if not sought.accepted:
+            return unmet(name, wanted, sought.why, outcome=sought.otherwise)
+        one = sought.accepted[0]
+        wrong = "; ".join(complaints(one))
+        return unmet(name, wanted, wrong, one=one) if wrong else met(name, wanted, one)
+
+    def named(self, signers: tuple[str, ...]) -> str:
+        """Return who may say something, for people."""
+        return " or ".join(self.policy.signers_of(signers))
+
+    def waivers(self, name: str, facts: Facts) -> list[Waiver]:
+        """Return what is accepted today of a requirement for an image."""
+        today = datetime.fromtimestamp(self.judge.now, tz=UTC).date()
+        return [
+            waiver for waiver in self.policy.waivers
+            if waiver.requirement == name and today <= waiver.expires
+            and waiver.image in ("", facts.digest, self.gathered.root)
+        ]  # fmt: skip
+
+
+def met(name: str, wanted: str, one: Accepted, found: str = "") -> Requirement:
+    """Return a requirement that a proof meets."""
+    proof = one.proof
+    who = proof.identity or f"the key {proof.signer}"
+    return Requirement(name=name, outcome="met", wanted=wanted, found=found or f"by {who}",
+                       evidence=one.signed.evidence, proof=proof)  # fmt: skip
+
+
+def unmet(
+    name: str, wanted: str, why: str, *, outcome: Literal["failed", "unknown"] = "failed",
+    one: Accepted | None = None,
+) -> Requirement:  # fmt: skip
+    """Return a requirement that is not met, or of which nobody knows."""
+    return Requirement(
+        name=name, outcome=outcome, wanted=wanted, found=why,
+        hint=_HINTS.get(name, "who may say so signs it; `modelpack attach` brings it there"),
+        evidence=one.signed.evidence if one else "", proof=one.proof if one else None,
+    )  # fmt: skip
+
+
+def _why(refused: Sequence[Refusal], types: Sequence[str]) -> str:
+    """Return why nothing was accepted: of what claims to be of the type, else of everything."""
+    fitting = [one for one in refused if one.predicate_type in types]
+    if not fitting:
+        others = [one for one in refused if one.predicate_type not in ("", *types)]
+        more = f" ({len(others)} of other types are beside it)" if others else ""
+        broken = [one.reason for one in refused if not one.predicate_type]
+        return "; ".join([_NOBODY + more, *broken[:_SHOWN]])
+    reasons = list(dict.fromkeys(f"{one.step}: {one.reason}" for one in fitting))
+    more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+    return "; ".join(reasons[:_SHOWN]) + more

@@ -1,0 +1,118 @@
+"""From an open store to all that verifying needs: each image of an index, and what is beside it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from modelpack.digest import Digest
+from modelpack.errors import Finding, Unavailable
+from modelpack.inspection.documents import Documents
+from modelpack.inspection.reading import Readable, read
+from modelpack.inspection.vouching import ReferrerDocument, Vouched, with_referrers
+from modelpack.oci.layer import Descriptor
+from modelpack.oci.manifest import INDEXES, MANIFESTS
+from modelpack.oci.manifest import parse as parse_manifest
+from modelpack.verifying import facts
+from modelpack.verifying.facts import Facts
+
+_ATTESTATION: Final = "vnd.docker.reference.type"
+"annotation of what BuildKit puts beside images in an index"
+_IMAGES: Final = 100
+_DEPTH: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """One name, resolved once, and everything beside what it stands for."""
+
+    root: Digest
+    indexes: tuple[Digest, ...]
+    "`root` first, if it is one, and those in it"
+    images: tuple[Facts, ...]
+    within: Mapping[Digest, Digest]
+    "the index that each image or index was named by"
+    beside: Mapping[Digest, tuple[ReferrerDocument, ...]]
+    notes: tuple[Finding, ...]
+    unavailable: frozenset[Digest]
+    "of what not all that is beside it could be read"
+
+
+def gather(store: Readable, root: Descriptor) -> Gathered:
+    """Read the images below `root` and what vouches for them; raises what cannot be passed over."""
+    if not isinstance(store, Vouched):
+        raise Unavailable(
+            "nothing vouches for an image here: engines keep no signatures", at=root.digest,
+            hint="verify it under its name in the registry, or in a layout",
+        )  # fmt: skip
+    walk = _Walk(store)
+    walk.visit(root, depth=0)
+    return Gathered(
+        root=root.digest,
+        indexes=tuple(walk.indexes),
+        images=tuple(facts.of(one) for one in walk.images),
+        within=walk.within,
+        beside=walk.beside,
+        notes=tuple(walk.notes),
+        unavailable=frozenset(walk.unavailable),
+    )
+
+
+class _Walk:
+    """What was found so far on the way down from a name."""
+
+    def __init__(self, store: Vouched) -> None:
+        self._store = store
+        self.indexes: list[Digest] = []
+        self.images: list[Documents] = []
+        self.within: dict[Digest, Digest] = {}
+        self.beside: dict[Digest, tuple[ReferrerDocument, ...]] = {}
+        self.notes: list[Finding] = []
+        self.unavailable: set[Digest] = set()
+
+    def visit(self, descriptor: Descriptor, *, depth: int) -> None:
+        """Take in `descriptor` and, of an index, the images in it."""
+        digest = descriptor.digest
+        if digest in self.beside:
+            return
+        if depth > _DEPTH or len(self.images) >= _IMAGES:
+            raise Unavailable(f"more than {_IMAGES} images, or {_DEPTH} indexes in each other",
+                              at=digest)  # fmt: skip
+        manifest = parse_manifest(self._store.read(descriptor), at=digest)
+        if manifest.config is None:
+            self.indexes.append(digest)
+            bare = Documents(descriptor=descriptor, manifest=manifest, manifest_bytes=b"",
+                             config_bytes=b"")  # fmt: skip
+            self._look_beside(bare)
+            for child in self._children(digest, manifest.manifests):
+                self.within.setdefault(child.digest, digest)
+                self.visit(child, depth=depth + 1)
+            return
+        documents = read(self._store, descriptor)
+        self.images.append(documents)
+        self._look_beside(documents)
+
+    def _children(self, index: Digest, entries: tuple[Descriptor, ...]) -> Iterator[Descriptor]:
+        unsigned = 0
+        for entry in entries:
+            if _ATTESTATION in entry.annotations:
+                unsigned += 1
+            elif entry.media_type in MANIFESTS | INDEXES:
+                yield entry
+        if unsigned:
+            self.notes.append(Finding(
+                message=f"{unsigned} attestations of BuildKit in the index are signed by nobody, "
+                "and were not looked at", at=index, rule="verify.buildkit", severity="warning",
+            ))  # fmt: skip
+
+    def _look_beside(self, documents: Documents) -> None:
+        digest = documents.descriptor.digest
+        found = with_referrers(self._store, replace(documents, index=None))
+        self.beside[digest] = found.referrers
+        for reason in found.unlisted:
+            self.unavailable.add(digest)
+            self.notes.append(Finding(
+                message=f"not all that vouches for it could be found: {reason}", at=digest,
+                rule="verify.unlisted", severity="warning",
+            ))  # fmt: skip
+        if any(one.unavailable for one in found.referrers):
+            self.unavailable.add(digest)

@@ -1,0 +1,111 @@
+"""What a policy says of what was gathered: every requirement, one after the other; pure.
+
+An index is judged by its signature alone; each image in it must satisfy everything. What the
+policy leaves out is not asked. Nothing counts that is not proved.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from modelpack.digest import Digest
+from modelpack.trust.policy import TYPES, Policy, Signature
+from modelpack.trust.trusted_root import TrustedRoot
+from modelpack.verifying import model_signatures, requirements, signed
+from modelpack.verifying.bench import Bench, met, unmet
+from modelpack.verifying.facts import Facts
+from modelpack.verifying.gathering import Gathered
+from modelpack.verifying.proving import Judge
+from modelpack.verifying.report import Judged, Report, Requirement
+
+
+def judge(gathered: Gathered, policy: Policy, *, trusted: TrustedRoot, now: int) -> Report:
+    """Return what `policy` says of everything that was gathered."""
+    bench = Bench(gathered=gathered, policy=policy, judge=Judge(trusted=trusted, now=now))
+    judged = list[Judged]()
+    covered = set[Digest]()
+    for digest in gathered.indexes:
+        if policy.signature is None:
+            break
+        found = _signature(bench, digest, policy.signature, covered)
+        judged.append(Judged(role="index", digest=digest, platform="", requirements=(found,)))
+    for facts in gathered.images:
+        found_of = tuple(_of_image(bench, facts, covered))
+        judged.append(Judged(role="image", digest=facts.digest, platform=facts.platform,
+                             requirements=found_of))  # fmt: skip
+    bare = (
+        document.descriptor.digest
+        for beside in gathered.beside.values()
+        for document in beside
+        if signed.is_bare_statement(document)
+    )
+    return Report(
+        digest=gathered.root,
+        judged=tuple(judged),
+        refused=tuple(dict.fromkeys(bench.refused)),
+        unsigned=tuple(dict.fromkeys(bare)),
+        notes=gathered.notes,
+    )
+
+
+def _signature(
+    bench: Bench, digest: Digest, rules: Signature, covered: set[Digest]
+) -> Requirement:  # fmt: skip
+    """Judge a signature; `covered` are the indexes whose own holds, and it grows."""
+    wanted = f"signed by {bench.named(rules.signers)}"
+    sought = bench.seek(
+        "signature", digest, TYPES["signature"], rules.signers, rules.max_age, alone=True
+    )
+    if sought.accepted:
+        covered.add(digest)
+        return met("signature", wanted, sought.accepted[0])
+    index = bench.gathered.within.get(digest)
+    if index in covered:
+        covered.add(digest)
+        return Requirement(name="signature", outcome="met", wanted=wanted,
+                           found=f"named by {index}, which is signed")  # fmt: skip
+    return unmet("signature", wanted, sought.why, outcome=sought.otherwise)
+
+
+def _of_image(bench: Bench, facts: Facts, covered: set[Digest]) -> Iterator[Requirement]:
+    if bench.policy.signature:
+        yield _signature(bench, facts.digest, bench.policy.signature, covered)
+    for found in _asked(bench, facts):
+        whole = [waiver for waiver in bench.waivers(found.name, facts) if not waiver.id]
+        if found.outcome == "met" or not whole:
+            yield found
+            continue
+        why = f"{found.found}; accepted until {whole[0].expires}: {whole[0].reason}"
+        yield replace(found, outcome="waived", found=why)
+
+
+def _asked(bench: Bench, facts: Facts) -> Iterator[Requirement]:
+    """Yield what each table of the policy but the first says of an image."""
+    policy = bench.policy
+    if policy.provenance:
+        yield requirements.provenance(bench, facts, policy.provenance)
+    if policy.base:
+        yield requirements.base(facts, policy.base)
+    if policy.sbom:
+        yield requirements.statement(
+            bench, facts, name="sbom", types=TYPES["sbom"], signers=policy.sbom.signers,
+            max_age=policy.sbom.max_age,
+        )  # fmt: skip
+    if policy.scan:
+        yield requirements.scan(bench, facts, policy.scan)
+    if policy.test:
+        yield requirements.test(bench, facts, policy.test)
+    if policy.licenses:
+        yield requirements.licenses(bench, facts, policy.licenses)
+    if policy.labels:
+        yield requirements.labels(bench, facts)
+    if policy.formats:
+        yield requirements.formats(facts, policy.formats)
+    if policy.rebuild:
+        yield requirements.rebuild(bench, facts, policy.rebuild)
+    if policy.weights:
+        yield model_signatures.requirement(bench, facts, policy.weights)
+    for one in policy.statements:
+        yield requirements.statement(
+            bench, facts, name=one.type, types=(one.type,), signers=one.signers,
+            max_age=one.max_age,
+        )  # fmt: skip
