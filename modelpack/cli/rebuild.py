@@ -57,7 +57,7 @@ def command(
     from modelpack.cli import environment  # noqa: PLC0415
     from modelpack.cli.place import open_machine  # noqa: PLC0415
     from modelpack.comparison.recorded import read_code, recorded  # noqa: PLC0415
-    from modelpack.inspection.reading import read  # noqa: PLC0415
+    from modelpack.inspection.reading import read_image  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
 
     name = reference.parse(image, at="IMAGE")
@@ -71,9 +71,9 @@ def command(
     with opening.opened(
         name, engines=environment.engine_for, registries=environment.registries
     ) as (store, top):
-        first = read(store, top, platform=platform)
+        first = read_image(store, top, platform=platform)
         others = [] if platform else [one.platform for one in first.platforms]
-        for documents in [read(store, top, platform=other) for other in others] or [first]:
+        for documents in [read_image(store, top, platform=other) for other in others] or [first]:
             one = recorded(with_referrers(store, documents))
             code = read_code(one, root, environment=machine.environment)
             verdicts.append(

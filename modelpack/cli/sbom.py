@@ -42,7 +42,7 @@ def command(
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
     from modelpack.cli.inspect import host_platform, print_exactly  # noqa: PLC0415
     from modelpack.cli.place import open_machine  # noqa: PLC0415
-    from modelpack.inspection.reading import read  # noqa: PLC0415
+    from modelpack.inspection.reading import read_image  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
 
     if version and form == "spdx":
@@ -50,7 +50,7 @@ def command(
     name = reference.parse(image, at="IMAGE")
     document: Mapping[str, Any] | None = None
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
-        documents = read(store, root, platform=platform, host=host_platform())
+        documents = read_image(store, root, platform=platform, host=host_platform())
         if form == "cyclonedx":
             document = bill_reading.attached(with_referrers(store, documents), version)
         if document is None:

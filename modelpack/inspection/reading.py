@@ -9,7 +9,7 @@ from modelpack.digest import of as digest_of
 from modelpack.errors import InputError, ModelpackError
 from modelpack.inputs.decompression import decompress
 from modelpack.inputs.model_artifact import artifact as model_artifact
-from modelpack.inputs.model_artifact.media_types import LayerType
+from modelpack.inputs.model_artifact.media_types import IMAGE, LayerType
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection import configuration
 from modelpack.inspection.configuration import Configuration
@@ -82,6 +82,20 @@ def read(store: Readable, root: Descriptor, *, platform: str = "", host: str = "
     if _step(settings, -1) == f"{CREATED_BY}nameplate" and manifest.layers:
         return _with_nameplates(store, documents)
     return replace(documents, meta=_meta_layer(store, manifest, settings))
+
+
+def read_image(
+    store: Readable, root: Descriptor, *, platform: str = "", host: str = ""
+) -> Documents:
+    """Return what `read` does; raise InputError where it is a model artifact and no image."""
+    documents = read(store, root, platform=platform, host=host)
+    if documents.artifact is None:
+        return documents
+    made_from = documents.manifest.annotations.get(IMAGE, "")
+    hint = f"it was made from the image {quoted(made_from)}" if made_from else ""
+    raise InputError(
+        "a model artifact, not a container image", at=documents.descriptor.digest, hint=hint
+    )
 
 
 def _images(index: Manifest) -> Iterator[Descriptor]:

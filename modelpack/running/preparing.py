@@ -10,7 +10,7 @@ from modelpack.digest import Digest
 from modelpack.engine import loading
 from modelpack.engine.door import Engine
 from modelpack.errors import InputError, ModelpackError
-from modelpack.inspection.reading import read
+from modelpack.inspection.reading import read_image
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.registry.credentials import Credentials
 from modelpack.progress import Progress
@@ -70,7 +70,9 @@ def found(
             yield _held(name, engine, credentials, progress)
         case _:
             with opening.on_disk(name) as (store, root):
-                documents = read(store, root, host=str(engine.about.platform) if engine else host)
+                documents = read_image(
+                    store, root, host=str(engine.about.platform) if engine else host
+                )
                 said = facts.of_documents(documents)
                 config = documents.manifest.config
                 own = said.names if isinstance(name, reference.Project) else ()

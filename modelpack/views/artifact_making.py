@@ -7,7 +7,7 @@ from modelpack import metadata
 from modelpack.errors import Finding, InputError
 from modelpack.inspection import configuration, description
 from modelpack.inspection.documents import Documents
-from modelpack.inspection.reading import CREATED_BY, read
+from modelpack.inspection.reading import CREATED_BY, read, read_image
 from modelpack.inspection.vouching import with_referrers
 from modelpack.lock import Lock
 from modelpack.oci.copying import Source
@@ -29,7 +29,7 @@ def view(source: Source, root: Descriptor) -> View:
     Which platform's image of an index is read does not matter: weights, code and description are
     the same in all. Raises InputError when the image is none of ours.
     """
-    documents = with_referrers(source, read(source, root))
+    documents = with_referrers(source, read_image(source, root))
     told = _told(source, documents)
     made = of_image(told, root.digest)
     subject = made.manifest.descriptor

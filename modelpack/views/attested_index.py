@@ -14,7 +14,7 @@ from modelpack.evidence import provenance, spdx
 from modelpack.inputs.machine import Machine
 from modelpack.inspection import configuration
 from modelpack.inspection.documents import Documents
-from modelpack.inspection.reading import read
+from modelpack.inspection.reading import read_image
 from modelpack.inspection.vouching import with_referrers
 from modelpack.oci import attestations
 from modelpack.oci.copying import Source
@@ -34,7 +34,7 @@ def view(source: Source, root: Descriptor, *, machine: Machine) -> View:
     made, below, findings = list[Blob]([EMPTY]), list[dict[str, Any]](), list[Finding]()
     for value in images:
         image = parse_descriptor(value, at=root.digest)
-        documents = with_referrers(source, read(source, image))
+        documents = with_referrers(source, read_image(source, image))
         statements = [_bill(documents, source, machine), *_provenance(documents)]
         if len(statements) == 1:
             findings.append(_no_provenance(image))
@@ -68,7 +68,7 @@ def _images(source: Source, root: Descriptor) -> tuple[list[dict[str, Any]], dic
         if not kept or any(entry["mediaType"] in INDEXES for entry in kept):
             raise InputError("not an index of images", at=root.digest)
         return kept, value.get("annotations") or {}
-    documents = read(source, root)
+    documents = read_image(source, root)
     config = documents.manifest.config
     settings = configuration.parse(documents.config_bytes, config.media_type if config else "")
     if not settings.is_image:

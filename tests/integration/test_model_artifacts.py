@@ -338,3 +338,22 @@ def test_our_own_artifact_is_a_source_like_its_image(
     image = typed("inspect", site / "project", "--json").document
     weights = [layer["diff_id"] for layer in built.document["layers"] if layer["step"] == "weights"]
     assert weights == [one["diff_id"] for one in image["layers"] if one["kind"] == "weights"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("sbom",), ("scan",), ("rebuild", "--source", "."), ("run", "--print"),
+     ("copy", "--artifact", "modelpack"), ("copy", "--buildkit-attestations")],
+    ids=lambda words: words[0] + words[-1],
+)  # fmt: skip
+def test_what_wants_an_image_says_that_an_artifact_is_none(
+    site: Path, typed: Callable[..., Done], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+) -> None:  # fmt: skip
+    typed("copy", "--artifact", "modelpack", site / "project", f"oci:{tmp_path / 'a'}")
+    image = Layout(site / "project" / "dist" / "image").resolve("").digest
+    target = (f"oci:{tmp_path / 'x'}",) if words[0] == "copy" else ()
+    done = run_here(capsys, *words, f"oci:{tmp_path / 'a'}", *target)
+    assert done.status == 2, done.err
+    assert "a model artifact, not a container image" in done.err
+    assert image in done.err

@@ -11,7 +11,7 @@ from modelpack.evidence.scan.subject import Subject
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
 from modelpack.inspection.documents import Documents
-from modelpack.inspection.reading import read
+from modelpack.inspection.reading import read_image
 from modelpack.reference import Reference
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def subjects(
         ),
         ExitStack() as stack,
     ):  # fmt: skip
-        first = read(store, root, platform=platform)
+        first = read_image(store, root, platform=platform)
         others = [] if platform else [one.platform for one in first.platforms]
-        each = [read(store, root, platform=other) for other in others] or [first]
+        each = [read_image(store, root, platform=other) for other in others] or [first]
         yield [_subject(name, store, documents, engines, machine, stack) for documents in each]
 
 
