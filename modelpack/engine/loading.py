@@ -7,13 +7,10 @@ from typing import Protocol
 from modelpack.digest import Digest, short
 from modelpack.engine.door import Engine
 from modelpack.errors import InputError, Unavailable
-from modelpack.oci import archive
+from modelpack.oci import archive, attestations
 from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFEST_LIMIT, Manifest, parse
 from modelpack.progress import Progress
-
-_ATTESTATION = "vnd.docker.reference.type"
-"annotation of what BuildKit puts beside images in an index"
 
 
 class Source(Protocol):
@@ -74,7 +71,7 @@ def image_for(engine: Engine, source: Source, root: Descriptor) -> tuple[Descrip
     manifest = parse(source.read(root), at=root.digest)
     if root.media_type not in INDEXES and manifest.config is not None:
         return root, manifest
-    images = [child for child in manifest.manifests if _ATTESTATION not in child.annotations]
+    images = [child for child in manifest.manifests if attestations.is_image(child)]
     for child in images:
         if child.platform in (engine.about.platform, None):
             return child, parse(source.read(child), at=child.digest)

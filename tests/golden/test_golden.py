@@ -24,8 +24,10 @@ from modelpack.cli.environment import cache_folder
 from modelpack.digest import of as digest_of
 from modelpack.oci.image import Image
 from modelpack.oci.layout import Layout
+from modelpack.oci.manifest import parse_descriptor
 from modelpack.pipeline import Built
 from modelpack.plan import Plan
+from modelpack.views import artifact_making
 from tests import projects
 
 HERE = Path(__file__).parent
@@ -83,6 +85,24 @@ def test_the_bytes_are_those_that_were_reviewed(
     for file, content in found.items():
         expected = (HERE / name / file).read_text(encoding="utf-8")
         assert content == expected, f"{name}/{file} changed: if that was meant, `make golden`"
+
+
+@pytest.mark.parametrize("name", ["everything", "large-file", "several-weights", "mounted"])
+def test_the_artifact_is_the_one_that_was_reviewed(
+    name: str, tmp_path: Path, *, rewrite: bool
+) -> None:
+    """The CNCF ModelPack artifact of an image follows from the image alone."""
+    folder, cache = make(name, tmp_path)
+    build(folder, cache, CASES[name])
+    store = Layout(folder / "dist" / "image")
+    artifact = artifact_making.view(store, store.manifests()[0])
+    manifest = json.loads(artifact.source.read(artifact.root))
+    config = json.loads(artifact.source.read(parse_descriptor(manifest["config"])))
+    found = {"digest": artifact.root.digest, "manifest": manifest, "config": config}
+    expected = HERE / name / "artifact.json"
+    if rewrite:
+        expected.write_bytes(pretty(found))
+    assert found == json.loads(expected.read_bytes()), "if that was meant, `make golden`"
 
 
 def test_every_folder_is_a_case() -> None:

@@ -15,6 +15,7 @@ from modelpack.inputs.base_image.contents import Contents
 from modelpack.inputs.base_image.documents import Documents
 from modelpack.inputs.machine import Machine
 from modelpack.lock import BaseLayer, ImageBase, Interpreter
+from modelpack.oci import attestations
 from modelpack.oci.layer import TAR, TAR_GZIP, TAR_ZSTD, Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFESTS, Manifest, parse, printable
 from modelpack.platform import Platform
@@ -29,7 +30,6 @@ _MEDIA_TYPES: Mapping[str, str] = {
     _DOCKER: TAR, f"{_DOCKER}.gzip": TAR_GZIP, f"{_DOCKER}.zstd": TAR_ZSTD,
 }  # fmt: skip
 "what registries call layers, and what OCI calls them: the same bytes"
-_ATTESTATION = "vnd.docker.reference.type"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ class Lookup:
         return descriptor, manifest
 
     def _chosen(self, index: Manifest, platform: Platform) -> Descriptor:
-        images = [child for child in index.manifests if _ATTESTATION not in child.annotations]
+        images = [child for child in index.manifests if attestations.is_image(child)]
         for child in images:
             if child.platform == platform:
                 return child
