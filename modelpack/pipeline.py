@@ -209,7 +209,9 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
     return Built(
         digest=whole.digest, images=tuple(images), weights=weights, lock=lock, source=read,
         at_hand=at_hand, builder=options.builder, evidence=(*said, *vetted),
-        findings=tuple(dict.fromkeys((*findings, *read.findings, *doubts, *too_large))),
+        findings=tuple(dict.fromkeys(
+            (*findings, *read.findings, *doubts, *evidence.doubts(said), *too_large)
+        )),
         new_lock=new_lock, scans=scans, pushed=registries.names,
     )  # fmt: skip
 

@@ -140,6 +140,27 @@ def make(
     )  # fmt: skip
 
 
+def doubts(said: Sequence[Evidence]) -> tuple[Finding, ...]:
+    """Return a warning for each database of packages that an SBOM does not list."""
+    paths = dict.fromkeys(
+        str(item["value"])
+        for one in said
+        if one.kind == "sbom"
+        for item in one.statement.predicate["metadata"]["component"]["properties"]
+        if item["name"] == cyclonedx.UNREAD
+    )
+    return tuple(unread(path) for path in paths)
+
+
+def unread(path: str) -> Finding:
+    """Return the warning that the packages in the database at `path` are not listed."""
+    return Finding(
+        message="the SBOM does not list what this database of RPM packages holds, and says so",
+        at=path, rule="sbom.unread", severity="warning",
+        hint="for the whole list: trivy image --format cyclonedx",
+    )  # fmt: skip
+
+
 def _sbom(subject: Subject, facts: Facts, machine: Machine, store: Layout | None) -> Evidence:
     body = components(
         facts.spec, facts.lock, subject.platform,

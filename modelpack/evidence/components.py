@@ -46,7 +46,7 @@ def body(inventory: Inventory) -> dict[str, Any]:
         bom.register_dependency(component)
     for package in inventory.packages:
         bom.register_dependency(packages[package.ref], [packages[ref] for ref in package.needs])
-        if package.kind == "deb" and _SYSTEM in outer:
+        if package.kind != "pypi" and _SYSTEM in outer:
             bom.register_dependency(outer[_SYSTEM], [packages[package.ref]])
     written = json.loads(JsonV1Dot6(bom).output_as_string())
     needed = {ref for package in inventory.packages for ref in package.needs}
@@ -61,6 +61,7 @@ def body(inventory: Inventory) -> dict[str, Any]:
         "compositions": [] if inventory.complete else [
             {"aggregate": "incomplete", "assemblies": [IMAGE_REF]}
         ],
+        "unread": [f"/{path}" for path in inventory.unread],
     }  # fmt: skip
 
 
@@ -100,6 +101,12 @@ def _base(base: ImageBase) -> Component:
 
 def _package(package: Package) -> Component:
     properties = {f"{PROPERTY}path": f"/{package.path}" if package.path else ""}
+    if package.kind == "apk":
+        properties |= {
+            f"{_TRIVY}PkgType": package.purl.split("/")[1],
+            f"{_TRIVY}SrcName": package.source,
+            f"{_TRIVY}SrcVersion": package.source_version,
+        }
     if package.kind == "deb":
         epoch, _, rest = package.source_version.rpartition(":")
         upstream, _, revision = rest.rpartition("-")

@@ -20,6 +20,8 @@ MEDIA_TYPE: Final = "application/vnd.cyclonedx+json"
 IMAGE_REF: Final = "image"
 PROPERTY: Final = "modelpack:"
 "how the names of our properties begin"
+UNREAD: Final = f"{PROPERTY}unread"
+"property of the image: a database of packages in it that is not listed here"
 Version = Literal["1.6", "1.7"]
 
 
@@ -67,8 +69,11 @@ def document(
                 "purl": image.purl,
                 "hashes": [{"alg": "SHA-256", "content": hex_of(image.digest)}],
                 "properties": [
-                    {"name": f"{PROPERTY}{name}", "value": value}
-                    for name, value in image.properties.items()
+                    *(
+                        {"name": f"{PROPERTY}{name}", "value": value}
+                        for name, value in image.properties.items()
+                    ),
+                    *({"name": UNREAD, "value": path} for path in body.get("unread", ())),
                 ],
             },
         },

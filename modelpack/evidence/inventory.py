@@ -26,15 +26,17 @@ from modelpack.lock import (
 from modelpack.plan import VENV
 from modelpack.spec import Spec
 
+_VENDORS = {"deb": "debian", "apk": "alpine"}
+"of packages in a system that does not say its name"
 _DEBIAN_PYTHON = ("usr/lib/python3/dist-packages/", "usr/share/python-wheels/")
 "where Debian's own packages put distributions: they are in the inventory as Debian packages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A Debian package or a Python distribution."""
+    """A package of a distribution, or a Python distribution."""
 
-    kind: Literal["deb", "pypi"]
+    kind: Literal["deb", "apk", "pypi"]
     name: str
     version: str
     purl: str
@@ -75,6 +77,8 @@ class Inventory:
     base: ImageBase | None = None
     complete: bool = True
     "False: the packages of the base, or of a layer, could not be looked at"
+    unread: tuple[str, ...] = ()
+    "databases of packages in it that are not read"
     metrics: Mapping[str, str] = field(default_factory=dict)
     "of the author's evaluation: numbers as written, by name"
 
@@ -94,7 +98,7 @@ def of_image(
     """
     found = layer_contents.merged([item for item in contents if item is not None])
     base = platform.base
-    packages = (*_debian(platform, found), *_python(platform, found))
+    packages = (*_system(platform, found), *_python(platform, found))
     system = dict(found.system)
     if isinstance(base, AssembledBase):
         name, _, version = base.distribution.partition(":")
@@ -105,7 +109,12 @@ def of_image(
         system=system,
         packages=tuple({package.ref: package for package in packages}.values()),
         base=base if isinstance(base, ImageBase) else None,
-        complete=None not in contents and (isinstance(base, AssembledBase) or bool(found.packages)),
+        complete=(
+            None not in contents
+            and not found.unread
+            and (isinstance(base, AssembledBase) or bool(found.packages))
+        ),
+        unread=found.unread,
         metrics=metrics,
     )
 
@@ -115,20 +124,20 @@ def of_weights(spec: Spec, models: Sequence[Model], metrics: Mapping[str, str]) 
     return Inventory(spec=spec, models=tuple(models), metrics=metrics)
 
 
-def _debian(platform: PlatformLock, found: LayerContents) -> Iterator[Package]:
+def _system(platform: PlatformLock, found: LayerContents) -> Iterator[Package]:
     base = platform.base
     records = {record.name: record for items in found.packages.values() for record in items}
+    release = found.system.get("VERSION_ID", "")
     if isinstance(base, AssembledBase):
         locked = {package.name: purls.of_package(package, base) for package in base.packages}
     else:
-        vendor = found.system.get("ID", "debian")
-        distribution = f"{vendor}-{found.system.get('VERSION_ID', '')}".strip("-")
         locked = {
-            record.name: purls.debian(
-                record.name, record.version, record.architecture,
-                distribution=distribution, vendor=vendor,
+            record.name: purls.installed(
+                record.format, record.name, record.version, record.architecture,
+                vendor=vendor, distribution=f"{vendor}-{release}".strip("-"),
             )
             for record in records.values()
+            for vendor in [found.system.get("ID", _VENDORS[record.format])]
         }  # fmt: skip
     ours = {package.name: package for package in _packages(platform)}
     for name, purl in sorted(locked.items()):
@@ -136,7 +145,7 @@ def _debian(platform: PlatformLock, found: LayerContents) -> Iterator[Package]:
         version = package.version if package else records[name].version
         source = package.source if package else records[name].source
         yield Package(
-            kind="deb", name=name, version=version, purl=purl,
+            kind=record.format if record else "deb", name=name, version=version, purl=purl,
             sha256=package.sha256 if package else "",
             licenses=license_of(found, name), source=source,
             source_version=record.source_version if record else version,

@@ -38,6 +38,7 @@ def document(inventory: Inventory, image: NamedImage) -> dict[str, Any]:
         "creationInfo": {
             "created": rfc3339(image.created),
             "creators": [f"Tool: modelpack-{__version__}"],
+            **({} if inventory.complete else {"comment": _gaps(inventory)}),
         },
         "packages": packages,
         "relationships": [
@@ -46,6 +47,13 @@ def document(inventory: Inventory, image: NamedImage) -> dict[str, Any]:
         ],
         "hasExtractedLicensingInfos": list(_extracted(inventory, declared)),
     }
+
+
+def _gaps(inventory: Inventory) -> str:
+    """Return in words what SPDX has no member for."""
+    unread = ", ".join(f"/{path}" for path in inventory.unread)
+    more = f" Not read: {unread}." if unread else ""
+    return f"Incomplete: packages of the base, or of a layer, are not listed.{more}"
 
 
 def _image(image: NamedImage) -> dict[str, Any]:

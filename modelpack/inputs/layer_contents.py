@@ -11,8 +11,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Literal, TypeVar
 
+from modelpack.inputs import apk
 from modelpack.inputs.debian import copyright as debian_copyright
 from modelpack.inputs.debian import deb822
 from modelpack.inputs.licenses import UNKNOWN, Licenses
@@ -21,9 +22,14 @@ from modelpack.inputs.python.core_metadata import Distribution
 from modelpack.oci.tar import Entry, bytes_of
 from modelpack.oci.tar_reading import Source, passing
 
-VERSION = 1
+VERSION = 2
 "counts up when more is read of a layer, so that what was remembered does not stand"
 _DPKG = re.compile(r"var/lib/dpkg/(?:status|status\.d/[^/]+)")
+_UNREAD = re.compile(
+    r"(?:var/lib/rpm|usr/lib/sysimage/rpm)/(?:rpmdb\.sqlite|Packages|Packages\.db)"
+    r"|var/lib/rpmmanifest/container-manifest-[12]"
+)
+"databases of RPM packages, in their binary forms"
 _COPYRIGHT = re.compile(r"usr/share/doc/([^/]+)/copyright")
 _DOCUMENTS = re.compile(r"usr/share/doc/([^/]+)")
 _PYTHON = re.compile(r"(?:.*/)?[^/]+\.(?:dist-info/METADATA|egg-info/PKG-INFO|egg-info)")
@@ -43,7 +49,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledPackage:
-    """A Debian package as dpkg's records describe it."""
+    """A package of a distribution, as the records of dpkg or apk describe it."""
 
     name: str
     version: str
@@ -52,6 +58,7 @@ class InstalledPackage:
     source_version: str
     depends: tuple[str, ...]
     "names of all alternatives, in order"
+    format: Literal["deb", "apk"] = "deb"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +68,15 @@ class LayerContents:
     packages: Mapping[str, tuple[InstalledPackage, ...]] = field(default_factory=dict)
     "by the file that holds the records"
     licenses: Mapping[str, Licenses] = field(default_factory=dict)
-    "by name of the Debian package"
+    "by name of the package"
     links: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     "documents of one Debian package that are those of another"
     distributions: Mapping[str, Distribution] = field(default_factory=dict)
     "by the file that describes them"
     system: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     "fields of os-release"
+    unread: tuple[str, ...] = ()
+    "databases of packages that are not read"
     removed: tuple[str, ...] = ()
     "paths that earlier layers may have and that are gone, with all below"
 
@@ -78,6 +87,7 @@ def of_entries(entries: Iterable[Entry]) -> LayerContents:
         (entry.path, bytes_of(entry.content) if entry.kind == "file" else None, entry.target)
         for entry in entries
         if _is_wanted(entry.path, is_file=entry.kind == "file")
+        or (entry.kind == "file" and _UNREAD.fullmatch(entry.path))
     )
 
 
@@ -100,6 +110,7 @@ def merged(layers: Sequence[LayerContents]) -> LayerContents:
             links={**whole.links, **layer.links},
             distributions={**_without(whole.distributions, gone), **layer.distributions},
             system=layer.system or whole.system,
+            unread=tuple(sorted({*_without(dict.fromkeys(whole.unread), gone), *layer.unread})),
         )
     return whole
 
@@ -123,8 +134,9 @@ def _is_wanted(path: str, *, is_file: bool) -> bool:
     if not is_file:
         return bool(_DOCUMENTS.fullmatch(path) or _COPYRIGHT.fullmatch(path))
     return bool(
-        _DPKG.fullmatch(path) or _COPYRIGHT.fullmatch(path) or _PYTHON.fullmatch(path)
-        or _SYSTEM.fullmatch(path) or posixpath.basename(path).startswith(_WHITEOUT)
+        _DPKG.fullmatch(path) or apk.DATABASE.fullmatch(path) or _COPYRIGHT.fullmatch(path)
+        or _PYTHON.fullmatch(path) or _SYSTEM.fullmatch(path)
+        or posixpath.basename(path).startswith(_WHITEOUT)
     )  # fmt: skip
 
 
@@ -136,7 +148,9 @@ def _is_printable(text: str) -> bool:
 def _wanted(source: Source, at: str) -> Iterator[tuple[str, bytes | None, str]]:
     for header in passing(source, at=at, limit=_MEMBER_LIMIT):
         path = posixpath.normpath(header.name).lstrip("/")
-        if header.size <= _FILE_LIMIT and _is_wanted(path, is_file=header.is_file):
+        if header.is_file and _UNREAD.fullmatch(path):
+            yield path, b"", ""
+        elif header.size <= _FILE_LIMIT and _is_wanted(path, is_file=header.is_file):
             content = source.read(header.size) if header.is_file else None
             if _is_printable(path) and _is_printable(header.target):
                 yield path, content, header.target
@@ -151,6 +165,7 @@ class _Reader:
         self.links: dict[str, str] = {}
         self.distributions: dict[str, Distribution] = {}
         self.system: dict[str, str] = {}
+        self.unread: list[str] = []
         self.removed: list[str] = []
 
     def read(self, records: Iterable[tuple[str, bytes | None, str]]) -> LayerContents:
@@ -166,7 +181,8 @@ class _Reader:
             licenses=dict(sorted(self.licenses.items())),
             links=dict(sorted(self.links.items())),
             distributions=dict(sorted(self.distributions.items())),
-            system=self.system, removed=tuple(sorted(self.removed)),
+            system=self.system, unread=tuple(sorted(set(self.unread))),
+            removed=tuple(sorted(self.removed)),
         )  # fmt: skip
 
     def _link(self, path: str, target: str) -> None:
@@ -183,6 +199,10 @@ class _Reader:
             self.removed.append(
                 folder if name == _OPAQUE else posixpath.join(folder, name[len(_WHITEOUT) :])
             )
+        elif _UNREAD.fullmatch(path):
+            self.unread.append(path)
+        elif apk.DATABASE.fullmatch(path):
+            self._apk(path, content)
         elif _DPKG.fullmatch(path):
             if not name.endswith(".md5sums"):
                 self.packages[path] = tuple(_packages(content))
@@ -193,6 +213,17 @@ class _Reader:
             self.system = _system(content) or self.system
         elif distribution := core_metadata.parse(content):
             self.distributions[path] = distribution
+
+    def _apk(self, path: str, content: bytes) -> None:
+        found = list(apk.records(content))
+        self.licenses |= {record.name: record.licenses for record in found if record.licenses}
+        self.packages[path] = tuple(
+            InstalledPackage(
+                name=one.name, version=one.version, architecture=one.architecture,
+                source=one.origin, source_version=one.version, depends=one.depends, format="apk",
+            )
+            for one in found
+        )  # fmt: skip
 
 
 def _packages(content: bytes) -> Iterator[InstalledPackage]:

@@ -73,6 +73,7 @@ def _parse(value: Mapping[str, Any]) -> LayerContents:
             for path, item in value["distributions"].items()
         },
         system=_texts(value["system"]),
+        unread=tuple(map(str, value["unread"])),
         removed=tuple(map(str, value["removed"])),
     )  # fmt: skip
 
@@ -82,6 +83,7 @@ def _package(item: Mapping[str, Any]) -> InstalledPackage:
         name=str(item["name"]), version=str(item["version"]),
         architecture=str(item["architecture"]), source=str(item["source"]),
         source_version=str(item["source-version"]), depends=tuple(map(str, item["depends"])),
+        format="apk" if item["format"] == "apk" else "deb",
     )  # fmt: skip
 
 

@@ -31,8 +31,17 @@ def debian(
     name: str, version: str, architecture: str, *, distribution: str, vendor: str = "debian"
 ) -> str:
     """Return the name of a Debian package; `distribution` is `debian-13`."""
+    return installed(
+        "deb", name, version, architecture, vendor=vendor, distribution=distribution
+    )  # fmt: skip
+
+
+def installed(
+    kind: str, name: str, version: str, architecture: str, *, vendor: str, distribution: str
+) -> str:
+    """Return the name of a package of a distribution; `kind` is `deb` or `apk`."""
     return package_url(
-        "deb", name, version, namespace=vendor,
+        kind, name, version, namespace=vendor,
         qualifiers={"arch": architecture, "distro": distribution},
     )  # fmt: skip
 

@@ -330,6 +330,54 @@ def test_the_sbom_says_that_it_is_not_whole_where_the_base_lists_nothing(
     assert bom["compositions"] == [{"aggregate": "incomplete", "assemblies": ["image"]}]
 
 
+APK = (
+    b"P:glibc\nV:2.41-r1\nA:x86_64\nL:LGPL-2.1-or-later\no:glibc\np:so:libc.so.6=6\n\n"
+    b"P:zlib\nV:1.3.1-r2\nA:x86_64\nL:Zlib\no:zlib-src\nD:so:libc.so.6\n"
+)
+
+
+def test_the_sbom_lists_what_apk_says_that_a_base_holds(
+    command: Command, folder: Path, registry: RegistryServer
+) -> None:
+    wolfi = image(debian(), layer(
+        file("usr/lib/apk/db/installed", APK),
+        file("etc/os-release", b"ID=wolfi\nVERSION_ID=20230201\n"),
+    ))  # fmt: skip
+    wolfi.put(registry, "acme/python", "3.13")
+    command("lock", folder)
+    assert command("build", folder).status == 0
+    bom = command("sbom", folder).document
+    found = {component["bom-ref"]: component for component in bom["components"]}
+    zlib = found["pkg:apk/wolfi/zlib@1.3.1-r2?arch=x86_64&distro=wolfi-20230201"]
+    assert [item["license"]["id"] for item in zlib["licenses"]] == ["Zlib"]
+    said = {item["name"]: item["value"] for item in zlib["properties"]}
+    assert said["aquasecurity:trivy:SrcName"] == "zlib-src"
+    (needs,) = [one["dependsOn"] for one in bom["dependencies"] if one["ref"] == zlib["bom-ref"]]
+    assert needs == ["pkg:apk/wolfi/glibc@2.41-r1?arch=x86_64&distro=wolfi-20230201"]
+    assert bom["compositions"] == []
+
+
+def test_packages_of_rpm_are_not_listed_and_that_is_said(
+    command: Command, folder: Path, registry: RegistryServer
+) -> None:
+    database = "var/lib/rpm/rpmdb.sqlite"
+    rpm = image(debian(), layer(file(database), file("etc/os-release", b"ID=rhel\n")))
+    rpm.put(registry, "acme/python", "3.13")
+    command("lock", folder)
+    done = command("build", folder, "--json")
+    assert done.status == 0
+    (finding,) = [one for one in done.document["findings"] if one["rule"] == "sbom.unread"]
+    assert (finding["at"], finding["severity"]) == (f"/{database}", "warning")
+    bom = command("sbom", folder).document
+    assert bom["compositions"] == [{"aggregate": "incomplete", "assemblies": ["image"]}]
+    said = bom["metadata"]["component"]["properties"]
+    assert {"name": "modelpack:unread", "value": f"/{database}"} in said
+    spdx = command("sbom", folder, "--format", "spdx").document
+    assert f"/{database}" in spdx["creationInfo"]["comment"]
+    shown = command("inspect", folder, "--json").document["referrers"]
+    assert [one["sbom"]["complete"] for one in shown if one["what"] == "sbom"] == [False]
+
+
 def test_the_provenance_names_the_base_and_its_layers(command: Command, folder: Path) -> None:
     command("lock", folder)
     assert command("build", folder).status == 0
