@@ -5,7 +5,9 @@ Sources: fulcio `docs/oid-info.md` and `docs/certificate-specification.md`; RFC 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
@@ -13,6 +15,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 from cryptography.x509.certificate_transparency import LogEntryType, SignedCertificateTimestamp
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -40,12 +43,24 @@ _TEXT: Final = 4096
 _TBS_LIMIT: Final = 1 << 24
 
 
+@contextmanager
+def strictly() -> Iterator[None]:
+    """Let what is against RFC 5280, and so far only warned of, raise Unproved."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CryptographyDeprecationWarning)
+        try:
+            yield
+        except CryptographyDeprecationWarning as error:
+            raise Unproved("a certificate that is not as specified") from error
+
+
 def load(der: bytes) -> x509.Certificate:
     """Return the certificate in `der`, or raise Unproved."""
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        certificate.extensions  # noqa: B018  parsed when asked for, all of them
-        certificate.public_key()
+        with strictly():
+            certificate = x509.load_der_x509_certificate(der)
+            certificate.extensions  # noqa: B018  parsed when asked for, all of them
+            certificate.public_key()
     except (
         ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension,
         x509.UnsupportedGeneralNameType,

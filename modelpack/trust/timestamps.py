@@ -7,6 +7,7 @@ import rfc3161_client
 from cryptography import x509
 from rfc3161_client import TimeStampResponse, VerifierBuilder
 
+from modelpack.trust import certificates
 from modelpack.trust.proof import Unproved
 from modelpack.trust.trusted_root import Authority
 
@@ -36,6 +37,7 @@ def _vouches(
         for certificate in chain[1:-1]:
             builder = builder.add_intermediate_certificate(certificate)
         in_time = all(one.not_valid_before_utc <= time <= one.not_valid_after_utc for one in chain)
-        return in_time and builder.build().verify_message(response, signature)
+        with certificates.strictly():
+            return in_time and builder.build().verify_message(response, signature)
     except (rfc3161_client.VerificationError, ValueError):
         return False

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from modelpack import canonical_json
 from modelpack.errors import InputError
 from modelpack.oci.manifest import parse_object
-from modelpack.trust import public_keys
+from modelpack.trust import certificates, public_keys
 from modelpack.trust.bundle import InclusionProof, LogEntry
 from modelpack.trust.proof import Unproved
 from modelpack.trust.trusted_root import Log
@@ -197,7 +197,8 @@ def _is_of(pem: bytes, signed: Signed) -> bool:
     """Tell whether PEM text is the certificate, or the bare key, of the signature."""
     try:
         if signed.certificate:
-            certificate = x509.load_pem_x509_certificate(pem)
+            with certificates.strictly():
+                certificate = x509.load_pem_x509_certificate(pem)
             return certificate.public_bytes(serialization.Encoding.DER) == signed.certificate
         key = serialization.load_pem_public_key(pem)
     except (ValueError, TypeError):
