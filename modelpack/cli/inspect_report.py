@@ -54,7 +54,8 @@ def _identity(inspection: Inspection) -> Iterator[tuple[str, str]]:
         yield "image id", inspection.config_digest
     else:
         yield "of kind", f"{_ARTIFACTS[artifact.kind]} {artifact.type}".strip()
-        yield "view of", artifact.image
+        for image in artifact.images:
+            yield "view of", image
     yield "index", inspection.index
     yield "platform", inspection.platform
     yield "size", f"{display.size(inspection.size)} in {_count(len(inspection.layers), 'layer')}"

@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from modelpack.inputs.model_artifact import files
-from modelpack.inputs.model_artifact.artifact import ModelArtifact, Said
+from modelpack.inputs.model_artifact.artifact import ModelArtifact, Said, images
 from modelpack.inputs.model_artifact.files import ArtifactFile
-from modelpack.inputs.model_artifact.media_types import IMAGE
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection import description, parts, vouching
 from modelpack.inspection.description import Description
@@ -95,7 +94,7 @@ def _claim(documents: Documents, artifact: ModelArtifact) -> ArtifactClaim:
     said = artifact.said
     return ArtifactClaim(
         kind=artifact.kind, type=documents.manifest.artifact_type,
-        image=documents.manifest.annotations.get(IMAGE, ""), title=said.title, family=said.family,
+        images=images(documents.manifest), title=said.title, family=said.family,
         authors=said.authors, vendor=said.vendor, format=said.format, parameters=said.param_size,
         precision=said.precision, quantization=said.quantization, documentation=said.doc_url,
     )  # fmt: skip

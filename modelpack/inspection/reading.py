@@ -9,7 +9,7 @@ from modelpack.digest import of as digest_of
 from modelpack.errors import InputError, ModelpackError
 from modelpack.inputs.decompression import decompress
 from modelpack.inputs.model_artifact import artifact as model_artifact
-from modelpack.inputs.model_artifact.media_types import IMAGE, LayerType
+from modelpack.inputs.model_artifact.media_types import LayerType
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection import configuration
 from modelpack.inspection.configuration import Configuration
@@ -91,8 +91,8 @@ def read_image(
     documents = read(store, root, platform=platform, host=host)
     if documents.artifact is None:
         return documents
-    made_from = documents.manifest.annotations.get(IMAGE, "")
-    hint = f"it was made from the image {quoted(made_from)}" if made_from else ""
+    made_from = [quoted(one) for one in model_artifact.images(documents.manifest)]
+    hint = f"it was made from the image {' '.join(made_from)}" if made_from else ""
     raise InputError(
         "a model artifact, not a container image", at=documents.descriptor.digest, hint=hint
     )

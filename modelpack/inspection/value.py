@@ -66,8 +66,8 @@ class ArtifactClaim:
     kind: Literal["modelpack", "kitops"]
     type: str
     "of the manifest: its artifactType"
-    image: str = ""
-    "digest of the image that it was made from"
+    images: tuple[str, ...] = ()
+    "digest of the image that it was made from; of several platforms, of each"
     title: str = ""
     family: str = ""
     authors: tuple[str, ...] = ()

@@ -31,7 +31,8 @@ def view(source: Source, root: Descriptor) -> View:
     """
     documents = with_referrers(source, read_image(source, root))
     told = _told(source, documents)
-    made = of_image(told, root.digest)
+    images = [image.digest for image in documents.platforms] or [documents.descriptor.digest]
+    made = of_image(told, [digests.parse(image, at=root.digest) for image in images])
     subject = made.manifest.descriptor
     vouching = tuple(_vouching(documents, told.spec, told.lock))
     return View(

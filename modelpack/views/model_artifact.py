@@ -81,8 +81,8 @@ class ModelArtifact:
     "why a layer that could be in it is not"
 
 
-def of_image(told: Told, image: Digest) -> ModelArtifact:
-    """Return the artifact of what `image`, a manifest or an index of platforms, says of itself."""
+def of_image(told: Told, images: Sequence[Digest]) -> ModelArtifact:
+    """Return the artifact of what `images`, one for each platform, say of themselves."""
     weights = dict(_weight_layers(told.lock.weights))
     links = [file.path for file in told.source.files if file.link]
     entries = []
@@ -98,7 +98,7 @@ def of_image(told: Told, image: Digest) -> ModelArtifact:
         "artifactType": ARTIFACT,
         "config": config.descriptor.as_json(),
         "layers": [entry.as_json() for _, entry in entries],
-        "annotations": {IMAGE: image},
+        "annotations": {IMAGE: ",".join(images)},
     }
     return ModelArtifact(
         manifest=blob_of(canonical_json.dumps(value), MANIFEST), config=config,

@@ -142,6 +142,19 @@ def test_an_index_of_ours_is_attested_anew(
     assert typed("copy", "--buildkit-attestations", first, again).out == made.out
 
 
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_attestations_do_not_move_the_model_artifact(
+    site: Path, typed: Callable[..., Done], tmp_path: Path, name: str
+) -> None:
+    attested = f"oci:{tmp_path / 'attested'}"
+    typed("copy", "--buildkit-attestations", site / name, attested)
+    made = [
+        typed("copy", "--artifact", "modelpack", source, f"oci:{tmp_path / str(number)}").out
+        for number, source in enumerate((site / name, attested))
+    ]
+    assert made[0] == made[1]
+
+
 def test_what_is_refused(typed: Callable[..., Done], site: Path, tmp_path: Path) -> None:
     both = typed("copy", "--buildkit-attestations", "--artifact", "modelpack", site / "one",
                  f"oci:{tmp_path / 'x'}", status=2)  # fmt: skip

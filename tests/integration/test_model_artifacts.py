@@ -266,7 +266,7 @@ def test_our_own_artifact_says_what_its_image_says(
     image = typed("inspect", site / "project", "--json").document
     typed("copy", "--artifact", "modelpack", site / "project", f"oci:{tmp_path / 'a'}")
     shown = typed("inspect", f"oci:{tmp_path / 'a'}", "--json").document
-    assert shown["artifact"]["image"] == image["digest"]
+    assert shown["artifact"]["images"] == [image["digest"]]
     assert shown["weights"] == image["weights"]
     assert shown["model"]["license"] == "MIT"
     assert [one["kind"] for one in shown["referrers"]] == ["oms"]

@@ -45,10 +45,13 @@ def read(artifact: ModelArtifact) -> tuple[Any, Any]:
 
 def test_the_artifact_has_the_layers_of_the_image_and_says_what_they_are() -> None:
     image = described()
-    manifest, config = read(of_image(told(image), IMAGE))
+    manifest, config = read(of_image(told(image), [IMAGE]))
     assert manifest["artifactType"] == "application/vnd.cncf.model.manifest.v1+json"
     assert manifest["config"]["mediaType"] == "application/vnd.cncf.model.config.v1+json"
     assert manifest["annotations"] == {"dev.modelpack.image.digest": IMAGE}
+    several, _ = read(of_image(told(image), [IMAGE, LARGE]))
+    assert several["annotations"] == {"dev.modelpack.image.digest": f"{IMAGE},{LARGE}"}
+    assert several["layers"] == manifest["layers"]
     large, bundle, code, meta = manifest["layers"]
     assert [large["digest"], bundle["digest"]] == [LARGE, BUNDLE]
     assert [layer["mediaType"].removeprefix("application/vnd.cncf.model.")
@@ -73,7 +76,7 @@ def test_the_artifact_has_the_layers_of_the_image_and_says_what_they_are() -> No
 
 def test_the_author_is_quoted_and_nothing_is_made_up() -> None:
     image = described()
-    _, config = read(of_image(told(image), IMAGE))
+    _, config = read(of_image(told(image), [IMAGE]))
     said = config["descriptor"]
     assert (said["name"], said["version"]) == (image.spec.model.name, image.spec.model.version)
     assert "" not in said.values()
@@ -82,7 +85,7 @@ def test_the_author_is_quoted_and_nothing_is_made_up() -> None:
     data = (TrainingData(name="s2orc", uri="s3://a/b"), TrainingData(name="without"))
     training = replace(image.spec.training, source="git+https://a.example/train@1", data=data)
     spec = replace(image.spec, model=model, training=training)
-    _, config = read(of_image(told(replace(image, spec=spec)), IMAGE))
+    _, config = read(of_image(told(replace(image, spec=spec)), [IMAGE]))
     said = config["descriptor"]
     assert said["licenses"] == ["Apache-2.0 OR MIT"]
     assert said["family"] == config["config"]["architecture"] == "bert"
@@ -94,7 +97,7 @@ def test_a_tree_with_changes_is_not_its_revision() -> None:
     image = described()
     for dirty, stated in ((True, False), (False, True), (None, True)):
         source = replace(image.source, revision="4f2a", dirty=dirty)
-        _, config = read(of_image(told(replace(image, source=source)), IMAGE))
+        _, config = read(of_image(told(replace(image, source=source)), [IMAGE]))
         assert ("revision" in config["descriptor"]) is stated
 
 
@@ -102,7 +105,7 @@ def test_code_with_links_stays_outside() -> None:
     image = described()
     link = CodeFile(path="latest.py", size=0, sha256="", executable=False, link="service.py")
     source = replace(image.source, files=(*image.source.files, link))
-    artifact = of_image(told(replace(image, source=source)), IMAGE)
+    artifact = of_image(told(replace(image, source=source)), [IMAGE])
     manifest, config = read(artifact)
     assert "latest.py" in artifact.left_out[0]
     assert not any("code" in layer["mediaType"] for layer in manifest["layers"])
@@ -116,14 +119,14 @@ def test_a_layer_compressed_by_others_keeps_its_diff_id() -> None:
         replace(layer, descriptor=packed) if layer.diff_id == LARGE else layer
         for layer in found.layers
     )
-    manifest, config = read(of_image(replace(found, layers=layers), IMAGE))
+    manifest, config = read(of_image(replace(found, layers=layers), [IMAGE]))
     assert manifest["layers"][0]["mediaType"].endswith("weight.v1.tar+gzip")
     assert manifest["layers"][0]["digest"] == packed.digest
     assert config["modelfs"]["diffIds"][0] == LARGE
     odd = replace(packed, media_type="application/x-odd")
     layers = (replace(layers[2], descriptor=odd), *layers[3:])
     with pytest.raises(InputError, match="not a tar"):
-        of_image(replace(found, layers=layers), IMAGE)
+        of_image(replace(found, layers=layers), [IMAGE])
 
 
 def test_a_lost_weight_layer_is_named() -> None:
@@ -181,4 +184,4 @@ def test_media_types_are_read_as_they_are_written() -> None:
 def test_absent_weights_are_no_hindrance() -> None:
     image = described()
     assert isinstance(image.weights[0].blob.origin, Absent)
-    assert Digest(of_image(told(image), IMAGE).manifest.digest)
+    assert Digest(of_image(told(image), [IMAGE]).manifest.digest)

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from modelpack.inputs.model_artifact.media_types import (
     CONFIG,
     FILEPATH,
+    IMAGE,
     KIT_CONFIG,
     LayerType,
     layer_type,
@@ -112,6 +113,11 @@ def parse(manifest: Manifest, config: bytes, *, at: str) -> ModelArtifact:
 def is_artifact(manifest: Manifest) -> bool:
     """Tell whether a manifest is that of a model artifact."""
     return manifest.config is not None and manifest.config.media_type in (CONFIG, KIT_CONFIG)
+
+
+def images(manifest: Manifest) -> tuple[str, ...]:
+    """Return the digests of the images that an artifact says it was made from."""
+    return tuple(filter(None, manifest.annotations.get(IMAGE, "")[:_TEXT].split(",")))
 
 
 def _shape(layers: list[ArtifactLayer]) -> Iterator[str]:

@@ -21,7 +21,7 @@ FILEPATH: Final = "org.cncf.model.filepath"
 "annotation of a layer: the file, or the folder, that it holds"
 FILE_METADATA: Final = "org.cncf.model.file.metadata+json"
 IMAGE: Final = f"{NAMESPACE}image.digest"
-"annotation of an artifact made here: the image, or the index, that it is a view of"
+"annotation of an artifact made here: the image that it is a view of; of several platforms, all"
 
 Kind = Literal["weight", "weight.config", "doc", "code", "dataset", "other"]
 Form = Literal["tar", "raw"]
