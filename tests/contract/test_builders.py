@@ -187,3 +187,21 @@ def test_inspect_names_the_same_packages(made: Callable[[str], Made]) -> None:
         packages.append(json.loads(done.stdout)["packages"])
     assert packages[0] == packages[1]
     assert {"big-name", "small"} <= {package["name"] for package in packages[0]}
+
+
+def test_what_one_builder_made_another_makes_again(
+    project: Path, made: Callable[[str], Made], buildkit: Mapping[str, str]
+) -> None:
+    """`rebuild --builder`, whose verdict says that the image was made in another way."""
+    done = subprocess.run(
+        [sys.executable, "-m", "modelpack", "rebuild", f"oci:{made('embedded').layout}", "--source",
+         str(project), "--offline", "--json", "--no-attach", "--builder", NAME],
+        env=projects.environment(project.parent / "cache", **buildkit),
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    (image,) = json.loads(done.stdout)["images"]
+    assert image["digest"] == made("embedded").record["digest"]
+    assert image["verdict"] == "reproduced"
+    assert image["rebuilder"]["builder"] == NAME
+    assert any("`--builder embedded`" in reason for reason in image["reasons"])
