@@ -27,8 +27,11 @@ lint: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A module goes whole to one of several processes: what its tests share is made once. Without -n,
+# `pytest` is one process. A process that crashes ends the run: taking its place hangs (xdist 3.8).
 test: dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder \
+		--max-worker-restart 0
 
 # Rewrite the golden files after a change of bytes that was meant; the review shows the difference.
 golden: dev

@@ -41,6 +41,16 @@ for _name in ("GITHUB_ACTIONS", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITLAB_
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_LONG_ROOMS = ("integration", "contract", "golden", "property")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, begin with what takes long: all end together."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not set(_LONG_ROOMS).intersection(item.path.parts))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _no_connection_outlives_a_module() -> Iterator[None]:
     """Close what failed commands left open: one process runs some thousand of them here."""

@@ -140,7 +140,8 @@ def engine_for(name: "Reference") -> "Engine":
     from modelpack.engine import address, connecting  # noqa: PLC0415
 
     if isinstance(name, reference.ContainersStorage):
-        return connecting.connect(address.podman_addresses(variables()), kind="podman")
+        found = connecting.connect(address.podman_addresses(variables()), kind="podman")
+        return _until_the_end(found)
     return engine()
 
 
@@ -148,7 +149,14 @@ def engine() -> "Engine":
     """Return the container engine that DOCKER_HOST, a Docker context or a usual socket names."""
     from modelpack.engine import address, connecting  # noqa: PLC0415
 
-    return connecting.connect(address.addresses(variables()))
+    return _until_the_end(connecting.connect(address.addresses(variables())))
+
+
+def _until_the_end(engine: "Engine") -> "Engine":
+    """Let the connections of an engine end with the command."""
+    if command := click.get_current_context(silent=True):
+        command.call_on_close(engine.close)
+    return engine
 
 
 def registries(settings: Mapping[str, Mapping[str, object]] | None = None) -> "Settings":

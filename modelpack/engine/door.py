@@ -61,3 +61,6 @@ class Engine(Protocol):
 
     def remove(self, container: str) -> None:
         """Remove a container, killing it if it runs; none there is as good."""
+
+    def close(self) -> None:
+        """End the connections that are kept open."""

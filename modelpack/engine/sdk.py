@@ -40,6 +40,11 @@ class SdkEngine:
         """Which engine it is."""
         return self._about
 
+    def close(self) -> None:
+        """End the connections that are kept open."""
+        self._client.close()
+        self._patient.close()
+
     def _spoken(self, doing: str) -> Any:  # noqa: ANN401  a context
         return spoken(self._about.address, doing)
 

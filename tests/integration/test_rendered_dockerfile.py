@@ -163,7 +163,9 @@ def digits(
 ) -> Project:
     """The example, with its wheels in the context: nothing needs a network."""
     scratch = tmp_path_factory.mktemp("digits")
-    return pack("digits", packed("digits").project, engine, scratch, "--wheels")
+    folder = scratch / "digits"  # a copy: what is built there stands in its dist/
+    shutil.copytree(packed("digits").project, folder, ignore=shutil.ignore_patterns("dist"))
+    return pack("digits", folder, engine, scratch, "--wheels")
 
 
 @pytest.fixture(scope="module", params=BUILDERS)
