@@ -200,7 +200,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             this.spec, lock, images, (whole, mounted_weights), layouts, options, machine, vouch
         )
         write_content(outputs, layouts, whole, mounted_weights, machine=machine)
-        too_large = registries.write_content(whole, mounted_weights, machine=machine)
+        too_large = registries.write_content(whole, mounted_weights, lock=lock, machine=machine)
         said = vouch()
         write_archives(outputs, whole, mounted_weights, (*said, *vetted), machine=machine)
         name_images(outputs, layouts, whole, mounted_weights, (*said, *vetted))

@@ -13,7 +13,7 @@ from modelpack.inputs.scratch import scratch_folder
 from modelpack.oci import copying
 from modelpack.oci.layer import REF_NAME, Descriptor, Remote
 from modelpack.oci.overlay import View, Viewer
-from modelpack.oci.registry.unfinished import FOLDER
+from modelpack.oci.registry import places, unfinished
 from modelpack.oci.store import local_image
 from modelpack.reference import Reference
 
@@ -89,8 +89,9 @@ def _push(
     from modelpack.oci.registry.writing import WritableRepository  # noqa: PLC0415  the network
 
     store = WritableRepository(
-        target, machine.registries, uploads=machine.cache / FOLDER, replace=replace_versions
-    )
+        target, machine.registries, uploads=machine.cache / unfinished.FOLDER,
+        places=machine.cache / places.FOLDER, replace=replace_versions,
+    )  # fmt: skip
     for root in found.roots:
         store.expect_free(root.tags, root.manifest.digest)  # rather now than after an hour
     doubts = store.findings(found.blobs)

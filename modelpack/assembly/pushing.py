@@ -10,8 +10,9 @@ from modelpack.assembly.image_names import expect_room, of_weights
 from modelpack.assembly.outputs import Vouched, blobs_of
 from modelpack.errors import Finding, InputError, ModelpackError, joined
 from modelpack.inputs.machine import Machine
+from modelpack.lock import ImageBase, Lock
 from modelpack.oci.image import Image, Index
-from modelpack.oci.registry.unfinished import FOLDER
+from modelpack.oci.registry import places, unfinished
 from modelpack.oci.store import Root
 from modelpack.reference import Registry
 
@@ -75,14 +76,19 @@ class Registries:
                 store.expect_free(of_weights(push.tags), weights.digest)
 
     def write_content(
-        self, whole: Image | Index, weights: Image | None, *, machine: Machine
+        self, whole: Image | Index, weights: Image | None, *, lock: Lock, machine: Machine
     ) -> tuple[Finding, ...]:
         """Bring what the image, and that of its `weights`, is made of there; return warnings."""
+        bases = [one.base for one in lock.platforms if isinstance(one.base, ImageBase)]
         content = blobs_of(whole, weights)
         size = sum(blob.size for blob in content)
         findings: list[Finding] = []
         for push, store in self._pairs:
             doubts = store.findings(content)
+            for base in bases:
+                store.expect_elsewhere(
+                    reference.registry(base.reference), [layer.digest for layer in base.layers]
+                )
             try:
                 with machine.progress.task(f"pushing {push.repository.name}", size) as advance:
                     store.write_all(content, advance)
@@ -120,7 +126,8 @@ def opened(pushes: Iterable[Push], machine: Machine, *, replace: bool) -> Regist
 
     def of(push: Push) -> WritableRepository:
         return WritableRepository(
-            push.repository, machine.registries, uploads=machine.cache / FOLDER, replace=replace
-        )
+            push.repository, machine.registries, uploads=machine.cache / unfinished.FOLDER,
+            places=machine.cache / places.FOLDER, replace=replace,
+        )  # fmt: skip
 
     return Registries([(push, of(push)) for push in pushes])

@@ -51,7 +51,7 @@ def test_usage_counts_every_folder(root):
     assert found == {
         "downloads/sha256": (2, 300), "blobs/sha256": (1, 300), "steps": (1, 5),
         "digests": (1, 5), "bytecode": (0, 0), "bases": (0, 0), "scratch": (0, 0),
-        "uploads": (0, 0), "weights/sha256": (0, 0),
+        "uploads": (0, 0), "places": (0, 0), "weights/sha256": (0, 0),
         "trivy/db": (0, 0), "trivy/java-db": (0, 0),
         "contents": (0, 0), "components": (0, 0), "statements": (0, 0),
     }  # fmt: skip

@@ -184,9 +184,10 @@ def test_an_upload_that_another_process_holds_is_left_alone(
 ) -> None:
     name = f"{server.address}/acme/minilm"
     with Unfinished(tmp_path).note(name, BLOB.digest) as theirs:
-        theirs.write(f"http://{server.address}/v2/acme/minilm/blobs/uploads/77")
+        place = f"http://{server.address}/v2/acme/minilm/blobs/uploads/77"
+        theirs.write(place, 5)
         repository(server, folder=tmp_path).write(BLOB, nothing)
-        assert theirs.read().endswith("/77")
+        assert theirs.read() == (place, 5)
     assert held(server) == [DATA]
 
 

@@ -23,14 +23,14 @@ def missing_manifest(reply: Reply, name: str) -> ModelpackError:
             f"`{host_of(reply.url)}` has no image `{name}`{said(reply)}", at=reply.at,
             hint="check repository, tag and digest",
         )  # fmt: skip
-    return _other(reply)
+    return unexpected(reply)
 
 
 def missing_blob(reply: Reply, digest: str) -> ModelpackError:
     """Return the error for a blob that the registry did not give."""
     if reply.status in _GONE:
         return Gone(f"`{host_of(reply.url)}` has no blob {digest}{said(reply)}", at=reply.at)
-    return _other(reply)
+    return unexpected(reply)
 
 
 def refused(reply: Reply, what: str) -> ModelpackError:
@@ -41,7 +41,8 @@ def refused(reply: Reply, what: str) -> ModelpackError:
     return Unavailable(f"{what} (status {reply.status}){told}", at=reply.at)
 
 
-def _other(reply: Reply) -> ModelpackError:
+def unexpected(reply: Reply) -> ModelpackError:
+    """Return the error for a status that nothing explains."""
     raise_if_passing(reply)
     return Unavailable(f"`{host_of(reply.url)}` answers {reply.status}{said(reply)}", at=reply.at)
 

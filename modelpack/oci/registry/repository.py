@@ -6,8 +6,7 @@ gets it under that name.
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from urllib.parse import urljoin
+from dataclasses import dataclass, replace
 
 from modelpack import digest as digests
 from modelpack.digest import Digest
@@ -23,11 +22,11 @@ from modelpack.oci.manifest import (
     MANIFESTS,
     Manifest,
     parse,
-    parse_object,
     printable,
 )
 from modelpack.oci.registry import failures
 from modelpack.oci.registry.credentials import Credentials
+from modelpack.oci.registry.lists import Lists
 from modelpack.oci.registry.session import Session
 from modelpack.oci.registry.settings import Endpoint, Settings
 from modelpack.progress import Advance
@@ -42,10 +41,16 @@ _OLD = "application/vnd.docker.distribution.manifest.v1"
 _OK, _PARTIAL, _NOT_THERE, _BAD_RANGE = 200, 206, 404, 416
 _CUTS = 1000
 "how often a connection may be cut in one download, each time after some bytes"
-_PAGES = 100
-"of a list of referrers"
-_NEXT = re.compile(r"""<([^<>]+)>\s*;[^,]*\brel="?next\b""")
-"a `Link` header (RFC 8288)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What has a tag."""
+
+    digest: str
+    "as the registry says it"
+    version: str
+    "its entity tag (RFC 9110, 8.8.3), on which a request can depend; nothing where it gives none"
 
 
 class Repository:
@@ -55,7 +60,7 @@ class Repository:
         self, name: Registry, settings: Settings, *, client: Client | None = None,
         actions: str = "pull",
     ) -> None:  # fmt: skip
-        """`actions` are what will be done with the repository: `pull`, or `pull,push`."""
+        """`actions` are what will be done with the repository, such as `pull,push`."""
         self.name = name
         self._at = str(name)
         self._client = client or Client(settings.environment)
@@ -66,6 +71,7 @@ class Repository:
             credentials=Credentials(settings.credential_files, environment=settings.environment),
             actions=actions,
         )
+        self._lists = Lists(self._session, at=self._at)
         self._manifests: dict[Digest, bytes] = {}
 
     @property
@@ -171,7 +177,7 @@ class Repository:
         The registry's list is asked for, else the one under the tag for it (OCI distribution-spec,
         "Listing Referrers").
         """
-        listed = self.api_referrers(subject)
+        listed = self._lists.referrers(subject)
         if listed is None:
             listed = self._by_tag(subject)
         bare = [replace(entry, annotations={}) for entry in listed]
@@ -183,7 +189,7 @@ class Repository:
         By the registry and under the tag: a registry that learned to list may have been given
         some before.
         """
-        both = (*(self.api_referrers(subject) or ()), *self._by_tag(subject))
+        both = (*(self._lists.referrers(subject) or ()), *self._by_tag(subject))
         return tuple({entry.digest: replace(entry, annotations={}) for entry in both}.values())
 
     def _by_tag(self, subject: Digest) -> tuple[Descriptor, ...]:
@@ -192,51 +198,25 @@ class Repository:
         except InputError:  # there is none, or one that cannot be read
             return ()
 
-    def api_referrers(self, subject: Digest) -> tuple[Descriptor, ...] | None:
-        """Return the list that the registry itself keeps; None where it keeps none."""
-        found: list[Descriptor] = []
-        path = f"referrers/{subject}"
-        for _ in range(_PAGES):
-            page = self._session.call(self._page, "GET", path, headers={"Accept": INDEX})
-            if page is None:
-                return None
-            entries, path = page
-            found += entries
-            if not path:
-                break
-        return tuple(found)
-
-    def _page(self, reply: Reply) -> tuple[tuple[Descriptor, ...], str] | None:
-        """Return the entries of one page, and the URL of the next one or nothing."""
-        kind = reply.headers.get("Content-Type", "").partition(";")[0].strip()
-        if reply.status != _OK or kind != INDEX:
-            return None
-        data = reply.read(MANIFEST_LIMIT)
-        # Go programs write an empty list as `null`.
-        listed = parse_object(data, at=self._at).get("manifests") is not None
-        entries = parse(data, at=self._at).manifests if listed else ()
-        following = _NEXT.search(reply.headers.get("Link", ""))
-        return entries, urljoin(reply.url, following[1]) if following else ""
-
-    def tag_referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        """Return the list under the tag that is made of `subject`, to be written anew.
-
-        Nothing where there is none; raises InputError when something else is there.
-        """
-        tag = vouching.tag_for(subject)
-        if self.held_by(tag) is None:
-            return ()
-        return self.image(self.resolve(tag).digest).manifests
+    def tags(self) -> tuple[str, ...]:
+        """Return all tags; nothing where the repository does not exist. Raises Unavailable."""
+        return self._lists.tags()
 
     def held_by(self, tag: str) -> str | None:
         """Return the digest of whatever has `tag`, unread; None: nothing has it."""
+        held = self.held(tag)
+        return held.digest if held else None
 
-        def work(reply: Reply) -> str | None:
+    def held(self, tag: str) -> Held | None:
+        """Return what has `tag` at this moment, unread; None: nothing has it."""
+
+        def work(reply: Reply) -> Held | None:
             if reply.status == _NOT_THERE:
                 return None
             if reply.status != _OK:
                 raise failures.missing_manifest(reply, tag)
-            return reply.headers.get("Docker-Content-Digest", "") or self.resolve(tag).digest
+            digest = reply.headers.get("Docker-Content-Digest", "") or self.resolve(tag).digest
+            return Held(digest=digest, version=_strong(reply.headers.get("ETag", "")))
 
         return self._session.call(work, "HEAD", f"manifests/{tag}", headers={"Accept": _ACCEPTED})
 
@@ -302,3 +282,8 @@ def _continues(reply: Reply, start: int) -> bool:
     """Tell whether a partial answer begins at byte `start`."""
     unit, _, rest = reply.headers.get("Content-Range", "").partition(" ")
     return reply.status == _OK or (unit == "bytes" and rest.partition("-")[0] == str(start))
+
+
+def _strong(tag: str) -> str:
+    """Return an entity tag that tells whether anything changed; nothing for any other."""
+    return tag if re.fullmatch(r'"[\x21\x23-\x7e]{1,200}"', tag) else ""

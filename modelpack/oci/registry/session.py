@@ -40,7 +40,7 @@ class Session:
         self, name: Registry, endpoint: Endpoint, *, client: Client, credentials: Credentials,
         actions: str = "pull",
     ) -> None:  # fmt: skip
-        """`actions` are what will be done with the repository: `pull`, or `pull,push`."""
+        """`actions` are what will be done with the repository, such as `pull,push,delete`."""
         self._name, self._endpoint = name, endpoint
         self._client, self._credentials = client, credentials
         self._root = "" if endpoint.may_be_plain else f"https://{endpoint.host}"

@@ -17,26 +17,27 @@ _LIMIT = 64 << 10
 
 
 class Note:
-    """Where one upload goes on: the URL that the registry gave last."""
+    """Where one upload goes on: the URL that the registry gave last, and its chunks."""
 
     def __init__(self, handle: int, path: Path) -> None:
         self._handle, self._path = handle, path
 
-    def read(self) -> str:
-        """Return the URL, or nothing."""
+    def read(self) -> tuple[str, int]:
+        """Return the URL, or nothing, and the least bytes of a chunk that are taken there."""
         if self._handle < 0:
-            return ""
+            return "", 0
         try:
             value = json.loads(os.pread(self._handle, _LIMIT, 0))
-            location = value["location"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return ""
-        return location if isinstance(location, str) and is_web(location) else ""
+            location, least = value["location"], value.get("least", 0)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return "", 0
+        is_sound = isinstance(location, str) and is_web(location) and isinstance(least, int)
+        return (location, least) if is_sound else ("", 0)
 
-    def write(self, location: str) -> None:
-        """Keep the URL; a file that cannot be written costs no more than a new beginning."""
+    def write(self, location: str, least: int) -> None:
+        """Keep both; a file that cannot be written costs no more than a new beginning."""
         if self._handle >= 0:
-            data = json.dumps({"location": location}).encode()
+            data = json.dumps({"location": location, "least": least}).encode()
             with suppress(OSError):
                 os.pwrite(self._handle, data, 0)
                 os.ftruncate(self._handle, len(data))

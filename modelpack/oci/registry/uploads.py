@@ -6,6 +6,7 @@ digest before all that was sent has been hashed here.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -25,7 +26,9 @@ AT_ONCE = 1 << 20
 "bytes of a blob that is sent in one request, from memory"
 _CUTS = 100
 "how often a connection may be cut in one upload, each time after some bytes"
-_CREATED, _NO_CONTENT = 201, 204
+_PLACES = 3
+"repositories that are tried for one blob"
+_CREATED = 201
 _DONE = range(200, 300)
 _LOST = frozenset({400, 404, 410, 416})
 "the registry does not know this upload, or not at this place"
@@ -37,7 +40,7 @@ _OCTETS = {"Content-Type": "application/octet-stream"}
 class _Upload:
     """Where an upload stands."""
 
-    location: str
+    location: str = ""
     offset: int = 0
     least: int = 0
     most: int = 0
@@ -55,14 +58,14 @@ class Uploads:
         self._name, self._session, self._client = name, session, client
         self._traits, self._unfinished = traits, unfinished
 
-    def push(self, blob: Blob, advance: Advance, *, mount_from: str = "") -> None:
+    def push(self, blob: Blob, advance: Advance, *, places: Sequence[str] = ()) -> None:
         """Bring `blob`, which the repository does not have, into it.
 
-        `mount_from` is another repository of the registry that may have it. Raises InputError
-        naming the source when its bytes are not what the descriptor says, Unavailable.
+        `places` are other repositories of the registry that may have it. Raises InputError naming
+        the source when its bytes are not what the descriptor says, Unavailable.
         """
-        started = self._mounted(blob, mount_from) if mount_from else None
-        if mount_from and started is None:
+        is_mounted, begun = self._mount(blob, places)
+        if is_mounted:
             advance(blob.size)
             return None
         if isinstance(blob.origin, Absent):
@@ -74,10 +77,9 @@ class Uploads:
         if blob.size <= AT_ONCE:
             data = b"".join(content.read(0, blob.size))
             content.check()
-            self._client.again(lambda: self._close(self._start(), blob, data))
-            return None
+            return self._send_small(blob, data, begun)
         with self._unfinished.note(self._name.name, blob.digest) as note:
-            resumed = self._resumed(note.read())
+            resumed = self._resumed(*note.read())
             if resumed is not None:
                 try:
                     return self._complete(content, resumed, note)
@@ -88,7 +90,15 @@ class Uploads:
                     note.remove()
                     content.tell(0)
                     content = Sending(blob, advance)
-            return self._complete(content, _Upload(started or ""), note)
+            return self._complete(content, begun or _Upload(), note)
+
+    def _send_small(self, blob: Blob, data: bytes, begun: _Upload | None) -> None:
+        def once() -> None:
+            nonlocal begun
+            upload, begun = begun or self._start(), None  # an upload that failed is not used again
+            self._close(upload, blob, data)
+
+        self._client.again(once)
 
     def _complete(self, content: Sending, upload: _Upload, note: Note) -> None:
         """Send what is missing, prove it, and let it have its digest."""
@@ -103,33 +113,35 @@ class Uploads:
             raise
         note.remove()
 
-    def _mounted(self, blob: Blob, source: str) -> str | None:
-        """Mount the blob and return None; else the URL of the upload that began instead, if any."""
-        path = f"blobs/uploads/?mount={blob.digest}&from={source}"
-        try:
-            with self._session.open("POST", path, also=source) as reply:
-                if reply.status == _CREATED:
-                    return None
-                return _following(reply) if reply.status in _DONE else ""
-        except Unavailable:
-            return ""  # not to be had there; the bytes are
+    def _mount(self, blob: Blob, places: Sequence[str]) -> tuple[bool, _Upload | None]:
+        """Mount the blob from one of `places`; else return the upload that began instead, if any.
+
+        A registry that does not mount begins an upload for the bytes.
+        """
+        begun: _Upload | None = None
+        for place in places[:_PLACES]:
+            path = f"blobs/uploads/?mount={blob.digest}&from={place}"
+            try:
+                with self._session.open("POST", path, also=place) as reply:
+                    if reply.status == _CREATED:
+                        return True, None
+                    begun = _begun(reply) if reply.status in _DONE else begun
+            except Unavailable:
+                continue  # not to be had there; the bytes are
+        return False, begun
 
     def _start(self) -> _Upload:
         with self._session.open("POST", "blobs/uploads/") as reply:
             raise_if_passing(reply)
             if reply.status not in _DONE:
                 raise failures.refused(reply, "the registry begins no upload")
-            return _Upload(
-                _following(reply),
-                least=_number(reply, "OCI-Chunk-Min-Length"),
-                most=_number(reply, "OCI-Chunk-Max-Length"),
-            )
+            return _begun(reply)
 
-    def _resumed(self, location: str) -> _Upload | None:
+    def _resumed(self, location: str, least: int) -> _Upload | None:
         """Return where the upload stands that another process began; None: it is lost."""
         if not location or self._traits.in_one_request:
             return None
-        upload = _Upload(location)
+        upload = _Upload(location, least=least)
         try:
             return upload if self._client.again(lambda: self._ask(upload)) else None
         except Unavailable:
@@ -170,14 +182,14 @@ class Uploads:
             fresh = self._start()
             upload.location, upload.least, upload.most = fresh.location, fresh.least, fresh.most
             upload.offset, upload.is_sure = 0, True
-        note.write(upload.location)
+        note.write(upload.location, upload.least)
         size = content.blob.size
         step = self._traits.chunk(size, least=upload.least, most=upload.most)
         content.tell(upload.offset)
         while upload.offset < size:
             before = upload.offset
             self._patch(content, upload, min(step, size - before))
-            note.write(upload.location)
+            note.write(upload.location, upload.least)
             confirmed[0] += upload.offset - before
 
     def _patch(self, content: Sending, upload: _Upload, length: int) -> None:
@@ -223,6 +235,14 @@ class Uploads:
     def _has(self, blob: Blob) -> bool:
         with self._session.open("HEAD", f"blobs/{blob.digest}") as reply:
             return reply.status in _DONE
+
+
+def _begun(reply: Reply) -> _Upload:
+    return _Upload(
+        _following(reply),
+        least=_number(reply, "OCI-Chunk-Min-Length"),
+        most=_number(reply, "OCI-Chunk-Max-Length"),
+    )
 
 
 def source_of(blob: Blob, name: Registry) -> str:

@@ -1,7 +1,7 @@
 """One repository of a registry as a Store: blobs, manifests by digest, referrers, and tags last.
 
-Source: OCI distribution-spec 1.1, "Push", "Pushing Manifests with Subject". A registry keeps what
-nobody names, so nothing is ever removed here.
+Source: OCI distribution-spec 1.1, "Push", "Content Management". A registry keeps what nobody
+names: only what is asked for is removed.
 """
 
 import dataclasses
@@ -12,15 +12,16 @@ from itertools import chain
 from pathlib import Path
 
 from modelpack.digest import Digest
-from modelpack.errors import Finding, InputError, Refused, Unavailable
+from modelpack.errors import Finding, InputError, Refused
 from modelpack.oci import parallel
 from modelpack.oci.blobs import content_of
 from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFESTS, parse, printable
-from modelpack.oci.referrers import Vouching, appended, tag_for
-from modelpack.oci.registry import failures
+from modelpack.oci.referrers import Vouching
 from modelpack.oci.registry.known import traits
-from modelpack.oci.registry.repository import DEFAULT_TAG, Repository
+from modelpack.oci.registry.naming import Naming
+from modelpack.oci.registry.places import Places
+from modelpack.oci.registry.repository import DEFAULT_TAG, Held, Repository
 from modelpack.oci.registry.settings import Settings
 from modelpack.oci.registry.unfinished import Unfinished
 from modelpack.oci.registry.uploads import Uploads, source_of
@@ -28,15 +29,10 @@ from modelpack.oci.store import Root
 from modelpack.progress import Advance
 from modelpack.quantity import in_gib
 from modelpack.reference import Registry
-from modelpack.web.client import Client, Reply, raise_if_passing
+from modelpack.web.client import Client
 
 _PATIENCE = 600.0
 "seconds without a byte: a registry that is given the last one may take its time to hash them all"
-_DONE = range(200, 300)
-_TRIES = 6
-"of a list of referrers that others write too"
-_SETTLED = 0.1
-"seconds after which a list that others wrote at the same time shows; doubled with every try"
 _LIST = re.compile(r"sha256-[0-9a-f]{64}(\..+)?")
 
 
@@ -49,20 +45,29 @@ class WritableRepository(Repository):
         settings: Settings,
         *,
         uploads: Path | None = None,
+        places: Path | None = None,
         replace: bool = False,
+        deletes: bool = False,
         client: Client | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`uploads` is a folder in which unfinished uploads are noted for another process."""
+        """`uploads` is a folder in which unfinished uploads are noted for another process.
+
+        `places` is one in which stands what this machine knows of where blobs are. With `deletes`,
+        the right to remove manifests is asked for too.
+        """
         client = client or Client(settings.environment, timeout=_PATIENCE)
         # A mirror is for reading: what is pushed goes to the registry itself.
         own = dataclasses.replace(settings, mirrors={})
-        super().__init__(name, own, client=client, actions="pull,push")
-        self._replace, self._pause = replace, pause
+        actions = "pull,push,delete" if deletes else "pull,push"
+        super().__init__(name, own, client=client, actions=actions)
+        self._replace = replace
+        self._naming = Naming(self, self._session, pause=pause)
         self._traits = traits(name.host)
         self._uploads = Uploads(
             name, self._session, client=client, traits=self._traits, unfinished=Unfinished(uploads)
         )
+        self._places, self._bases = Places(places), dict[Digest, str]()
         self._there: set[Digest] = set()
         "what was seen or brought there by this process"
 
@@ -86,7 +91,7 @@ class WritableRepository(Repository):
             self._put(blob, blob.digest)
             advance(blob.size)
         else:
-            self._uploads.push(blob, advance, mount_from=source_of(blob, self.name))
+            self._uploads.push(blob, advance, places=self._places_of(blob))
         self._there.add(blob.digest)
         return True
 
@@ -101,9 +106,23 @@ class WritableRepository(Repository):
         contents = [blob for blob in distinct if not _is_manifest(blob.descriptor)]
         contents.sort(key=lambda blob: -blob.size)
         parallel.each(self.write, contents, advance, threads=threads)
+        self._places.keep(self.name.host, self.name.repository, [blob.digest for blob in contents])
         for blob in distinct:
             if _is_manifest(blob.descriptor):
                 self.write(blob, advance)
+
+    def expect_elsewhere(self, name: Registry, digests: Iterable[Digest]) -> None:
+        """Know that the repository `name`, perhaps of another registry, has these blobs."""
+        if name.host == self.name.host:
+            self._bases |= dict.fromkeys(digests, name.repository)
+
+    def _places_of(self, blob: Blob) -> tuple[str, ...]:
+        """Return other repositories of the registry that may have `blob`, the surest one first."""
+        known = self._places.of(self.name.host, blob.digest)
+        found = (source_of(blob, self.name), self._bases.get(blob.digest, ""), *known)
+        return tuple(
+            dict.fromkeys(name for name in found if name not in ("", self.name.repository))
+        )
 
     def findings(self, blobs: Iterable[Blob]) -> tuple[Finding, ...]:
         """Return a warning for each layer that is larger than what the registry takes."""
@@ -124,15 +143,18 @@ class WritableRepository(Repository):
     def expect_free(self, tags: Iterable[str], digest: Digest) -> None:
         """Raise Refused when one of `tags` is a version that names another image already."""
         for tag in tags:
-            if self._replace or not is_version(tag):
-                continue
-            held = self.held_by(tag)
-            if held not in (None, digest):
-                raise Refused(
-                    f"`{tag}` is {printable(held or '')} already, and would become {digest}",
-                    at=self.name.name,
-                    hint="choose another version, or let the tag move with `--replace`",
-                )  # fmt: skip
+            if not self._replace and is_version(tag):
+                self._expect(tag, self.held(tag), digest)
+
+    def _expect(self, tag: str, held: Held | None, digest: Digest) -> None:
+        """Raise Refused when `tag` is a version that is `held` by another image."""
+        if self._replace or not is_version(tag) or held is None or held.digest == digest:
+            return
+        raise Refused(
+            f"`{tag}` is {printable(held.digest)} already, and would become {digest}",
+            at=self.name.name,
+            hint="choose another version, or let the tag move with `--replace`",
+        )  # fmt: skip
 
     def commit(self, roots: Sequence[Root]) -> None:
         """Make `roots`, whose blobs are here, visible: by digest, what vouches for them, by tag.
@@ -148,7 +170,13 @@ class WritableRepository(Repository):
             self._attach(subject, new)
         for root in roots:
             for tag in root.tags:
-                self._put(root.manifest, tag)
+                self._name(root.manifest, tag)
+
+    def _name(self, manifest: Blob, tag: str) -> None:
+        held = self.held(tag)
+        if held is None or held.digest != manifest.digest:
+            self._expect(tag, held, manifest.digest)
+            self._naming.tag(manifest, tag, held=held)
 
     def attach(self, subject: Descriptor, referrers: Sequence[Vouching]) -> None:
         """Keep `referrers` with the image `subject`, which is here, beside all others."""
@@ -165,29 +193,18 @@ class WritableRepository(Repository):
             if not self._put(manifest, manifest.digest):
                 unlisted.append(referrer.entry(subject))
         if unlisted:
-            self._list(subject.digest, unlisted)
+            self._naming.add_to_list(subject.digest, unlisted)
 
-    def _list(self, subject: Digest, entries: Sequence[Descriptor]) -> None:
-        """Name `entries` in the list under the tag of `subject`: read, write, wait, read again.
+    def delete_manifest(self, digest: Digest) -> bool:
+        """Remove a manifest, with its tags and from the list that names it; False: not there.
 
-        Two who write at once overwrite each other, and no registry without a list of its own can
-        prevent that. Raises Unavailable when ours are not in it in the end.
+        What it names stays, and what vouches for it: whoever removes an image removes that first.
+        Raises Unavailable where the registry does not let anybody.
         """
-        wanted = {entry.digest for entry in entries}
-        for attempt in range(_TRIES):
-            if attempt:
-                self._pause(_SETTLED * 2 ** (attempt - 1))
-            old = self.tag_referrers(subject)
-            if wanted <= {entry.digest for entry in old}:
-                return
-            self._put(appended(entries, old), tag_for(subject))
-        self._pause(_SETTLED * 2**_TRIES)
-        if wanted <= {entry.digest for entry in self.tag_referrers(subject)}:
-            return
-        raise Unavailable(
-            f"what vouches for {subject} is in the repository, but the list that names it was "
-            f"overwritten by others {_TRIES} times", at=self.name.name, hint="push again",
-        )  # fmt: skip
+        there = self._naming.delete(digest)
+        self._there.discard(digest)
+        self._manifests.pop(digest, None)
+        return there
 
     def _check_children(self, manifest: Blob) -> None:
         for child in parse(content_of(manifest), at=manifest.digest).children:
@@ -196,27 +213,9 @@ class WritableRepository(Repository):
 
     def _put(self, manifest: Blob, name: str) -> bool:
         """Send a manifest; return whether the registry itself lists it with its subject."""
-        data = content_of(manifest)
-        found = parse(data, at=manifest.digest)
-
-        def work(reply: Reply) -> bool:
-            raise_if_passing(reply)
-            if reply.status not in _DONE:
-                raise failures.refused(reply, f"the registry does not take the manifest `{name}`")
-            claimed = reply.headers.get("Docker-Content-Digest", manifest.digest)
-            if claimed != manifest.digest:
-                raise Unavailable(
-                    f"the registry keeps {manifest.digest} as something else", at=reply.at
-                )
-            subject = found.subject.digest if found.subject else ""
-            return bool(subject) and reply.headers.get("OCI-Subject", "") == subject
-
-        headers = {"Content-Type": found.media_type}
-        listed = self._session.call(
-            work, "PUT", f"manifests/{name}", headers=headers, body=data
-        )  # fmt: skip
+        listed = self._naming.put(manifest, name)
         self._there.add(manifest.digest)
-        self._manifests[manifest.digest] = data
+        self._manifests[manifest.digest] = content_of(manifest)
         return listed
 
 
