@@ -46,7 +46,7 @@ def running(
         host, _, port = address.partition(":")
         command = [
             go_tool("olareg"), "serve", "--addr", host, "--port", port,
-            "--store-type", "dir", "--dir", str(folder / "content"),
+            "--store-type", "dir", "--dir", str(folder / "content"), "--api-delete",
         ]  # fmt: skip
     else:
         tool = require_tool("docker-registry") if kind == "distribution-2" else go_tool("registry")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.memory_store import MemoryStore
 from images import fallback, image, lying, nothing, put, referrer, vouching
-from registries import KINDS, RunningRegistry, running
+from registries import KINDS, RunningRegistry
 
 from modelpack import reference
 from modelpack.digest import Digest
@@ -24,29 +24,6 @@ from modelpack.oci.registry.settings import Settings
 from modelpack.oci.registry.writing import WritableRepository
 from modelpack.oci.store import Root, Store
 from modelpack.oci.tar import FileRange
-
-
-@pytest.fixture(scope="session")
-def registries(
-    tmp_path_factory: pytest.TempPathFactory,
-    go_tool: Callable[[str], str],
-    require_tool: Callable[[str], str],
-) -> Iterator[Callable[[str], RunningRegistry]]:
-    """Start each kind of registry once, when it is wanted."""
-    with ExitStack() as stack:
-        started: dict[str, RunningRegistry] = {}
-
-        def start(kind: str) -> RunningRegistry:
-            if kind not in started:
-                started[kind] = stack.enter_context(
-                    running(
-                        kind, tmp_path_factory.mktemp(kind), go_tool=go_tool,
-                        require_tool=require_tool,
-                    )
-                )  # fmt: skip
-            return started[kind]
-
-        yield start
 
 
 def opened(kind: str, tmp_path: Path, request: pytest.FixtureRequest, stack: ExitStack) -> Store:

@@ -43,6 +43,14 @@ class UploadServer:
     uses: int = 1000
     left: dict[str, int] = field(default_factory=dict)
     mounts: bool = True
+    least: int = 0
+    "bytes of a chunk that is not the last one; what follows a smaller one is refused"
+    short: set[str] = field(default_factory=set)
+    "uploads whose last chunk was smaller"
+    conditions: bool = False
+    "heeds If-Match and If-None-Match"
+    rivals: dict[str, list[tuple[str, tuple[str, bytes]]]] = field(default_factory=dict)
+    "what others write under a path: `before` or `after` each of our writings, which they are"
     overwritten: int = 0
     "how often what is written under a tag of referrers is gone at once"
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
@@ -154,7 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self.send(201, {}, b"")
             number = str(len(state.asked))
             state.uploads[number] = bytearray()
-            return self.send(202, {**self.location(name, number), **state.headers}, b"")
+            least = {"OCI-Chunk-Min-Length": str(state.least)} if state.least else {}
+            return self.send(202, {**self.location(name, number), **least, **state.headers}, b"")
         if number not in state.uploads:
             return self.send(404, {}, b"")
         held = state.uploads[number]
@@ -163,8 +172,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send(204, {**self.location(name, number), **reached}, b"")
         if self.command == "PATCH":
             start = self.headers.get("Content-Range", "").partition("-")[0]
-            if start and int(start) != len(held):
+            if (start and int(start) != len(held)) or number in state.short:
                 return self.send(416, {}, b"")
+            if len(body) < state.least:
+                state.short.add(number)
             held += body
             reached = {"Range": f"0-{len(held) - 1}"}
             return self.send(202, {**self.location(name, number), **reached}, b"")
@@ -180,14 +191,30 @@ class _Handler(BaseHTTPRequestHandler):
         return {"Location": f"{there}{path}"}
 
     def manifest(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        state = self.state
         if self.command == "PUT":
-            if "/sha256-" in path and self.state.overwritten:
-                self.state.overwritten -= 1
+            when, rival = (state.rivals.get(path) or [("", ("", b""))]).pop(0)
+            if when == "before":
+                state.manifests[path] = rival
+            if state.conditions and not self.holds(path, headers):
+                return self.send(412, {}, b"")
+            if "/sha256-" in path and state.overwritten:
+                state.overwritten -= 1
             else:
-                self.state.manifests[path] = (headers["content-type"], body)
+                state.manifests[path] = (headers["content-type"], body)
+            if when == "after":
+                state.manifests[path] = rival
             return self.send(201, {}, b"")
-        kind, data = self.state.manifests.get(path, ("", b""))
-        return self.send(200 if data else 404, {"Content-Type": kind} if data else {}, data)
+        kind, data = state.manifests.get(path, ("", b""))
+        version = {"ETag": f'"{digest_of(data)}"'} if state.conditions else {}
+        return self.send(
+            200 if data else 404, {"Content-Type": kind, **version} if data else {}, data
+        )  # fmt: skip
+
+    def holds(self, path: str, headers: dict[str, str]) -> bool:
+        _, data = self.state.manifests.get(path, ("", b""))
+        wanted = headers.get("if-match", "")
+        return not (data and "if-none-match" in headers) and wanted in ("", f'"{digest_of(data)}"')
 
     def send(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response_only(status)

@@ -191,6 +191,18 @@ def test_a_second_push_sends_no_content(
     assert proxy.sent - first < 32 << 10
 
 
+def test_another_repository_of_the_registry_is_given_no_content(
+    site: Path, cache: Path, registry: RunningRegistry, proxy: CountingProxy, tmp_path: Path
+) -> None:
+    """It is mounted from where this machine brought it before, and is whole there."""
+    assert run("push", site / "project", f"{through(proxy, registry)}:1", cache=cache).status == 0
+    first = proxy.sent
+    name = f"{through(proxy, registry)}:1"
+    assert run("push", site / "project", name, cache=cache).status == 0
+    assert proxy.sent - first < 64 << 10
+    whole(run("pull", name, "--output", f"oci:{tmp_path / 'l'}", cache=cache), site, tmp_path / "l")
+
+
 def test_a_push_whose_process_was_killed_goes_on(
     site: Path, cache: Path, registry: RunningRegistry, proxy: CountingProxy, tmp_path: Path
 ) -> None:

@@ -11,9 +11,11 @@ from images import image, lying, nothing, put, vouching
 
 from modelpack import reference
 from modelpack.errors import InputError, Refused, Unavailable
+from modelpack.oci.blobs import content_of
 from modelpack.oci.layer import Absent, Blob, Remote, blob_of
-from modelpack.oci.referrers import tag_for
+from modelpack.oci.referrers import appended, tag_for
 from modelpack.oci.registry import known, uploads
+from modelpack.oci.registry.places import Places
 from modelpack.oci.registry.repository import Repository
 from modelpack.oci.registry.settings import Settings
 from modelpack.oci.registry.unfinished import Unfinished
@@ -42,11 +44,12 @@ def chunks_of_a_mebibyte(monkeypatch: pytest.MonkeyPatch) -> None:
 def repository(
     server: UploadServer, *, folder: Path | None = None, name: str = "acme/minilm",
     waits: list[float] | None = None, settings: Settings | None = None, replace: bool = False,
+    places: Path | None = None,
 ) -> WritableRepository:  # fmt: skip
     pause = ([] if waits is None else waits).append
     return WritableRepository(
         reference.registry(f"{server.address}/{name}"), settings or Settings(), uploads=folder,
-        client=Client({}, pause=pause, timeout=5), pause=pause, replace=replace,
+        client=Client({}, pause=pause, timeout=5), pause=pause, replace=replace, places=places,
     )  # fmt: skip
 
 
@@ -249,6 +252,87 @@ def test_what_cannot_be_mounted_is_streamed(server: UploadServer) -> None:
     assert server.methods().count("POST") == 1
 
 
+def test_a_chunk_is_never_smaller_than_what_the_registry_takes(server: UploadServer) -> None:
+    server.least = 2 * MIB
+    server.keep = [MIB // 3]
+    repository(server).write(BLOB, nothing)
+    assert held(server) == [DATA]
+
+
+def test_another_process_knows_the_least_chunk_too(server: UploadServer, tmp_path: Path) -> None:
+    server.least = 2 * MIB
+    server.keep = [MIB // 2, *[0] * 8]
+    with pytest.raises(Unavailable):
+        repository(server, folder=tmp_path).write(BLOB, nothing)
+    server.keep.clear()
+    server.asked.clear()
+    repository(server, folder=tmp_path).write(BLOB, nothing)
+    assert server.chunks() == [
+        f"{MIB // 2}-{MIB // 2 + 2 * MIB - 1}",
+        f"{MIB // 2 + 2 * MIB}-{len(DATA) - 1}",
+    ]
+    assert held(server) == [DATA]
+
+
+def test_the_upload_that_begins_in_the_place_of_a_mount_keeps_its_least_chunk(
+    server: UploadServer,
+) -> None:
+    server.mounts, server.least = False, 2 * MIB
+    store = repository(server)
+    store.expect_elsewhere(reference.registry(f"{server.address}/other/one"), [BLOB.digest])
+    store.write(BLOB, nothing)
+    assert held(server) == [DATA]
+    assert server.methods().count("POST") == 1
+    assert server.chunks()[0] == f"0-{2 * MIB - 1}"
+
+
+@pytest.mark.parametrize("blob", [BLOB, SMALL], ids=["large", "small"])
+def test_what_a_base_has_is_mounted_and_not_read(
+    server: UploadServer, tmp_path: Path, blob: Blob
+) -> None:
+    data = DATA if blob is BLOB else b"small"
+    server.blobs["bases/python"] = {blob.digest: data}
+    gone = lying(blob, FileRange(path=str(tmp_path / "gone"), size=blob.size))
+    store = repository(server)
+    store.expect_elsewhere(reference.registry("elsewhere.example/x"), [blob.digest])
+    store.expect_elsewhere(reference.registry(f"{server.address}/bases/python"), [blob.digest])
+    counts: list[int] = []
+    store.write(gone, counts.append)
+    assert held(server) == [data]
+    assert sum(counts) == blob.size
+    assert server.methods() == ["HEAD", "POST"]
+
+
+def test_what_was_pushed_before_is_mounted_by_the_next_process(
+    server: UploadServer, tmp_path: Path
+) -> None:
+    repository(server, places=tmp_path).write_all([BLOB, SMALL], nothing)
+    server.asked.clear()
+    absent = [replace(blob, origin=Absent()) for blob in (BLOB, SMALL)]
+    repository(server, places=tmp_path, name="acme/other").write_all(absent, nothing)
+    assert sorted(held(server, "acme/other")) == sorted([DATA, b"small"])
+    assert not {"PATCH", "PUT"}.intersection(server.methods())
+
+
+def test_what_is_remembered_wrongly_costs_nothing_but_a_request(
+    server: UploadServer, tmp_path: Path
+) -> None:
+    for name in ("gone/one", "gone/two"):
+        Places(tmp_path).keep(server.address, name, [BLOB.digest, SMALL.digest])
+    repository(server, places=tmp_path).write_all([BLOB, SMALL], nothing)
+    assert sorted(held(server)) == sorted([DATA, b"small"])
+    assert server.methods().count("POST") == 4
+
+
+def test_a_small_blob_is_sent_anew_when_its_first_upload_is_lost(server: UploadServer) -> None:
+    store = repository(server)
+    store.expect_elsewhere(reference.registry(f"{server.address}/other/one"), [SMALL.digest])
+    server.statuses = {"PUT": [503]}
+    store.write(SMALL, nothing)
+    assert held(server) == [b"small"]
+    assert server.methods().count("POST") == 2
+
+
 def test_some_registries_get_one_request(
     server: UploadServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +373,85 @@ def test_tags_come_last(server: UploadServer) -> None:
     assert sent[-1].endswith("/1.0")
     assert any(tag_for(image("a").digest) in p for p in sent[1:-1])
     assert all("/manifests/" in p for m, p, _ in server.asked[-1:])
+
+
+TAGGED = "/v2/acme/minilm/manifests/1.0"
+RIVAL = image("rival").manifest_blob
+THEIRS = (RIVAL.descriptor.media_type, content_of(RIVAL))
+
+
+@pytest.mark.parametrize("conditions", [True, False])
+def test_a_version_that_another_writes_after_us_is_not_called_ours(
+    server: UploadServer, conditions: bool
+) -> None:
+    server.conditions = conditions
+    server.rivals[TAGGED] = [("after", THEIRS)]
+    with pytest.raises(Refused, match=f"at the same time, and names {RIVAL.digest}"):
+        put(repository(server), image("ours"), "1.0")
+
+
+def test_a_version_that_another_writes_before_us_stays_where_the_registry_heeds_conditions(
+    server: UploadServer,
+) -> None:
+    server.conditions = True
+    server.rivals[TAGGED] = [("before", THEIRS)]
+    with pytest.raises(Refused, match=f"names {RIVAL.digest}"):
+        put(repository(server), image("ours"), "1.0")
+    assert server.manifests[TAGGED] == THEIRS
+
+
+def test_a_tag_moves_from_what_was_seen_only(server: UploadServer) -> None:
+    server.conditions = True
+    tagged = TAGGED.replace("1.0", "latest")
+    put(repository(server), image("first"), "latest")
+    put(repository(server), image("second"), "latest")
+    assert repository(server).resolve("latest").digest == image("second").digest
+    server.rivals[tagged] = [("before", THEIRS)]
+    with pytest.raises(Refused, match="by another at the same time"):
+        put(repository(server), image("third"), "latest")
+    assert server.manifests[tagged] == THEIRS
+
+
+def test_an_answer_that_was_lost_is_no_rival(server: UploadServer) -> None:
+    """The tag was written, nobody said so, and the second try meets what the first one wrote."""
+    ours = image("ours").manifest_blob
+    server.conditions = True
+    server.rivals[TAGGED] = [("before", (ours.descriptor.media_type, content_of(ours)))]
+    put(repository(server), image("ours"), "1.0")
+
+
+def test_a_registry_that_takes_no_conditions_gets_none(server: UploadServer) -> None:
+    server.statuses = {"PUT": [*[0] * 3, 400]}
+    put(repository(server), image("a"), "1.0")
+    (first, second) = [h for m, p, h in server.asked if m == "PUT" and p == TAGGED]
+    assert first["if-none-match"] == "*"
+    assert "if-none-match" not in second
+
+
+def test_a_tag_that_is_ours_already_is_not_written_again(server: UploadServer) -> None:
+    put(repository(server), image("a"), "1.0")
+    put(repository(server), image("a"), "1.0")
+    assert [p for m, p, _ in server.asked if m == "PUT"].count(TAGGED) == 1
+
+
+def test_two_who_vouch_at_once_are_both_listed_where_the_registry_heeds_conditions(
+    server: UploadServer,
+) -> None:
+    store = repository(server)
+    subject = put(store, image("a"), "1")
+    other = vouching("theirs")
+    for blob in other.blobs(subject):
+        if blob.descriptor.media_type == RIVAL.descriptor.media_type:
+            path = f"/v2/acme/minilm/manifests/{blob.digest}"
+            server.manifests[path] = (blob.descriptor.media_type, content_of(blob))
+    theirs = appended([other.entry(subject)], [])
+    server.conditions = True
+    tagged = f"/v2/acme/minilm/manifests/{tag_for(subject.digest)}"
+    server.rivals[tagged] = [("before", (theirs.descriptor.media_type, content_of(theirs)))]
+    store.attach(subject, [vouching("ours")])
+    assert sorted(e.annotations["said"] for e in store.referrers(subject.digest)) == [
+        "ours", "theirs",
+    ]  # fmt: skip
 
 
 def test_a_list_of_referrers_that_was_overwritten_is_written_again(server: UploadServer) -> None:
