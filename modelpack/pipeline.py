@@ -15,6 +15,7 @@ from modelpack.assembly.image_names import expect_room
 from modelpack.assembly.libraries import require_libraries
 from modelpack.assembly.outputs import (
     Output,
+    Vouched,
     by_subject,
     name_images,
     write_archives,
@@ -43,12 +44,15 @@ from modelpack.resolve.gpu import gate_gpu
 from modelpack.resolve.signatures import require_signatures
 from modelpack.resolve.weights import gate as gate_weights
 from modelpack.spec import Spec
+from modelpack.trust.made_here import MadeHere
 
 if TYPE_CHECKING:
     from modelpack import dockerfile
     from modelpack.assembly.rendering import Rendered
     from modelpack.evidence.scan.database import Wanted
     from modelpack.evidence.scan.scanning import Scanned
+    from modelpack.signing.signing import Signing
+    from modelpack.signing.value import Signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,8 @@ class Built:
     "of each platform, where a scan was asked for"
     pushed: tuple[str, ...] = ()
     "full names in registries"
+    signed: tuple["Signed", ...] = ()
+    "bundles that stand beside the images"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,8 @@ class Options:
     "registries that get the image when all outputs have it"
     replace: bool = False
     "version tags may move there"
+    signing: "Signing | None" = None
+    "sign the image, and what is said of it, before it gets its names"
 
 
 def make_plans(
@@ -133,10 +141,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
     Raises with everything that is wrong at once, and leaves the outputs as they were.
     """
     _check_outputs(this, outputs, options)
-    if options.scan is not None:
-        from modelpack.evidence.scan import trivy  # noqa: PLC0415
-
-        trivy.find(machine.environment)  # rather now than when all is built
+    _check_tools(options, machine)
     new_lock = this.lock is None and not options.locked
     findings: tuple[Finding, ...] = check(this, machine=machine) if new_lock else ()
     with ExitStack() as stack:
@@ -195,16 +200,19 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
             at_hand=at_hand, signed=signed, parameters=_parameters(options),
             subjects=evidence.subjects([of for of, _ in plans], images, weights),
         )  # fmt: skip
-        vouch = partial(evidence.make, facts, options.invocation, machine=machine, store=into)
+        vouch = partial(_vouched, facts, options, machine, into)
         scans, vetted = _scanned(
             this.spec, lock, images, (whole, mounted_weights), layouts, options, machine, vouch
         )
         write_content(outputs, layouts, whole, mounted_weights, machine=machine)
         too_large = registries.write_content(whole, mounted_weights, lock=lock, machine=machine)
         said = vouch()
-        write_archives(outputs, whole, mounted_weights, (*said, *vetted), machine=machine)
-        name_images(outputs, layouts, whole, mounted_weights, (*said, *vetted))
-        registries.name_images(whole, mounted_weights, by_subject((*said, *vetted)))
+        bundles, beside = _signed(
+            this.spec, whole, mounted_weights, (*said, *vetted), options, machine
+        )  # fmt: skip
+        write_archives(outputs, whole, mounted_weights, beside, machine=machine)
+        name_images(outputs, layouts, whole, mounted_weights, beside)
+        registries.name_images(whole, mounted_weights, beside)
         at_hand.remember(machine.digests)
     return Built(
         digest=whole.digest, images=tuple(images), weights=weights, lock=lock, source=read,
@@ -212,13 +220,22 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         findings=tuple(dict.fromkeys(
             (*findings, *read.findings, *doubts, *evidence.doubts(said), *too_large)
         )),
-        new_lock=new_lock, scans=scans, pushed=registries.names,
+        new_lock=new_lock, scans=scans, pushed=registries.names, signed=bundles,
     )  # fmt: skip
 
 
 def _whole(images: Sequence[Image]) -> Image | Index:
     """Return what has the names: the image, or the index of several platforms."""
     return images[0] if len(images) == 1 else Index(images=tuple(images))
+
+
+def _vouched(
+    facts: evidence.Facts, options: Options, machine: Machine, store: Layout | None
+) -> tuple[Evidence, ...]:
+    """Return what is said of the images, and note that it was said here: so it may be signed."""
+    said = evidence.make(facts, options.invocation, machine=machine, store=store)
+    MadeHere(machine.cache).keep(one.digest for one in said)
+    return said
 
 
 def _scanned(
@@ -243,6 +260,26 @@ def _scanned(
         spec, lock, images, *written, layouts, vouch, wanted=options.scan, machine=machine
     )
     return found, scans.evidence(found, scans.image_name(spec))
+
+
+def _signed(
+    spec: Spec,
+    whole: Image | Index,
+    weights: Image | None,
+    said: Sequence[Evidence],
+    options: Options,
+    machine: Machine,
+) -> tuple[tuple["Signed", ...], Vouched]:
+    """Sign what was made, where that is asked for; return also all that stands beside it."""
+    beside = by_subject(said)
+    if options.signing is None:
+        return (), beside
+    from modelpack.assembly import signatures  # noqa: PLC0415  not for every build
+
+    signed = signatures.sign(
+        spec, whole, weights, said, signing=options.signing, machine=machine
+    )  # fmt: skip
+    return signed, signatures.together(beside, signed)
 
 
 def _parameters(options: Options) -> Parameters:
@@ -297,6 +334,14 @@ def _check_outputs(this: Project, outputs: Sequence[Output], options: Options) -
             expect_room(output.names, at=str(output.target))
     if any(weights.mode == "mount" for weights in this.spec.weights):
         pushing.check_room(options.pushes)
+
+
+def _check_tools(options: Options, machine: Machine) -> None:
+    """Raise what is missing rather now than when all is built."""
+    if options.scan is not None:
+        from modelpack.evidence.scan import trivy  # noqa: PLC0415
+
+        trivy.find(machine.environment)
 
 
 def _with_all_else(error: ModelpackError, this: Project, machine: Machine) -> ModelpackError:

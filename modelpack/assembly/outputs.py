@@ -152,7 +152,7 @@ def write_archives(
     outputs: Sequence[Output],
     whole: Image | Index,
     weights: Image | None,
-    evidence: Sequence[Evidence],
+    beside: Vouched,
     *,
     machine: Machine,
 ) -> None:
@@ -166,7 +166,7 @@ def write_archives(
                     Path(output.target.path), whole.manifest_blob, below,
                     kind=output.target.kind, names=output.names,
                     others=_weights_root(weights, output.names),
-                    vouching=tuple(by_subject(evidence).values()), advance=advance,
+                    vouching=tuple(beside.values()), advance=advance,
                 )  # fmt: skip
 
 
@@ -175,11 +175,11 @@ def name_images(
     layouts: Sequence[Layout | None],
     whole: Image | Index,
     weights: Image | None,
-    evidence: Sequence[Evidence],
+    beside: Vouched,
 ) -> None:
     """Make the images visible in every layout, together with what vouches for them."""
     kind = local_image(whole.manifest_blob.descriptor.media_type)
-    vouching = dict(by_subject(evidence))
+    vouching = dict(beside)
     own = vouching.pop(whole.digest, None)
     of_weights_image = vouching.pop(weights.digest, None) if weights else None
     for output, layout in zip(outputs, layouts, strict=True):

@@ -20,6 +20,7 @@ from modelpack.oci.layout import Layout
 from modelpack.oci.referrers import Vouching
 from modelpack.plan import Plan
 from modelpack.spec import Spec
+from modelpack.trust.made_here import MadeHere
 
 
 class Attachable(Protocol):
@@ -61,6 +62,7 @@ def approve(
         for _, image, made in images
     )  # fmt: skip
     said = evidence(scans, image_name(spec))
+    MadeHere(machine.cache).keep(one.digest for one in said)
     for layout in there:
         attach(layout, said)
     if errors := [error for scanned in scans if (error := scanned.error)]:

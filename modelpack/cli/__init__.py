@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "login": "Keep credentials for a registry where docker and podman do.",
     "verify": "Prove who signed an image, and what a policy asks of it.",
     "scan": "Let Trivy look at an image, and judge what it finds.",
+    "sign": "Sign an image, and what was found out about it here.",
     "ci": "Write a pipeline for GitHub, GitLab or another CI.",
     "doctor": "Show what this machine lacks, and for which command.",
     "cache": "Show or prune what is kept on disk.",

@@ -7,6 +7,7 @@ import click
 
 from modelpack.cli.output import Output, with_output
 from modelpack.cli.place import as_document, open_machine, open_project, project_options, warn
+from modelpack.cli.signing import SigningOptions, for_build, signing_options
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--replace", is_flag=True, help="Let version tags move to this image with --push.")
 @click.option(
+    "--sign", "signing", is_flag=True,
+    help="Sign the image before it gets its names (see `modelpack sign`).",
+)  # fmt: skip
+@signing_options
+@click.option(
     "--metadata-file", type=click.Path(path_type=Path), metavar="FILE",
     help="Also write what --json prints to FILE.",
 )  # fmt: skip
@@ -85,6 +91,8 @@ def command(
     into_engine: bool,
     pushing: bool,
     replace: bool,
+    signing: bool,
+    how: SigningOptions,
     metadata_file: Path | None,
 ) -> None:
     """Build the image of the project in DIR (default: here) and print its digest.
@@ -108,18 +116,19 @@ def command(
     pushes = _pushes(this, names, full, offline=offline) if pushing else ()
     wanted = targets or ([f"oci:{this.layout}"] if into_engine or not pushing else [])
     parsed = outputs.parse_all(wanted, tags=tags, names=full)
-    built = pipeline.build(
-        this,
-        machine=machine,
-        outputs=parsed,
-        options=pipeline.Options(
-            revision=revision, epoch=environment.source_date_epoch(), locked=locked,
-            use_cache=not no_cache, builder=builder, invocation=invocation,
-            platforms=frozenset(platform.parse(name, at="--platform") for name in platforms),
-            scan=wanted_database(database) if scanning else None,
-            pushes=pushes, replace=replace,
-        ),
-    )  # fmt: skip
+    with for_build(how, asked=signing, offline=offline) as ready:
+        built = pipeline.build(
+            this,
+            machine=machine,
+            outputs=parsed,
+            options=pipeline.Options(
+                revision=revision, epoch=environment.source_date_epoch(), locked=locked,
+                use_cache=not no_cache, builder=builder, invocation=invocation,
+                platforms=frozenset(platform.parse(name, at="--platform") for name in platforms),
+                scan=wanted_database(database) if scanning else None,
+                pushes=pushes, replace=replace, signing=ready,
+            ),
+        )  # fmt: skip
     warn(output, built.findings)
     memory = gpu_memory.tell(output, this.spec, built.lock)
     document = {**describe(built, [str(item.target) for item in parsed]), "gpu_memory": memory}
@@ -197,6 +206,11 @@ def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
             for item in made
         ],
         "evidence": build_record.rows(built.evidence),
+        "signed": [
+            {"kind": one.wanted.kind, "predicate_type": one.wanted.statement.predicate_type,
+             "image": one.wanted.subject.digest, "referrer": one.manifest}
+            for one in built.signed
+        ],
         "pushed": list(built.pushed),
         "loaded": None,
         "scans": [scanned.summary for scanned in built.scans],

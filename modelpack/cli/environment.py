@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     from modelpack.oci.registry.settings import Settings
     from modelpack.platform import Platform
     from modelpack.reference import Reference
+    from modelpack.trust.keys.key import Secrets
 
 CACHE_VARIABLE = "MODELPACK_CACHE"
 CONFIGURATION_VARIABLE = "MODELPACK_CONFIG"
+PASSWORD_VARIABLE = "MODELPACK_KEY_PASSWORD"  # noqa: S105  a name
+PIN_VARIABLE = "MODELPACK_PIN"
+PKCS11_VARIABLE = "MODELPACK_PKCS11_MODULE"
 DEFAULT_INDEX = "pypi"
 "this index without a URL is what pip is configured for"
+_LONGEST_SECRET = 4096
 _LONGEST_EPOCH = 11
 "digits: until the year 5138"
 
@@ -70,6 +75,43 @@ def source_date_epoch() -> int | None:
             f"not a number of seconds since 1970: `{text[:40]}`", at="SOURCE_DATE_EPOCH"
         )
     return int(text)
+
+
+def secrets(password_file: Path | None = None) -> "Secrets":
+    """Return who knows what opens keys: a file, the environment, else whoever is at the terminal.
+
+    Nothing is read or asked for before it is needed, and nothing of it stands on a command line.
+    """
+    from modelpack.trust.keys.key import Secrets  # noqa: PLC0415  not for every command
+
+    def password(key: str) -> bytes | None:
+        if password_file is not None:
+            return _first_line(password_file).encode()
+        found = os.environ.get(PASSWORD_VARIABLE) or _asked(f"password of {key}")
+        return found.encode() if found else None
+
+    def pin(key: str) -> str | None:
+        return os.environ.get(PIN_VARIABLE) or _asked(f"PIN of {key}")
+
+    return Secrets(
+        password=password, pin=pin, pkcs11_module=os.environ.get(PKCS11_VARIABLE, "")
+    )  # fmt: skip
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as stream:
+            return stream.readline(_LONGEST_SECRET).rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("the file with the password cannot be read", at=str(path)) from error
+
+
+def _asked(what: str) -> str | None:
+    """Return what the person at the terminal types, unseen; None: there is nobody."""
+    if not sys.stdin.isatty():
+        return None
+    answer: str = click.prompt(what, hide_input=True, err=True)
+    return answer
 
 
 def cache_folder() -> Path:

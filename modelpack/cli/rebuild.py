@@ -57,8 +57,11 @@ def command(
     from modelpack.cli import environment  # noqa: PLC0415
     from modelpack.cli.place import open_machine  # noqa: PLC0415
     from modelpack.comparison.recorded import read_code, recorded  # noqa: PLC0415
+    from modelpack.comparison.verdict import statement  # noqa: PLC0415
+    from modelpack.digest import of as digest_of  # noqa: PLC0415
     from modelpack.inspection.reading import read_image  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
+    from modelpack.trust.made_here import MadeHere  # noqa: PLC0415
 
     name = reference.parse(image, at="IMAGE")
     root = _source(name, source)
@@ -79,6 +82,7 @@ def command(
             verdicts.append(
                 rebuilding.rebuild(one, code, store, machine=machine, options=options)
             )  # fmt: skip
+    MadeHere(machine.cache).keep(digest_of(statement(one).as_bytes()) for one in verdicts)
     if attach:
         _attach(name, verdicts, output)
     reproduced = all(verdict.reproduced for verdict in verdicts)

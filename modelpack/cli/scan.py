@@ -75,6 +75,7 @@ def command(
     from modelpack.cli.place import open_machine  # noqa: PLC0415
     from modelpack.evidence.scan import places  # noqa: PLC0415
     from modelpack.evidence.scan.scanning import scan  # noqa: PLC0415
+    from modelpack.trust.made_here import MadeHere  # noqa: PLC0415
 
     this = _project(image, file)
     machine = open_machine(output, offline=offline)
@@ -89,8 +90,10 @@ def command(
                              at="--vex", hint="choose one with `--platform`")  # fmt: skip
         scans = [scan(one, rules=rules, wanted=wanted, machine=machine) for one in subjects]
     name = _name(image, this)
+    said = scanning.evidence(scans, name)
+    MadeHere(machine.cache).keep(one.digest for one in said)
     if attaches:
-        _keep(image, scanning.evidence(scans, name), output, asked=bool(attach))
+        _keep(image, said, output, asked=bool(attach))
     _tell_job(scans, name)
     if vex is not None:
         _write_vex(vex, scans[0], name)

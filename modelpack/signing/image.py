@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from modelpack.digest import Digest
-from modelpack.errors import Finding, Unavailable
+from modelpack.errors import Finding
 from modelpack.oci.copying import Source
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.referrers import KIND
@@ -64,8 +64,9 @@ def sign_image(
         image.descriptor.digest: beside.read(store, image.descriptor, made) for image in images
     }
     _check_gates(gates, images, found)
-    wanted = _wanted(images, found, name)
-    signer = signing.signer()
+    called = name or _called(found.values())
+    wanted = _wanted(images, found, called)
+    signer = signing.signer(f"{called}@{root.digest}")
     prove = signing.prove(signer)
     there = tuple(
         one
@@ -94,17 +95,21 @@ def _check_gates(
     )
 
 
-def _wanted(
-    images: Sequence[Subject], found: dict[Digest, Beside], name: str
-) -> list[Wanted]:  # fmt: skip
-    names = [
+def _called(found: Iterable[Beside]) -> str:
+    """Return the name by which statements made here call the image."""
+    names = (
         subject.name
-        for one in found.values()
+        for one in found
         for item in one.own
         for subject in item.statement.subjects
         if subject.name
-    ]
-    called = name or next(iter(names), "image")
+    )
+    return next(names, "image")
+
+
+def _wanted(
+    images: Sequence[Subject], found: dict[Digest, Beside], called: str
+) -> list[Wanted]:  # fmt: skip
     return [
         item
         for image in images
@@ -140,12 +145,3 @@ def _superseded(
         for entry, _ in found[one.wanted.subject.digest].bundles:
             if entry.annotations.get(KIND) == kind:
                 yield one.wanted.subject, entry
-
-
-def check_finished(image: SignedImage, store: Source) -> None:
-    """Raise Unavailable unless everything that was attached is listed beside its image."""
-    for subject in image.subjects:
-        digest = subject.descriptor.digest
-        new = {one.manifest for one in image.new_for(digest)}
-        if new and not new <= {entry.digest for entry in store.referrers(digest)}:
-            raise Unavailable("what was attached is not listed", at=digest, hint="sign again")

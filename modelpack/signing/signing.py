@@ -29,8 +29,9 @@ class Prove(Protocol):
 class Signing:
     """How to sign: by whom, and how it is proved to have worked."""
 
-    signer: Callable[[], Signer]
-    "called once, when all that is to be signed is known: what certifies it lasts some minutes"
+    signer: Callable[[str], Signer]
+    """given what is to be signed, for people; called once, when all of it is known: what certifies
+    a signer lasts some minutes"""
     prove: Callable[[Signer], Prove]
 
 

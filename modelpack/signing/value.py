@@ -79,7 +79,7 @@ class Signed:
 
 def kind_of(kind: str, identity: Identity) -> str:
     """Return what marks the bundles of which a later one takes an earlier one's place."""
-    return f"bundle.{kind}.{hashlib.sha256(str(identity).encode()).hexdigest()[:16]}"
+    return f"{kind}.signed.{hashlib.sha256(str(identity).encode()).hexdigest()[:16]}"
 
 
 def signature(subject: Descriptor, name: str) -> Wanted:

@@ -46,10 +46,19 @@ def fingerprint(spki: bytes) -> str:
 
 
 def pem(spki: bytes) -> str:
-    """Return a public key as PEM, as verifiers are given it."""
-    body = base64.b64encode(spki).decode()
+    """Return a public key as PEM, as verifiers are given it (RFC 7468)."""
+    return _armoured(spki, "PUBLIC KEY")
+
+
+def certificate_pem(der: bytes) -> str:
+    """Return a certificate as PEM."""
+    return _armoured(der, "CERTIFICATE")
+
+
+def _armoured(der: bytes, label: str) -> str:
+    body = base64.b64encode(der).decode()
     lines = [body[start : start + 64] for start in range(0, len(body), 64)]
-    return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""])
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
 
 
 def check_curve(spki: bytes, *, at: str) -> None:

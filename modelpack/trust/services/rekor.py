@@ -15,7 +15,7 @@ from modelpack.oci.manifest import parse_object
 from modelpack.trust import bundle
 from modelpack.trust.bundle import InclusionProof, LogEntry
 from modelpack.trust.dsse import Envelope
-from modelpack.trust.keys.key import pem
+from modelpack.trust.keys.key import certificate_pem, pem
 from modelpack.trust.members import Members, encoded
 from modelpack.trust.services.calls import post
 from modelpack.trust.services.signing_config import Service
@@ -39,18 +39,10 @@ class Verifier:
     "DER; one of the two"
 
     @property
-    def _pem(self) -> bytes:
-        if not self.certificate:
-            return pem(self.spki).encode()
-        body = encoded(self.certificate)
-        lines = [body[start : start + 64] for start in range(0, len(body), 64)]
-        marks = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----")
-        return "\n".join([marks[0], *lines, marks[1], ""]).encode()
-
-    @property
     def pem(self) -> str:
         """The key or certificate as PEM, in base64 once more, as Rekor v1 takes it."""
-        return encoded(self._pem)
+        text = certificate_pem(self.certificate) if self.certificate else pem(self.spki)
+        return encoded(text.encode())
 
     @property
     def raw(self) -> dict[str, Any]:

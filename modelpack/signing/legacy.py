@@ -1,0 +1,199 @@
+"""Signatures as cosign 2 wrote them, under a tag: for clients that read nothing newer.
+
+Source: cosign, `specs/SIGNATURE_SPEC.md` and `pkg/oci/static`. Several signers share one tag.
+"""
+
+import json
+from typing import Any, Final
+
+from modelpack import canonical_json
+from modelpack.digest import Digest, hex_of
+from modelpack.digest import of as digest_of
+from modelpack.errors import InputError, ModelpackError, Refused
+from modelpack.oci.layer import CONFIG, MANIFEST, Blob, Descriptor, blob_of
+from modelpack.oci.manifest import parse_object
+from modelpack.oci.registry.writing import WritableRepository
+from modelpack.oci.store import Root
+from modelpack.signing.signing import Prove
+from modelpack.signing.value import SIGNATURE
+from modelpack.trust.bundle import Bundle, Certificate, LogEntry, MessageSignature, PublicKey
+from modelpack.trust.keys.key import certificate_pem
+from modelpack.trust.members import decoded, encoded
+from modelpack.trust.signer import Signer
+from modelpack.trust.simple_signing import MEDIA_TYPE, SIZE_LIMIT
+
+_SIGNATURE: Final = "dev.cosignproject.cosign/signature"
+_CERTIFICATE: Final = "dev.sigstore.cosign/certificate"
+_CHAIN: Final = "dev.sigstore.cosign/chain"
+_LOG: Final = "dev.sigstore.cosign/bundle"
+_TYPE: Final = "cosign container image signature"
+_LARGEST: Final = 8 << 10
+"bytes of a signature"
+
+
+def payload_for(subject: Digest, repository: str) -> bytes:
+    """Return what is signed, as cosign writes it: that the image has a digest."""
+    return json.dumps(
+        {
+            "critical": {
+                "identity": {"docker-reference": repository},
+                "image": {"docker-manifest-digest": subject},
+                "type": _TYPE,
+            },
+            "optional": None,
+        },
+        separators=(",", ":"),
+    ).encode()
+
+
+def sign(
+    repository: WritableRepository, subject: Descriptor, signer: Signer, prove: Prove
+) -> Digest | None:
+    """Add a signature under the tag of `subject`; return its manifest, None: it was there.
+
+    Raises Refused when what was signed does not verify; then nothing is written.
+    """
+    payload = payload_for(subject.digest, repository.repository)
+    tag = f"sha256-{hex_of(subject.digest)}.sig"
+    layers = _layers(repository, tag)
+    if any(_is_ours(layer, payload, subject, signer, prove) for layer in layers):
+        return None
+    signature, entry = signer.sign_bytes(payload)
+    bundle = _bundle(signer, signature, entry)
+    if reason := prove(
+        bundle, subject=subject.digest, predicate_type=SIGNATURE, payload=payload
+    ):  # fmt: skip
+        raise Refused(f"the older signature does not verify, and goes nowhere: {reason}")
+    layer = Descriptor(
+        media_type=MEDIA_TYPE, digest=digest_of(payload), size=len(payload),
+        annotations=_annotations(signer, signature, entry),
+    )  # fmt: skip
+    config = _config((*layers, layer))
+    for blob in (blob_of(payload, MEDIA_TYPE), config):
+        repository.write(blob, lambda _: None)
+    manifest = _manifest(config, (*layers, layer))
+    repository.commit([Root(manifest=manifest, tags=(tag,))])
+    return manifest.digest
+
+
+def _layers(repository: WritableRepository, tag: str) -> tuple[Descriptor, ...]:
+    """Return the signatures that are there, or raise InputError when something else is."""
+    if repository.held_by(tag) is None:
+        return ()
+    found = repository.image(repository.resolve(tag).digest)
+    if any(layer.media_type != MEDIA_TYPE for layer in found.layers):
+        raise InputError("something else than signatures has the tag", at=tag)
+    return found.layers
+
+
+def _is_ours(
+    layer: Descriptor, payload: bytes, subject: Descriptor, signer: Signer, prove: Prove
+) -> bool:
+    """Tell whether a signature is one by `signer` of the same payload, proved like a new one."""
+    if layer.digest != digest_of(payload) or len(payload) > SIZE_LIMIT:
+        return False
+    certificate = layer.annotations.get(_CERTIFICATE, "")
+    try:
+        bundle = Bundle(
+            material=(
+                Certificate(der=_der(certificate)) if certificate
+                else PublicKey(hint=signer.identity.hint)
+            ),
+            entries=_entries(layer.annotations.get(_LOG, "")),
+            content=MessageSignature(
+                signature=decoded(
+                    layer.annotations.get(_SIGNATURE), limit=_LARGEST, at=layer.digest
+                )
+            ),
+        )  # fmt: skip
+    except ModelpackError:
+        return False
+    return signer.identity.may_be(bundle.material) and not prove(
+        bundle, subject=subject.digest, predicate_type=SIGNATURE, payload=payload
+    )
+
+
+def _bundle(signer: Signer, signature: bytes, entry: LogEntry | None) -> Bundle:
+    return Bundle(
+        material=signer.material,
+        entries=(entry,) if entry else (),
+        content=MessageSignature(signature=signature),
+    )
+
+
+def _annotations(signer: Signer, signature: bytes, entry: LogEntry | None) -> dict[str, str]:
+    found = {_SIGNATURE: encoded(signature)}
+    if isinstance(signer.material, Certificate):
+        found[_CERTIFICATE] = certificate_pem(signer.material.der)
+        found[_CHAIN] = "".join(certificate_pem(issuer) for issuer in signer.issuers)
+    if entry is not None:
+        found[_LOG] = json.dumps(
+            {
+                "SignedEntryTimestamp": encoded(entry.promise),
+                "Payload": {
+                    "body": encoded(entry.body),
+                    "integratedTime": entry.integrated_time,
+                    "logIndex": entry.log_index,
+                    "logID": entry.log_id.hex(),
+                },
+            }
+        )
+    return found
+
+
+def _entries(text: str) -> tuple[LogEntry, ...]:
+    """Return what `_annotations` wrote of a log's entry, or raise InputError."""
+    if not text:
+        return ()
+    value = parse_object(text.encode(), at=_LOG)
+    payload = value.get("Payload")
+    try:
+        body = decoded(payload["body"], limit=1 << 20, at=_LOG)  # type: ignore[index]
+        said = parse_object(body, at=_LOG)
+        return (
+            LogEntry(
+                log_index=int(payload["logIndex"]),  # type: ignore[index]
+                log_id=bytes.fromhex(payload["logID"]),  # type: ignore[index]
+                kind=str(said["kind"]),
+                version=str(said["apiVersion"]),
+                integrated_time=int(payload["integratedTime"]),  # type: ignore[index]
+                promise=decoded(value.get("SignedEntryTimestamp"), limit=_LARGEST, at=_LOG),
+                body=body,
+            ),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("not an entry of a log", at=_LOG) from error
+
+
+def _der(text: str) -> bytes:
+    from cryptography import x509  # noqa: PLC0415  slow to import
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+
+    try:
+        return x509.load_pem_x509_certificate(text.encode()).public_bytes(Encoding.DER)
+    except ValueError as error:
+        raise InputError("not a certificate", at=_CERTIFICATE) from error
+
+
+def _config(layers: tuple[Descriptor, ...]) -> Blob:
+    """Return a configuration of no image: clients want one that names the layers."""
+    nothing = "0001-01-01T00:00:00Z"
+    value = {
+        "architecture": "",
+        "created": nothing,
+        "history": [{"created": nothing} for _ in layers],
+        "os": "",
+        "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
+        "config": {},
+    }
+    return blob_of(canonical_json.dumps(value), CONFIG)
+
+
+def _manifest(config: Blob, layers: tuple[Descriptor, ...]) -> Blob:
+    value: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": config.descriptor.as_json(),
+        "layers": [layer.as_json() for layer in layers],
+    }
+    return blob_of(canonical_json.dumps(value), MANIFEST)
