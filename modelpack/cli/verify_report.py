@@ -73,8 +73,9 @@ def _refusals(report: Report, *, verbose: bool) -> Iterator[str]:
         for one in judged.requirements
         if one.outcome in ("failed", "unknown")
     }
+    once = {(one.evidence, one.step, one.reason): one for one in reversed(report.refused)}
     shown = [
-        one for one in report.refused
+        one for one in (report.refused if verbose else reversed(once.values()))
         if verbose or (one.requirement in wanting and one.step != "predicate type")
     ]  # fmt: skip
     if not shown:

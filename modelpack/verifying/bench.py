@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Literal
 
+from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
 from modelpack.inspection.vouching import ReferrerDocument
 from modelpack.trust.policy import TYPES, Policy, Waiver
@@ -114,7 +115,8 @@ def met(name: str, wanted: str, one: Accepted, found: str = "") -> Requirement:
     """Return a requirement that a proof meets."""
     proof = one.proof
     who = proof.identity or f"the key {proof.signer}"
-    return Requirement(name=name, outcome="met", wanted=wanted, found=found or f"by {who}",
+    when = f" at {rfc3339(proof.time)}" if proof.time is not None else ""
+    return Requirement(name=name, outcome="met", wanted=wanted, found=found or f"by {who}{when}",
                        evidence=one.signed.evidence, proof=proof)  # fmt: skip
 
 
