@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from modelpack import reference
 from modelpack.engine.door import Engine
 from modelpack.errors import InputError, ModelpackError
+from modelpack.inputs.model_artifact.artifact import is_artifact
 from modelpack.oci import copying
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.manifest import MANIFEST_LIMIT
@@ -55,9 +56,12 @@ def on_disk(
 
             layout = Layout(built(name))
             with layout.reading():
-                # The image last built stands first.
-                entries = layout.manifests()[:1]
-                yield layout, entries[0] if entries else layout.resolve("")
+                # The image last built stands first, but for an artifact made from it since.
+                images = (
+                    entry for entry in layout.manifests()
+                    if not is_artifact(layout.image(entry.digest))
+                )  # fmt: skip
+                yield layout, next(images, None) or layout.resolve("")
 
 
 Engines = Callable[[Reference], Engine]

@@ -20,10 +20,12 @@ from modelpack.oci.manifest import (
 )
 from modelpack.oci.referrers import Vouching, found, list_of, tag_for
 from modelpack.oci.store import Root
-from modelpack.reference import WEIGHTS_SUFFIX
+from modelpack.reference import ARTIFACT_SUFFIX, WEIGHTS_SUFFIX
 
 MARKER: Final = canonical_json.dumps({"imageLayoutVersion": "1.0.0"})
 "the content of `oci-layout`"
+_BESIDE: Final = (WEIGHTS_SUFFIX, ARTIFACT_SUFFIX)
+"end the tags of what stands beside an image and is not it"
 _FALLBACK = re.compile(r"sha256-([0-9a-f]{64})(\..+)?")
 "tag of the list of an image's referrers (OCI distribution-spec, Referrers Tag Schema), or cosign's"
 _CLOSURE_LIMIT = 100_000
@@ -66,7 +68,7 @@ def resolve(
 ) -> Descriptor:
     """Return what `name`, a tag, a digest or nothing, means among `entries` of an index.
 
-    Nothing means the only image; one whose weights stand beside it counts alone.
+    Nothing means the only image; its weights and its artifact beside it do not count.
     Raises InputError when there is no such image, or more than one.
     """
     images = [entry for entry in entries if not _FALLBACK.fullmatch(tag_of(entry))]
@@ -83,8 +85,8 @@ def resolve(
     elif name:
         found = [entry for entry in entries if tag_of(entry) == name]
     else:
-        weights = {f"{tag_of(entry)}{WEIGHTS_SUFFIX}" for entry in images}
-        found = [entry for entry in images if tag_of(entry) not in weights]
+        beside = {f"{tag_of(entry)}{suffix}" for entry in images for suffix in _BESIDE}
+        found = [entry for entry in images if tag_of(entry) not in beside]
     if not found:
         raise InputError(
             f"there is no image `{printable(name)}`" if name else "there is no image",

@@ -151,6 +151,23 @@ def test_one_image_one_artifact_in_the_same_blobs(
     )
 
 
+def test_beside_the_image_in_its_layout_it_is_not_in_the_way(
+    typed: Callable[..., Done], tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    project = projects.make_project(tmp_path / "project", cache)
+    assert run("build", project, "--locked", "--offline", cache=cache).status == 0
+    layout = project / "dist" / "image"
+    blobs = len(list((layout / "blobs" / "sha256").iterdir()))
+    image = typed("inspect", project, "--json").document["digest"]
+    for tag in ("", ":model"):
+        typed("copy", "--artifact", "modelpack", project, f"oci:{layout}{tag}")
+    assert typed("inspect", project, "--json").document["digest"] == image
+    typed("inspect", f"oci:{layout}:1.0.0-modelpack")
+    # Manifest, configuration, and the statement's manifest and list: no layer.
+    assert len(list((layout / "blobs" / "sha256").iterdir())) == blobs + 4
+
+
 def test_the_weights_by_digest_stand_beside_it(
     site: Path, typed: Callable[..., Done], tmp_path: Path
 ) -> None:
