@@ -159,6 +159,9 @@ def test_docker_pulls_the_same_image(
     with running("distribution-2", tmp_path, **kind) as registry:
         name = f"{registry.repository()}:1.0.0"
         assert run("push", site / "project", name, cache=cache).status == 0
+        attested = f"{registry.repository()}:1.0.0"
+        options = ("--buildkit-attestations", site / "project", attested)
+        assert run("push", *options, cache=cache).status == 0
     # Again, where the engine's network is, with what it has.
     inside = [require_tool("nsenter"), f"--net=/proc/{engine.process}/ns/net"]
     process = subprocess.Popen(
@@ -175,6 +178,10 @@ def test_docker_pulls_the_same_image(
         manifest = Layout(site / "project" / "dist" / "image").image(Digest(digest_of(site)))
         assert manifest.config is not None
         assert engine.ask("inspect", "--format", "{{.Id}}", name) == manifest.config.digest
+        # In an index with attestations, which are for no platform, it is the same image.
+        pulled = engine.run("pull", attested)
+        assert pulled.returncode == 0, pulled.stderr.decode()
+        assert engine.ask("inspect", "--format", "{{.Id}}", attested) == manifest.config.digest
     finally:
         process.kill()
         process.wait()
