@@ -44,6 +44,8 @@ class Runner:
     "such as `github`, `vars`, `secrets`"
     environment: Mapping[str, str]
     "of the machine"
+    identity: Mapping[str, str] = field(default_factory=dict)
+    "variables of a job that may have an identity token"
     results: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     reported: list[str] = field(default_factory=list)
@@ -149,7 +151,8 @@ class _Job:
         script = self.place / f"{number}.sh"
         script.write_text(step["run"])
         self.runner.scripts.append(step["run"])
-        machine = self.runner.environment
+        may = self.job.get("permissions", {}).get("id-token") == "write"
+        machine = {**self.runner.environment, **(self.runner.identity if may else {})}
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)], cwd=self.work,
             env={

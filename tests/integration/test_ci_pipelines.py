@@ -8,27 +8,63 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 
-from modelpack.cli import COMMANDS
 from tests import github_runner, gitlab_runner, vulnerable_project
 from tests import vulnerability_database as facts
 from tests.registry_process import PASSWORD, USER, Registry, running_registry
+from tests.sigstore.server import running_sigstore
+from tests.sigstore.stack import Sigstore
 from tests.vulnerable_project import NEW, NEW_EXPAT, OLD, OLD_EXPAT
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-SIGNING = frozenset({"sign", "verify"})
-"jobs that are not run: see `modelpack sign`"
+WORKFLOW = ".github/workflows/modelpack.yml"
 KNOWN = "CVE-2023-37920"
 """of the old certifi"""
 TOKENS = {"REGISTRY_USERNAME": USER, "REGISTRY_PASSWORD": PASSWORD}
+
+
+@contextmanager
+def granting(token: str) -> Iterator[Mapping[str, str]]:
+    """Grant a job an identity token, as GitHub's runners do; yield the job's variables.
+
+    Source: GitHub Docs, "OpenID Connect reference", "Methods for requesting the OIDC token".
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = parse_qs(urlsplit(self.path).query)
+            allowed = self.headers["Authorization"].lower() == "bearer of-this-job"
+            self.send_response(200 if allowed and asked["audience"] == ["sigstore"] else 403)
+            self.end_headers()
+            self.wfile.write(json.dumps({"value": token}).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield {
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{server.server_port}/?a=1",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "of-this-job",
+        }
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @dataclass
@@ -38,6 +74,7 @@ class Desk:
     folder: Path
     registry: Registry
     environment: Mapping[str, str]
+    sigstore: Sigstore
 
     @property
     def repository(self) -> Path:
@@ -54,7 +91,10 @@ class Desk:
     def write(self, system: str, *, vulnerable: bool, below: str = ".") -> str:
         """Commit a project, below the repository, with its pipeline; return the pipeline."""
         certifi, expat = (OLD, OLD_EXPAT) if vulnerable else (NEW, NEW_EXPAT)
-        rules = f'[image]\nrepository = "{self.registry.address}/acme/tiny"\ntags = ["1.0", "b"]\n'
+        rules = (
+            f'[image]\nrepository = "{self.registry.address}/acme/tiny"\ntags = ["1.0", "b"]\n'
+            '[sign]\nrequire = ["scan"]\n'
+        )
         vulnerable_project.make(
             self.repository / below, self.cache, certifi=certifi, expat=expat, rules=rules
         )
@@ -97,10 +137,12 @@ def desk(
         "MODELPACK_CONFIG": str(configuration),
         "LANG": "C.UTF-8",
     }
-    with running_registry(
-        require_tool("docker-registry"), tmp_path / "registry", login=True
-    ) as registry:
-        yield Desk(tmp_path, registry, environment)
+    docker_registry = require_tool("docker-registry")
+    with (
+        running_registry(docker_registry, tmp_path / "registry", login=True) as registry,
+        running_sigstore(tmp_path) as sigstore,
+    ):
+        yield Desk(tmp_path, registry, environment, sigstore)
 
 
 def github(desk: Desk, *, event: str = "push") -> github_runner.Runner:
@@ -110,10 +152,14 @@ def github(desk: Desk, *, event: str = "push") -> github_runner.Runner:
         environment=desk.environment,
         contexts={
             "secrets": TOKENS,
+            "vars": {
+                "MODELPACK_TRUST_CONFIG": json.dumps(desk.sigstore.trust_config()),
+                "MODELPACK_OIDC_ISSUER": desk.sigstore.url,
+            },
             "github": {
                 "event_name": event, "sha": desk.commit, "repository": "acme/tiny",
                 "server_url": "https://github.com", "run_id": "1", "run_attempt": "1",
-                "workflow_ref": "acme/tiny/.github/workflows/modelpack.yml@refs/heads/main",
+                "workflow_ref": f"acme/tiny/{WORKFLOW}@refs/heads/main",
                 "event": {"pull_request": {"head": {"repo": {"full_name": "acme/tiny"}}}},
             },
         },
@@ -130,7 +176,10 @@ def gitlab(desk: Desk, **variables: str) -> gitlab_runner.Runner:
             "CI_COMMIT_REF_PROTECTED": "true", "CI_COMMIT_SHA": desk.commit,
             "CI_PROJECT_URL": "https://gitlab.com/acme/tiny", "CI_CONFIG_PATH": ".gitlab-ci.yml",
             "CI_PROJECT_PATH": "acme/tiny", "CI_SERVER_URL": "https://gitlab.com",
-            "CI_SERVER_FQDN": "gitlab.com", "CI_JOB_URL": "https://gitlab.com/acme/tiny/-/jobs/1",
+            "CI_SERVER_FQDN": "gitlab.com", "CI_PROJECT_NAMESPACE": "acme",
+            "MODELPACK_TRUST_CONFIG": str(desk.sigstore.trust_config_file()),
+            "MODELPACK_OIDC_ISSUER": desk.sigstore.url,
+            "CI_JOB_URL": "https://gitlab.com/acme/tiny/-/jobs/1",
             **TOKENS, **variables,
         },
     )  # fmt: skip
@@ -139,7 +188,9 @@ def gitlab(desk: Desk, **variables: str) -> gitlab_runner.Runner:
 def test_on_github_what_passed_is_pushed_and_then_gets_its_tags(desk: Desk) -> None:
     text = desk.write("github", vulnerable=False, below="models/tiny")
     runner = github(desk)
-    runner.run(text, without=SIGNING)
+    token = desk.sigstore.job_token("acme/tiny", workflow=WORKFLOW, commit=desk.commit, run="1")
+    with granting(token) as runner.identity:
+        runner.run(text)
     assert set(runner.results.values()) == {"success"}, runner.log
     digest = runner.outputs["build"]["digest"]
     assert desk.pushed() == {f"git-{desk.commit}", "1.0", "b"}
@@ -154,7 +205,7 @@ def test_on_github_what_passed_is_pushed_and_then_gets_its_tags(desk: Desk) -> N
 def test_on_github_a_failing_scan_is_shown_and_stops_everything(desk: Desk) -> None:
     text = desk.write("github", vulnerable=True)
     runner = github(desk)
-    runner.run(text, without=SIGNING)
+    runner.run(text)
     assert runner.results == {
         "build": "failure", "report": "success", "sign": "skipped", "verify": "skipped",
         "production": "skipped",
@@ -167,7 +218,7 @@ def test_on_github_a_failing_scan_is_shown_and_stops_everything(desk: Desk) -> N
 def test_of_a_pull_request_nothing_is_pushed(desk: Desk) -> None:
     text = desk.write("github", vulnerable=False)
     runner = github(desk, event="pull_request")
-    runner.run(text, without=SIGNING)
+    runner.run(text)
     assert runner.results == {
         "build": "success", "report": "success", "sign": "skipped", "verify": "skipped",
         "production": "skipped",
@@ -179,7 +230,10 @@ def test_of_a_pull_request_nothing_is_pushed(desk: Desk) -> None:
 def test_on_gitlab_what_passed_is_pushed_and_then_gets_its_tags(desk: Desk) -> None:
     text = desk.write("gitlab", vulnerable=False, below="models/tiny")
     runner = gitlab(desk)
-    runner.run(text, without=SIGNING)
+    runner.tokens = {
+        "sigstore": desk.sigstore.issuer.pipeline_token("acme/tiny", commit=desk.commit)
+    }
+    runner.run(text)
     assert set(runner.results.values()) == {"success"}, runner.log
     assert desk.pushed() == {f"git-{desk.commit}", "1.0", "b"}
     record = json.loads((desk.folder / "run/jobs/build/models/tiny/dist/build.json").read_bytes())
@@ -192,7 +246,7 @@ def test_on_gitlab_what_passed_is_pushed_and_then_gets_its_tags(desk: Desk) -> N
 def test_on_gitlab_a_failing_scan_stops_everything(desk: Desk) -> None:
     text = desk.write("gitlab", vulnerable=True)
     runner = gitlab(desk)
-    runner.run(text, without=SIGNING)
+    runner.run(text)
     assert runner.results == {
         "trivy": "success", "build": "failed", "sign": "skipped", "verify": "skipped",
         "production": "skipped",
@@ -215,7 +269,7 @@ def test_on_gitlab_only_protected_branches_sign(desk: Desk, variables: Mapping[s
     assert {runner.results[name] for name in ("sign", "verify", "production")} == {"left out"}
 
 
-def script(desk: Desk, *stages: str) -> "subprocess.CompletedProcess[str]":
+def script(desk: Desk, *stages: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     """Run stages of the generic pipeline in the one clone."""
     clone, home = desk.folder / "clone", desk.folder / "home"
     if not clone.exists():
@@ -226,6 +280,7 @@ def script(desk: Desk, *stages: str) -> "subprocess.CompletedProcess[str]":
         check=False, timeout=300, stdin=subprocess.DEVNULL,
         env={
             **desk.environment, "HOME": str(home), "MODELPACK_CACHE": str(desk.cache), **TOKENS,
+            "TRUST_CONFIG": str(desk.sigstore.trust_config_file()), **variables,
         },
     )  # fmt: skip
 
@@ -236,6 +291,14 @@ def test_a_plain_script_does_the_same(desk: Desk) -> None:
     done = script(desk, *stages)
     assert done.returncode == 0, done.stderr
     assert desk.pushed() == {f"git-{desk.commit}"}
+    token = desk.folder / "token"
+    token.write_text(desk.sigstore.token("ci@example.org"))
+    done = script(desk, "sign", IDENTITY_TOKEN_FILE=str(token))
+    assert done.returncode == 0, done.stderr
+    expected = {"CERTIFICATE_OIDC_ISSUER": desk.sigstore.url}
+    for identity, status in (("ci@example.org", 0), ("somebody@example.org", 1)):
+        done = script(desk, "verify", CERTIFICATE_IDENTITY=identity, **expected)
+        assert done.returncode == status, done.stderr
     assert script(desk, "production").returncode == 0
     assert {desk.tagged("1.0"), desk.tagged("b")} == {desk.tagged(f"git-{desk.commit}")}
     assert script(desk, "nonsense").returncode == 2
@@ -275,7 +338,3 @@ def test_the_action_installs_itself_and_hands_on_the_digest(desk: Desk) -> None:
     assert runner.results == {"one": "success"}, runner.log
     record = json.loads((desk.folder / "run/jobs/one/work/dist/build.json").read_bytes())
     assert runner.outputs["one"] == {"digest": record["digest"], "pushed": "", "scan": "passed"}
-
-
-def test_jobs_are_left_out_only_as_long_as_there_is_no_such_command() -> None:
-    assert not SIGNING & set(COMMANDS)

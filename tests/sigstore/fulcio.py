@@ -33,6 +33,7 @@ LIFETIME = 600
 _ARC = "1.3.6.1.4.1.57264.1"
 _SCT_LIST = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 _GITHUB = "https://github.com"
+_GITLAB = "https://gitlab.com"
 Sct = Literal["right", "other-key", "other-certificate", "missing"]
 
 
@@ -147,6 +148,22 @@ def new_authority(valid: Validity) -> Authority:
 def identity(claims: Mapping[str, Any]) -> tuple[x509.GeneralName, dict[int, str]]:
     """Return the subject of a certificate, and its extensions by the last number of their OID."""
     issuer = {1: claims["iss"], 8: claims["iss"]}
+    if "ci_config_ref_uri" in claims:
+        pipeline, project = f"https://{claims['ci_config_ref_uri']}", claims["project_path"]
+        kind = "heads" if claims["ref_type"] == "branch" else "tags"
+        return x509.UniformResourceIdentifier(pipeline), {
+            8: claims["iss"],
+            9: pipeline,
+            10: claims["sha"],
+            11: claims["runner_environment"],
+            12: f"{_GITLAB}/{project}",
+            13: claims["sha"],
+            14: f"refs/{kind}/{claims['ref']}",
+            18: pipeline,
+            19: claims["sha"],
+            20: claims["pipeline_source"],
+            21: f"{_GITLAB}/{project}/-/jobs/{claims['job_id']}",
+        }
     if "job_workflow_ref" not in claims:
         if not claims.get("email_verified"):
             raise ValueError("the token has no verified e-mail address")

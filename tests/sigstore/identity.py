@@ -61,6 +61,28 @@ class Issuer:
         }
         return self._signed({**mine, **claims})
 
+    def pipeline_token(
+        self,
+        project: str = "acme/minilm",
+        *,
+        branch: str = "main",
+        commit: str = "0123456789abcdef0123456789abcdef01234567",
+        **claims: object,
+    ) -> str:
+        """Return a token for a job of a pipeline, with the claims of GitLab CI."""
+        mine = {
+            "sub": f"project_path:{project}:ref_type:branch:ref:{branch}",
+            "project_path": project,
+            "ref": branch,
+            "ref_type": "branch",
+            "sha": commit,
+            "ci_config_ref_uri": f"gitlab.com/{project}//.gitlab-ci.yml@refs/heads/{branch}",
+            "runner_environment": "gitlab-hosted",
+            "pipeline_source": "push",
+            "job_id": "2",
+        }
+        return self._signed({**mine, **claims})
+
     def claims(self, token: str) -> Mapping[str, Any]:
         """Return what a token says; raise where it is not one of ours, for Sigstore, and fresh."""
         return jwt.decode(

@@ -58,7 +58,8 @@ verify() {
     modelpack verify "$IMAGE@$(digest)" \
         --certificate-identity "${CERTIFICATE_IDENTITY:?who must have signed}" \
         --certificate-oidc-issuer "${CERTIFICATE_OIDC_ISSUER:?who vouches for that identity}" \
-        ${TRUST_CONFIG:+--trusted-root "$TRUST_CONFIG"}
+        --statement signature --statement provenance --statement sbom --statement scan \
+        ${TRUST_CONFIG:+--trust-config "$TRUST_CONFIG"}
 }
 
 # A version that holds another digest is refused: raise the version in modelpack.toml.
