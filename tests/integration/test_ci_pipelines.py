@@ -1,7 +1,8 @@
 """Pipelines of `modelpack ci`, run: each script as it stands in the file, in order, from a clone.
 
-With a registry that wants a login, Debian's Trivy database of the tests, and git. A scan that
-fails stops all that comes after it: nothing is pushed.
+With git, a registry that wants a login, the real Trivy with a small database, and a Sigstore in
+this process, which knows the jobs that may have an identity. A scan that fails stops all that comes
+after it: nothing is pushed.
 """
 
 import json
