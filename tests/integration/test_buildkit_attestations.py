@@ -8,6 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from modelpack.digest import Digest
 from modelpack.oci.archive_reading import Archive
@@ -19,6 +26,7 @@ from tests.registries import RunningRegistry, running
 
 TWO = '\n[image]\nplatforms = ["linux/amd64", "linux/arm64"]\n'
 SPDX, SLSA = "https://spdx.dev/Document", "https://slsa.dev/provenance/v1"
+PEM = Encoding.PEM
 ARTIFACT = "application/vnd.docker.attestation.manifest.v1+json"
 
 
@@ -140,6 +148,26 @@ def test_an_index_of_ours_is_attested_anew(
     first, again = f"oci:{tmp_path / 'a'}", f"oci:{tmp_path / 'b'}"
     made = typed("copy", "--buildkit-attestations", site / "two", first)
     assert typed("copy", "--buildkit-attestations", first, again).out == made.out
+
+
+def test_what_signed_the_image_still_proves_it_and_views_are_signed_like_it(
+    site: Path, typed: Callable[..., Done], registry: RunningRegistry, tmp_path: Path
+) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    key, public = tmp_path / "key.pem", tmp_path / "public.pem"
+    key.write_bytes(private.private_bytes(PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(private.public_key().public_bytes(PEM, PublicFormat.SubjectPublicKeyInfo))
+    layout = f"oci:{tmp_path / 'signed'}"
+    image = typed("copy", site / "one", layout).out.strip()
+    typed("sign", layout, "--key", key, "--no-log")
+    name = f"{registry.repository()}:1.0.0"
+    typed("push", "--buildkit-attestations", layout, name)
+    typed("verify", f"{name.removesuffix(':1.0.0')}@{image}", "--key", public, "--no-log")
+    typed("verify", name, "--key", public, "--no-log", status=1)
+    typed("push", "--artifact", "modelpack", name, f"{name}-model")
+    for view in (name, f"{name}-model"):
+        typed("sign", view, "--key", key, "--no-log")
+        typed("verify", view, "--key", public, "--no-log")
 
 
 @pytest.mark.parametrize("name", ["one", "two"])
