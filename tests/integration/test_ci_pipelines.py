@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -268,6 +269,49 @@ def test_on_gitlab_only_protected_branches_sign(desk: Desk, variables: Mapping[s
     runner = gitlab(desk, **variables)
     runner.run(text, without=frozenset({"trivy", "build"}))
     assert {runner.results[name] for name in ("sign", "verify", "production")} == {"left out"}
+
+
+GO = """#!/bin/sh
+echo "$GOEXPERIMENT $CGO_ENABLED $*" >> "$HOME/go.log"
+mkdir -p "$GOBIN" && touch "$GOBIN/trivy" && chmod +x "$GOBIN/trivy"
+"""
+
+
+@pytest.mark.parametrize("system", ["github", "gitlab"])
+def test_where_there_is_no_trivy_go_compiles_the_tested_one_once(
+    system: str, tmp_path: Path, golden_pipeline: Callable[[str], Any]
+) -> None:
+    pipeline = golden_pipeline(system)
+    if system == "github":
+        steps = {step["name"]: step for step in pipeline["jobs"]["build"]["steps"]}
+        lines, place = [steps["Install Trivy"]["run"]], tmp_path / "go" / "bin"
+        said = pipeline["jobs"]["build"]["env"]
+    else:
+        lines, place = pipeline["trivy"]["script"], tmp_path / "dist" / "ci"
+        said = pipeline["variables"]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "go").write_text(GO)
+    (tmp_path / "bin" / "go").chmod(0o755)
+    for _ in range(2):
+        subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", "\n".join(lines)],
+            cwd=tmp_path, check=True,
+            env={
+                "PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path), **said,
+                "GITHUB_PATH": str(tmp_path / "path"),
+            },
+        )  # fmt: skip
+    assert (place / "trivy").exists()
+    assert (tmp_path / "go.log").read_text().splitlines() == [
+        "jsonv2 0 install -ldflags -s -w github.com/aquasecurity/trivy/cmd/trivy@v0.74.0"
+    ]
+
+
+@pytest.fixture
+def golden_pipeline() -> Callable[[str], Any]:
+    """Return a function that reads the pipeline of a project at the top of its repository."""
+    plain = Path(__file__).parents[1] / "golden" / "pipelines" / "plain"
+    return lambda system: yaml.safe_load((plain / f"{system}.yml").read_bytes())
 
 
 def script(desk: Desk, *stages: str, **variables: str) -> "subprocess.CompletedProcess[str]":
