@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tests.sigstore.certificates import pem
 from tests.sigstore.stack import Sigstore, new_sigstore
 
-Answer = tuple[int, str, bytes]
+Answer = tuple[int, str, bytes, Mapping[str, str]]
 _JSON = "application/json"
 
 
@@ -57,14 +57,14 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self._answer(urlsplit(self.path).path.rstrip("/"), body)
         except Exception as error:  # noqa: BLE001  whatever is wrong is the client's to hear
             message = f"{type(error).__name__}: {error}"
-            answer = (400, _JSON, json.dumps({"code": 400, "message": message}).encode())
+            answer = (400, _JSON, json.dumps({"code": 400, "message": message}).encode(), {})
         self._send(*answer)
 
     def _answer(self, path: str, body: bytes) -> Answer:
         sigstore: Sigstore = self.server.sigstore  # type: ignore[attr-defined]
         if path == "/api/v1/timestamp":
             reply = sigstore.timestamps.answer(body)
-            return 201, "application/timestamp-reply", reply
+            return 201, "application/timestamp-reply", reply, {}
         request = json.loads(body)
         if path == "/api/v2/signingCert":
             scheme, _, token = self.headers.get("Authorization", "").partition(" ")
@@ -75,20 +75,25 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/api/v2/log/entries":
             content = sigstore.rekor_v2.add(request)
         elif path == "/api/v1/log/entries":
-            content = sigstore.rekor_v1.add(request)
+            answer = sigstore.rekor_v1.add(request)
+            (name,) = answer
+            # by which Go's client finds the entry in the answer
+            headers = {"ETag": name, "Location": f"{path}/{name}"}
+            return 201, _JSON, json.dumps(answer).encode(), headers
         elif path == "/ct/v1/add-pre-chain":
-            return (
-                200,
-                _JSON,
-                json.dumps(sigstore.certificates.add_pre_chain(request["chain"])).encode(),
-            )
+            promise = sigstore.certificates.add_pre_chain(request["chain"])
+            return 200, _JSON, json.dumps(promise).encode(), {}
         else:
-            return 404, _JSON, b"{}"
-        return 201, _JSON, json.dumps(content).encode()
+            return 404, _JSON, b"{}", {}
+        return 201, _JSON, json.dumps(content).encode(), {}
 
-    def _send(self, status: int, kind: str, content: bytes) -> None:
+    def _send(
+        self, status: int, kind: str, content: bytes, headers: Mapping[str, str] = {}
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
