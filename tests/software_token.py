@@ -1,12 +1,13 @@
 """A token in software (SoftHSM 2), with a pair of keys on it."""
 
+import base64
 import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pkcs11
-from pkcs11.util.ec import encode_named_curve_parameters
+from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 
 PIN = "4711-not-secret"
 LIBRARIES = (
@@ -26,6 +27,14 @@ class SoftwareToken:
     def uri(self, name: str, *, query: str = "") -> str:
         """Return the URI of a key, with the path of the library."""
         return f"pkcs11:token=modelpack;object={name}?module-path={self.library}{query}"
+
+    def public_pem(self, name: str) -> bytes:
+        """Return the public half of a key, for those who verify."""
+        token = pkcs11.lib(self.library).get_token(token_label="modelpack")
+        with token.open() as session:
+            found = session.get_key(pkcs11.ObjectClass.PUBLIC_KEY, label=name)
+            text = base64.encodebytes(encode_ec_public_key(found)).decode()
+        return f"-----BEGIN PUBLIC KEY-----\n{text}-----END PUBLIC KEY-----\n".encode()
 
 
 def make_token(folder: Path, library: str) -> SoftwareToken:

@@ -113,6 +113,7 @@ class Bundle:
     """What was signed, and the means to verify it."""
 
     media_type: str = MEDIA_TYPE
+    "empty: never was one; put together from the annotations of cosign's older signatures"
     material: Material
     entries: tuple[LogEntry, ...] = ()
     timestamps: tuple[bytes, ...] = ()

@@ -187,7 +187,7 @@ def _transparency_log(case: _Case) -> str:
         data=case.data, payload=case.payload, signature=case.bundle.signature, key=case.key,
         certificate=case.der,
     )  # fmt: skip
-    is_old = not isinstance(case.bundle.content, Envelope)
+    is_old = not case.bundle.media_type or not isinstance(case.bundle.content, Envelope)
     if transparency.check(entry, log, signed, promise_is_enough=is_old):
         case.times.append(entry.integrated_time)
     case.logs.append(log)
@@ -288,7 +288,7 @@ def _freshness(case: _Case) -> str:
 def _second_opinion(case: _Case) -> str:
     if case.certificate is None or case.authority is None:
         return f"{NOT_NEEDED}sigstore-python knows no bare keys"
-    if not isinstance(case.bundle.content, Envelope):
+    if not case.bundle.media_type or not isinstance(case.bundle.content, Envelope):
         return f"{NOT_NEEDED}sigstore-python does not read cosign's older form"
     from modelpack.trust import second_opinion  # noqa: PLC0415  heavy
 

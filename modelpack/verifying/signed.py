@@ -91,6 +91,7 @@ def _bundle(data: bytes, media_type: str, annotations: Mapping[str, str]) -> Bun
         written = annotations.get(_SIGNATURE, "")
         content = MessageSignature(signature=decoded(written, limit=8 << 10, at=_SIGNATURE))
     return Bundle(
+        media_type="",
         material=_material(annotations.get(_CERTIFICATE, "")),
         entries=_entries(annotations.get(_LOG, "")),
         timestamps=_timestamps(annotations.get(_TIMESTAMP, "")),
