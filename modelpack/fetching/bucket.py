@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from modelpack.errors import InputError, ModelpackError, Unavailable
-from modelpack.fetching.place import HINT_MOVED, Listing, RemoteFile, Wanted, legible, moved
+from modelpack.fetching.place import HINT_MOVED, Listing, RemoteFile, Wanted, legible, moved, told
 from modelpack.fetching.ranges import keep_trying
 from modelpack.oci.layer import Partial
 from modelpack.oci.parallel import each
@@ -27,6 +27,7 @@ _DENIED = frozenset({
     "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired",
 })  # fmt: skip
 _CHANGED = frozenset({"412", "PreconditionFailed", "416", "InvalidRange"})
+_NETWORK = "check the network and AWS_ENDPOINT_URL"
 _CREDENTIALS = "let AWS_ACCESS_KEY_ID, AWS_PROFILE or a role name who may read it"
 
 
@@ -112,6 +113,7 @@ class BucketPlace:
         from botocore.exceptions import (  # noqa: PLC0415  an extra
             BotoCoreError,
             ClientError,
+            ConnectionError,  # noqa: A004  botocore's own
             HTTPClientError,
             IncompleteReadError,
         )
@@ -123,12 +125,13 @@ class BucketPlace:
             raise self._refusal(error.response.get("Error", {}), at, of_file=bool(path)) from error
         except (HTTPClientError, IncompleteReadError) as error:
             raise Passing(
-                f"the connection to `{self._source.bucket}` broke: {type(error).__name__}",
+                f"the connection to `{self._source.bucket}` broke: {told(error)}",
                 at=at, hint="run it again: what came is kept",
             ) from error  # fmt: skip
         except BotoCoreError as error:
+            hint = _NETWORK if isinstance(error, ConnectionError) else _CREDENTIALS
             raise Unavailable(
-                f"the bucket cannot be asked: {type(error).__name__}", at=at, hint=_CREDENTIALS
+                f"the bucket cannot be asked: {told(error)}", at=at, hint=hint
             ) from error
 
     def _refusal(self, said: Mapping[str, Any], at: str, *, of_file: bool) -> ModelpackError:
@@ -170,5 +173,5 @@ def _client(at: str) -> Any:  # noqa: ANN401  made from a description, without a
         return session.client("s3", config=config, region_name=session.region_name or "us-east-1")
     except (BotoCoreError, ValueError) as error:
         raise Unavailable(
-            f"Amazon's client cannot be set up: {type(error).__name__}", at=at, hint=_CREDENTIALS
+            f"Amazon's client cannot be set up: {told(error)}", at=at, hint=_CREDENTIALS
         ) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelpack.errors import InputError, ModelpackError, Refused, Unavailable
 from modelpack.fetching import ranges
-from modelpack.fetching.place import Listing, RemoteFile, Wanted
+from modelpack.fetching.place import Listing, RemoteFile, Wanted, told
 from modelpack.oci.layer import Partial
 from modelpack.progress import Advance
 from modelpack.spec.weight_source import Hub, is_commit
@@ -134,7 +134,7 @@ class HubPlace:
         except Exception as error:
             # The client lets pass what its own http library raises, which has changed before.
             raise Unavailable(
-                f"cannot read from `{host_of(self._endpoint)}`: {type(error).__name__}",
+                f"cannot read from `{host_of(self._endpoint)}`: {told(error)}",
                 at=self._at, hint="check the network and HF_ENDPOINT; unset HF_HUB_OFFLINE",
             ) from error  # fmt: skip
 

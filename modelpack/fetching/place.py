@@ -7,6 +7,7 @@ from typing import Protocol
 
 from modelpack.errors import Refused
 from modelpack.oci.layer import Partial
+from modelpack.oci.manifest import printable
 from modelpack.progress import Advance
 
 Wanted = Callable[[str], bool]
@@ -61,6 +62,11 @@ class Place(Protocol):
 def legible(text: str) -> str:
     """Return what a place calls a version, if it is fit for a lock; else nothing."""
     return text if re.fullmatch(r"[\x20-\x7e]{1,1024}", text) else ""
+
+
+def told(error: Exception) -> str:
+    """Return what a client of others says went wrong, fit for a message."""
+    return printable(" ".join(str(error).split())) or type(error).__name__
 
 
 def moved(what: str, *, at: str) -> Refused:

@@ -18,7 +18,7 @@ from urllib.parse import urljoin
 import urllib3
 from urllib3.exceptions import HTTPError, NameResolutionError, SSLError
 
-from modelpack.errors import Unavailable
+from modelpack.errors import Finding, Unavailable
 from modelpack.web.connections import Body, Connections, PrivateAddressError
 from modelpack.web.urls import apart, host_of, is_public, is_web, origin
 
@@ -53,8 +53,10 @@ class Untrusted(Unavailable):
 class Passing(Unavailable):
     """Another try may get it."""
 
-    def __init__(self, message: str, *, at: str, hint: str, wait: float = 0.0) -> None:
-        super().__init__(message, at=at, hint=hint)
+    def __init__(
+        self, *findings: Finding | str, at: str = "", hint: str = "", wait: float = 0.0
+    ) -> None:
+        super().__init__(*findings, at=at, hint=hint)
         self.wait = wait
         "seconds that the server asks for"
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -306,6 +307,27 @@ def test_what_a_bucket_refuses_is_named(desk, bucket, monkeypatch):
     done = desk.run("lock", desk.folder)
     assert done.status in (1, 2)
     assert "no such object" in done.err or "no file of the source" in done.err
+
+
+@pytest.mark.parametrize(
+    ("source", "variable"),
+    [
+        ("hf://acme/tiny@main", "HF_ENDPOINT"), ("s3://models/tiny", "AWS_ENDPOINT_URL"),
+        ("https://{address}/x.safetensors", ""), ("{address}/acme/tiny:1", ""),
+    ],
+)  # fmt: skip
+def test_nobody_answering_is_neither_yes_nor_no(desk, monkeypatch, source, variable):
+    with socket.socket() as unheard:  # bound, and not listening
+        unheard.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unheard.getsockname()[1]}"
+        if variable:
+            monkeypatch.setenv(variable, f"http://{address}")
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        desk.source(source.format(address=address))
+        done = desk.run("lock", desk.folder)
+    assert done.status == 3
+    assert f"{address}" in done.err
+    assert "check the network" in done.err
 
 
 def test_a_missing_client_says_what_to_install(desk, monkeypatch):
