@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from modelpack import spec as specs
 from modelpack.inputs.machine import Machine
@@ -9,9 +10,20 @@ from modelpack.inputs.weights import SourceFile, bundle_layer, layer_of
 from modelpack.lock import WeightFile, WeightsLock
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.store import Store
+from modelpack.reference import Registry
+from modelpack.spec import weight_source
+from modelpack.spec.weight_source import Stored, WeightSource
 
 Targets = Sequence[Store | None]
 "where an image goes; None: a place that has nothing yet, such as an archive"
+
+
+@runtime_checkable
+class _Mounting(Protocol):
+    """A repository that takes contents over from others of its registry."""
+
+    def mount(self, descriptor: Descriptor, source: Registry) -> bool:
+        """Take a content over; False where that cannot be."""
 
 
 def at_hand(
@@ -31,22 +43,23 @@ def at_hand(
 
     here = dict(sources.kept(weights, machine=machine))
     missing = [file for file in weights.files if file.path not in here]
-    needed = list(_needed(weights, missing, targets))
+    source = weight_source.parse(written.source)
+    needed = list(_needed(weights, missing, targets, source))
     if needed:
         here |= sources.fetch_locked(written, weights, needed, root, machine=machine)
     return sources.source_files(here)
 
 
 def _needed(
-    weights: WeightsLock, missing: Sequence[WeightFile], targets: Targets
+    weights: WeightsLock, missing: Sequence[WeightFile], targets: Targets, source: WeightSource
 ) -> Iterator[WeightFile]:
     small = [file for file in missing if file.layer is None]
-    if small and (weights.bundle is None or _lacks(targets, _bundle(weights))):
+    if small and (weights.bundle is None or _lacks(targets, _bundle(weights), source)):
         yield from small
     for file in missing:
         if file.layer is not None:
             layer = layer_of(weights.destination, file, None)
-            if _lacks(targets, layer.blob.descriptor):
+            if _lacks(targets, layer.blob.descriptor, source):
                 yield file
 
 
@@ -57,5 +70,18 @@ def _bundle(weights: WeightsLock) -> Descriptor:
     return layer.blob.descriptor
 
 
-def _lacks(targets: Targets, layer: Descriptor) -> bool:
-    return any(target is None or not target.has(layer) for target in targets)
+def _lacks(targets: Targets, layer: Descriptor, source: WeightSource) -> bool:
+    return any(
+        target is None or not (target.has(layer) or _mounts(target, layer, source))
+        for target in targets
+    )
+
+
+def _mounts(target: Store, layer: Descriptor, source: WeightSource) -> bool:
+    """Tell whether the target's registry takes the very layer over from the source's image.
+
+    It is the same one where the image has the weights at the same place.
+    """
+    if not (isinstance(source, Stored) and isinstance(source.name, Registry)):
+        return False
+    return isinstance(target, _Mounting) and target.mount(layer, source.name)

@@ -21,6 +21,7 @@ T = TypeVar("T")
 _CHUNK = 256 << 10
 _TIMEOUT = 30
 _POOL = 8
+_PATIENCE = 2
 _GONE = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
 _DENIED = frozenset({
     "401", "403", "AccessDenied", "AllAccessDisabled", "ExpiredToken", "InvalidAccessKeyId",
@@ -83,7 +84,11 @@ class BucketPlace:
     def fill(self, into: Partial, file: RemoteFile, advance: Advance) -> None:
         """Write what is missing of `file` to `into`, unchecked."""
         advance(into.size)
-        keep_trying(lambda: self._ask(lambda: self._once(into, file, advance), file.path), into)
+        # A connection that is reset takes along what was not read yet: it may bring nothing.
+        keep_trying(
+            lambda: self._ask(lambda: self._once(into, file, advance), file.path), into,
+            patience=_PATIENCE,
+        )  # fmt: skip
 
     def _once(self, into: Partial, file: RemoteFile, advance: Advance) -> None:
         start = into.size

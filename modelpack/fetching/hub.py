@@ -15,7 +15,7 @@ from modelpack.oci.layer import Partial
 from modelpack.progress import Advance
 from modelpack.spec.weight_source import Hub, is_commit
 from modelpack.web.client import Client, Gone
-from modelpack.web.urls import host_of, is_web
+from modelpack.web.urls import host_of, is_loopback, is_web, origin
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -38,6 +38,11 @@ class HubPlace:
         self._commit = commit
         self._endpoint = endpoint(environment)
         self._token = token(environment)
+        if self._token and not _is_private(self._endpoint):
+            raise InputError(
+                "speaks http, which would show the token to everybody on the way",
+                at="HF_ENDPOINT", hint="use https, or unset HF_TOKEN",
+            )  # fmt: skip
         self._client = Client(environment)
 
     @property
@@ -148,6 +153,12 @@ def _hub_module(at: str) -> Any:  # noqa: ANN401  the module
             hint="pip install 'modelpack-build[hf]'",
         ) from error  # fmt: skip
     return huggingface_hub
+
+
+def _is_private(url: str) -> bool:
+    """Tell whether nobody can listen to what is said to the server of `url`."""
+    scheme, host, _ = origin(url)
+    return scheme == "https" or is_loopback(host)
 
 
 def endpoint(environment: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from modelpack.digest import Digest, of_hex
 from modelpack.errors import InputError, Refused
 from modelpack.fetching.members import Member, Shelf, members
 from modelpack.fetching.place import Listing, RemoteFile, Wanted
+from modelpack.fetching.ranges import keep_trying
 from modelpack.inputs.base_image import layer_stream
 from modelpack.inputs.model_artifact.media_types import layer_type
 from modelpack.oci.chunks import Chunks
@@ -18,11 +19,11 @@ from modelpack.oci.layer import TAR, Blob, Descriptor, Partial
 from modelpack.oci.ranges import Leaping, ranged
 from modelpack.oci.tar_reading import Header, passing
 from modelpack.progress import Advance
-from modelpack.web.client import Passing
 
 _CHUNK = 256 << 10
 _SIZE_LIMIT = 1 << 50
-_CUTS = 1000
+_PATIENCE = 2
+"cuts in a row that bring nothing"
 
 
 class ImagePlace:
@@ -69,20 +70,16 @@ class ImagePlace:
         # Who knows its digest checks the whole file; else nobody could prove an older beginning.
         known = bool(file.sha256 or member.sha256)
         advance(into.size)
-        for _ in range(_CUTS):
+
+        def rest() -> None:
             if not known and into.size:
                 advance(-into.size)
                 into.restart()
-            before = into.size
-            try:
-                for chunk in self._rest(member, into.size, at, known=known):
-                    into.write(chunk)
-                    advance(len(chunk))
-            except Passing:
-                if into.size <= before:
-                    raise
-            else:
-                return
+            for chunk in self._rest(member, into.size, at, known=known):
+                into.write(chunk)
+                advance(len(chunk))
+
+        keep_trying(rest, into, patience=_PATIENCE)
 
     def _rest(self, member: Member, start: int, at: str, *, known: bool) -> Iterator[bytes]:
         """Yield the bytes of a member from `start` on; of one that nobody knows, proved."""

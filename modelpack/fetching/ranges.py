@@ -44,14 +44,18 @@ def fill(client: Client, request: Request, into: Partial, advance: Advance) -> N
     keep_trying(lambda: client.again(lambda: _once(client, request, into, advance)), into)
 
 
-def keep_trying(work: Callable[[], None], into: Partial) -> None:
-    """Do `work` again after each cut, as long as it brought some bytes; raises what it raises."""
+def keep_trying(work: Callable[[], None], into: Partial, *, patience: int = 0) -> None:
+    """Do `work` again after each cut that brought some bytes, and `patience` times in a row after
+    one that did not; raises what it raises.
+    """
+    fruitless = 0
     for _ in range(CUTS):
         before = into.size
         try:
             work()
         except Passing:
-            if into.size <= before:
+            fruitless = 0 if into.size > before else fruitless + 1
+            if fruitless > patience:
                 raise
         else:
             return

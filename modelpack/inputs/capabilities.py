@@ -63,9 +63,11 @@ def _packages() -> Iterator[Capability]:
         required = importlib.metadata.requires(_DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
         required = []
+    told = {"pysequoia"}  # gpgv does as well: see _signatures
     for requirement in map(Requirement, required):
-        if requirement.name == "pysequoia":
-            continue  # gpgv does as well: see _signatures
+        if requirement.name in told:
+            continue
+        told.add(requirement.name)  # two extras may want one package
         optional = requirement.marker is not None and "extra" in str(requirement.marker)
         installed = _installed(requirement.name)
         fits = bool(installed) and requirement.specifier.contains(installed, prereleases=True)
@@ -79,13 +81,18 @@ def _packages() -> Iterator[Capability]:
 
 
 _USES: Mapping[str, str] = {
+    "boto3": "weights from s3://, sign with a key in AWS KMS",
     "deflate": "build",
+    "huggingface-hub": "weights from hf://",
     "installer": "build",
     "jinja2": "render",
     "packaging": "lock, build",
     "pip": "lock, build",
     "pip-tools": "lock with dependencies.source",
+    "python-pkcs11": "sign with a key on a token or in an HSM",
     "safetensors": "shard",
+    "securesystemslib": "sign with a key in a KMS",
+    "sigstore": "sign, verify",
     "zstandard": 'build with compression = "zstd"',
 }
 

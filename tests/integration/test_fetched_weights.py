@@ -174,6 +174,15 @@ def test_a_token_goes_to_the_hub_and_a_gated_repository_says_what_is_missing(
     assert hub.gets("/cdn/"), "the server refuses a token there"
 
 
+def test_no_token_is_sent_where_anybody_can_listen(desk, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.example")
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    desk.source("hf://acme/tiny@main")
+    done = desk.run("lock", desk.folder)
+    assert done.status == 2
+    assert "HF_ENDPOINT: speaks http" in done.err
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from tests import images, projects
 from tests.command_line import PATIENCE
 from tests.counting_proxy import CountingProxy, counting
 from tests.file_server import FileServer, serving
-from tests.registries import running
+from tests.registries import RunningRegistry, running
 from tests.source_desk import FILES, LARGE, Desk, sha256, uris
 
 INDEX = "model.safetensors.index.json"
@@ -295,7 +294,28 @@ def test_a_connection_to_a_bucket_that_breaks_is_gone_on_with(desk, bucket, prox
     assert done.status == 0, done.err
     assert proxy.cut_at is None, "it was cut"
     assert desk.lock["files"][0]["sha256"] == sha256(body)
-    assert proxy.received < len(body) + (200 << 10), "what came was not asked for again"
+
+
+def test_a_killed_download_of_an_object_goes_on_where_it_was(desk, bucket, proxy):
+    body = projects.safetensors({"w": os.urandom(2 << 20)})
+    bucket.put("large/model.safetensors", body)
+    desk.source(f"s3://{bucket.name}/large/model.safetensors")
+    proxy.hold_at = 1 << 20
+    process = started("lock", desk.folder)
+    try:
+        assert proxy.held.wait(PATIENCE)
+        wait_for(lambda: begun() > 0)
+    finally:
+        process.kill()
+        process.wait()
+    came = begun()
+    proxy.hang_up()
+    proxy.release()
+    before = proxy.received
+    done = desk.run("lock", desk.folder, "-q")
+    assert done.status == 0, done.err
+    assert desk.lock["files"][0]["sha256"] == sha256(body)
+    assert proxy.received - before < len(body) - came + (200 << 10)
 
 
 def test_what_a_bucket_refuses_is_named(desk, bucket, monkeypatch):
@@ -343,20 +363,31 @@ def test_a_missing_client_says_what_to_install(desk, monkeypatch):
     assert "hint: pip install 'modelpack-build[hf]'" in done.err
 
 
-def killed(server: FileServer, path: str, *arguments: object) -> None:
-    """Run a command and kill it when half of `path` has come."""
-    process = subprocess.Popen(
+def started(*arguments: object) -> "subprocess.Popen[bytes]":
+    """Start a command in a process of its own."""
+    return subprocess.Popen(
         [sys.executable, "-m", "modelpack", *map(str, arguments)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return when `condition` holds; fail when it takes too long."""
+    for _ in range(PATIENCE * 20):
+        if condition():
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("it did not come to that")
+
+
+def killed(server: FileServer, path: str, *arguments: object) -> None:
+    """Run a command and kill it when half of `path` has come."""
+    process = started(*arguments)
     try:
-        for _ in range(PATIENCE * 20):
-            if process.poll() is not None or begun() == HALF:
-                break
-            threading.Event().wait(0.05)
+        wait_for(lambda: process.poll() is not None or begun() == HALF)
         assert begun() == HALF, "it ended before it could be killed"
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
     server.waiting.pop(path).set()
 
@@ -480,33 +511,66 @@ def test_an_image_of_something_else_is_no_source(desk, tmp_path):
     assert "neither an image made by modelpack nor an artifact" in done.err
 
 
-@pytest.mark.integration
-def test_weights_of_a_registry_are_read_by_range_and_their_tag_may_move(
-    desk, image, tmp_path_factory, go_tool, require_tool
-):
+@pytest.fixture(scope="module")
+def olareg(
+    tmp_path_factory: pytest.TempPathFactory, go_tool: Callable[[str], str],
+    require_tool: Callable[[str], str],
+) -> Iterator[RunningRegistry]:  # fmt: skip
     folder = tmp_path_factory.mktemp("olareg")
     with running("olareg", folder, go_tool=go_tool, require_tool=require_tool) as registry:
-        name = f"{registry.repository()}:1.0.0"
-        assert desk.run("push", image, name, "-q").status == 0
-        desk.source(name, include=["vocab/*"])
-        with counting(registry.address) as proxy:
-            desk.source(name.replace(registry.address, proxy.address), include=["vocab/*"])
-            done = desk.run("lock", desk.folder)
-            assert done.status == 0, done.err
-            assert proxy.received < 200_000
-        desk.source(name, include=["vocab/*"])
-        assert desk.run("lock", desk.folder).status == 0
-        assert [file["sha256"] for file in desk.lock["files"]] == [sha256(LARGE)]
-        (image / "service" / "__main__.py").write_bytes(b'print("other")\n')
-        assert desk.run("build", image, "--locked", "-q").status == 0
-        assert desk.run("push", image, name, "--replace", "-q").status == 0
-        done = desk.run("lock", desk.folder, "--check", "--json")
-        assert done.status == 0
-        (finding,) = done.document["findings"]
-        assert finding["rule"] == "lock.source-moved"
-        desk.forget()
-        assert desk.run("build", desk.folder, "--locked", "-q").status == 0
-        revision = desk.lock["source"]["revision"]
-        repository = name.rpartition(":")[0]
-        uri = uris(desk.folder)[sha256(LARGE)]
-        assert uri == f"{repository}@{revision}#vocab/large.safetensors"
+        yield registry
+
+
+@pytest.mark.integration
+def test_weights_of_a_registry_are_read_by_range_and_their_tag_may_move(desk, image, olareg):
+    name = f"{olareg.repository()}:1.0.0"
+    assert desk.run("push", image, name, "-q").status == 0
+    with counting(olareg.address) as proxy:
+        desk.source(name.replace(olareg.address, proxy.address), include=["vocab/*"])
+        done = desk.run("lock", desk.folder)
+        assert done.status == 0, done.err
+        assert proxy.received < 200_000
+    desk.source(name, include=["vocab/*"])
+    assert desk.run("lock", desk.folder).status == 0
+    assert [file["sha256"] for file in desk.lock["files"]] == [sha256(LARGE)]
+    (image / "service" / "__main__.py").write_bytes(b'print("other")\n')
+    assert desk.run("build", image, "--locked", "-q").status == 0
+    assert desk.run("push", image, name, "--replace", "-q").status == 0
+    done = desk.run("lock", desk.folder, "--check", "--json")
+    assert done.status == 0
+    (finding,) = done.document["findings"]
+    assert finding["rule"] == "lock.source-moved"
+    desk.forget()
+    assert desk.run("build", desk.folder, "--locked", "-q").status == 0
+    revision = desk.lock["source"]["revision"]
+    uri = uris(desk.folder)[sha256(LARGE)]
+    assert uri == f"{name.rpartition(':')[0]}@{revision}#vocab/large.safetensors"
+
+
+@pytest.mark.integration
+def test_layers_of_a_source_in_the_same_registry_are_mounted(desk, image, olareg):
+    upstream, own = f"{olareg.repository()}:1.0.0", f"{olareg.repository()}:1.0.0"
+    assert desk.run("push", image, upstream, "-q").status == 0
+    desk.source(upstream)
+    assert desk.run("lock", desk.folder).status == 0
+    desk.forget()
+    done = desk.run("build", desk.folder, "--locked", "--push", "--tag", own, "--json")
+    assert done.status == 0, done.err
+    assert not desk.fetched
+    proofs = [la["proof"] for la in done.document["layers"] if la["step"] == "weights"]
+    assert proofs == ["lock", "lock"]
+    assert desk.run("copy", own, f"oci:{desk.folder}/pulled", "-q").status == 0
+    assert not projects.damage(desk.folder / "pulled")
+    # Elsewhere in the image they make other layers, which nobody has.
+    desk.source(upstream, destination="/models/other")
+    assert desk.run("lock", desk.folder).status == 0
+    desk.forget()
+    other = f"{olareg.repository()}:1.0.0"
+    done = desk.run("build", desk.folder, "--locked", "--push", "--tag", other, "-q")
+    assert done.status == 0, done.err
+    assert len(desk.fetched) == len(FILES)
+    desk.forget()
+    (desk.folder / "service" / "__main__.py").write_bytes(b'print("other")\n')
+    done = desk.run("build", desk.folder, "--locked", "--push", "--tag", f"{other}-2", "-q")
+    assert done.status == 0, done.err
+    assert not desk.fetched, "the registry has them by now"

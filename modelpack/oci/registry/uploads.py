@@ -7,11 +7,12 @@ digest before all that was sent has been hashed here.
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from modelpack.errors import ModelpackError, Unavailable
-from modelpack.oci.layer import Absent, Blob, Remote
+from modelpack.oci.layer import Absent, Blob, Descriptor, Remote
 from modelpack.oci.registry import failures
 from modelpack.oci.registry.known import Traits
 from modelpack.oci.registry.sending import Sending
@@ -99,6 +100,14 @@ class Uploads:
             self._close(upload, blob, data)
 
         self._client.again(once)
+
+    def mount(self, descriptor: Descriptor, source: str) -> bool:
+        """Take a blob from another repository of the registry; False: it cannot be had there."""
+        is_mounted, begun = self._mount(Blob(descriptor=descriptor, origin=Absent()), [source])
+        if begun:  # the registry would rather be sent it: nobody goes on with that
+            with suppress(Unavailable), self._session.open("DELETE", begun.location):
+                pass
+        return is_mounted
 
     def _complete(self, content: Sending, upload: _Upload, note: Note) -> None:
         """Send what is missing, prove it, and let it have its digest."""

@@ -78,6 +78,15 @@ class WritableRepository(Repository):
             self._there.add(descriptor.digest)
         return there
 
+    def mount(self, descriptor: Descriptor, source: Registry) -> bool:
+        """Take a blob from another repository of this registry; False where that cannot be."""
+        if source.host != self.name.host or source.repository == self.name.repository:
+            return False
+        if not self._uploads.mount(descriptor, source.repository):
+            return False
+        self._there.add(descriptor.digest)
+        return True
+
     def write(self, blob: Blob, advance: Advance) -> bool:
         """Keep `blob`; False when it was here already. `advance` gets the bytes either way.
 
