@@ -13,8 +13,9 @@ from modelpack.inputs.scratch import scratch_folder
 from modelpack.oci import copying
 from modelpack.oci.layer import REF_NAME, Descriptor, Remote
 from modelpack.oci.overlay import View, Viewer
+from modelpack.oci.referrers import Copied, Vouching
 from modelpack.oci.registry import places, unfinished
-from modelpack.oci.store import local_image
+from modelpack.oci.store import Root, local_image
 from modelpack.reference import Reference
 
 _DISK = "docker-archive:FILE of `docker save`, oci:FOLDER"
@@ -62,7 +63,7 @@ def transfer(
             case reference.Registry():
                 warnings += _push(found, target, machine, label, replace_versions)
             case reference.Layout():
-                _write_layout(found, target, machine, label)
+                warnings += _write_layout(found, target, machine, label)
             case reference.Archive():
                 warnings += _write_archive(found, source, target, machine, label)
             case _:
@@ -96,15 +97,15 @@ def _push(
         store.expect_free(root.tags, root.manifest.digest)  # rather now than after an hour
     doubts = store.findings(found.blobs)
     try:
-        copying.copy(found, store, progress=machine.progress, label=label)
+        left = copying.copy(found, store, progress=machine.progress, label=label)
     except ModelpackError as error:
         raise joined([error], *doubts) from error
-    return doubts
+    return (*doubts, *left)
 
 
 def _write_layout(
     found: copying.Closure, target: reference.Layout, machine: Machine, label: str
-) -> None:
+) -> tuple[Finding, ...]:
     from modelpack.oci.layout import Layout  # noqa: PLC0415
 
     root, *others = found.roots
@@ -113,7 +114,7 @@ def _write_layout(
     with Layout(
         Path(target.path), known=machine.digests, progress=machine.progress, resumes=True
     ) as layout:
-        copying.copy(found, layout, progress=machine.progress, label=label)
+        return copying.copy(found, layout, progress=machine.progress, label=label)
 
 
 def _write_archive(
@@ -127,7 +128,9 @@ def _write_archive(
     root, *others = found.roots
     name = f"{source.name}:" if isinstance(source, reference.Registry) else ""
     named = [replace(one, tags=tuple(f"{name}{tag}" for tag in one.tags)) for one in others]
-    vouching = [pair for one in found.roots for pair in one.vouching_for() if pair[1]]
+    vouching: list[tuple[Descriptor, Sequence[Vouching]]] = []
+    vouching += [pair for one in found.roots for pair in one.vouching_for() if pair[1]]
+    vouching += [(root.manifest.descriptor, [_named(one)]) for one in found.tagged]
     with scratch_folder(machine.cache) as folder, ExitStack() as stack:
         blobs = found.blobs
         if any(isinstance(blob.origin, Remote) for blob in blobs):
@@ -146,6 +149,12 @@ def _write_archive(
         return (Finding(message=doubt, at=str(target), rule="copy.referrers", severity="warning",
                         hint=f"modelpack copy {source} oci-archive:FILE"),)  # fmt: skip
     return ()
+
+
+def _named(tagged: Root) -> Copied:
+    """Return what has a tag of its own as an entry of the list of all that vouches."""
+    entry = replace(tagged.manifest.descriptor, annotations={REF_NAME: tagged.tags[0]})
+    return Copied(descriptor=entry, manifest=tagged.manifest, contents=())
 
 
 @contextmanager

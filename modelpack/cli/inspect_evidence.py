@@ -6,6 +6,8 @@ from modelpack import digest as digests
 from modelpack.cli import display
 from modelpack.inspection.beside import ReferrerClaim, SignatureClaim
 
+_LICENSES = 12
+"that are shown: `--json` has more"
 _HEAD = ("WHAT", "DIGEST", "SAYS")
 
 
@@ -51,7 +53,7 @@ def _facts(one: ReferrerClaim) -> Iterator[tuple[str, str]]:
         yield "made by", sbom.made_by
         yield "created", sbom.created
         yield "components", _counts(sbom.components)
-        yield "licences", _counts(sbom.licenses)
+        yield "licences", _counts(sbom.licenses, most=_LICENSES)
     if scan := one.scan:
         yield "scanner", scan.scanner
         yield "outcome", scan.outcome
@@ -85,5 +87,7 @@ def _signature(signature: SignatureClaim) -> Iterator[tuple[str, str]]:
     yield "signs", signature.signs
 
 
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+def _counts(counts: Mapping[str, int], *, most: int | None = None) -> str:
+    shown = [f"{count} {name}" for name, count in list(counts.items())[:most]]
+    more = len(counts) - len(shown)
+    return ", ".join([*shown, *([f"and {more} more"] if more else [])])

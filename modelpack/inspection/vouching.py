@@ -23,7 +23,7 @@ from modelpack.oci import attestations
 from modelpack.oci.layer import MANIFEST, Descriptor
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest
 from modelpack.oci.manifest import parse as parse_manifest
-from modelpack.oci.referrers import KIND, checked, tag_for
+from modelpack.oci.referrers import KIND, OLD_TAGS, checked, tag_for
 from modelpack.trust.statement import PREDICATE_TYPE, Statement
 
 CONTENT_LIMIT: Final = 16 << 20
@@ -34,7 +34,6 @@ _MANIFESTS: Final = 200
 "that are looked at"
 _LAYERS: Final = 50
 "contents of one manifest that are looked at"
-_OLD_TAGS: Final = (".sig", ".att", ".sbom")
 _BUNDLE_PREDICATE: Final = "dev.sigstore.bundle.predicateType"
 "annotation of a signed bundle (cosign, BUNDLE_SPEC.md)"
 SUBJECT: Final = "subject"
@@ -153,7 +152,7 @@ class _Look:
 
     def by_tag(self, subject: Digest) -> Iterator[ReferrerDocument]:
         """Yield what stands under the tags of older cosign."""
-        for suffix in _OLD_TAGS:
+        for suffix in OLD_TAGS:
             tag = f"{tag_for(subject)}{suffix}"
             held = self._store.held_by(tag)
             if held is None:

@@ -97,7 +97,10 @@ class Archive:
 
     def resolve(self, name: str) -> Descriptor:
         """Return what a tag, name or digest means; an empty name: the only image there is."""
-        return references.resolve(self._entries, name, self.image, at=str(self._path))
+        entries = self._entries
+        if references.is_about_image(name):
+            entries = (*entries, *self._vouching())
+        return references.resolve(entries, name, self.image, at=str(self._path))
 
     def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
         """Return what vouches for `subject`: type and annotations as it says itself."""
@@ -118,7 +121,7 @@ class Archive:
 
     def held_by(self, tag: str) -> str | None:
         """Return the digest of whatever has `tag`, unread; None: nothing has it."""
-        return references.held_by(self._entries, tag)
+        return references.held_by((*self._entries, *self._vouching()), tag)
 
     def image(self, digest: Digest) -> Manifest:
         """Return the manifest or index with `digest`, parsed."""

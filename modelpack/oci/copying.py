@@ -13,7 +13,7 @@ from modelpack.digest import Digest
 from modelpack.errors import Finding, InputError, Unavailable
 from modelpack.oci.layer import CONFIG, Blob, Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFEST_LIMIT, MANIFESTS, parse, parse_object
-from modelpack.oci.referrers import Copied, Vouching
+from modelpack.oci.referrers import OLD_TAGS, Copied, Vouching, tag_for
 from modelpack.oci.store import Root, Store
 from modelpack.progress import Advance, Progress
 from modelpack.reference import WEIGHTS_SUFFIX
@@ -47,6 +47,9 @@ class Destination(Store, Protocol):
     def write_all(self, blobs: Iterable[Blob], advance: Advance) -> None:
         """Keep all `blobs`."""
 
+    def held_by(self, tag: str) -> str | None:
+        """Return the digest of whatever has `tag`, unread; None: nothing has it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
@@ -55,6 +58,8 @@ class Closure:
     blobs: tuple[Blob, ...]
     "everything below the roots, contents before what names them"
     roots: tuple[Root, ...]
+    tagged: tuple[Root, ...] = ()
+    "what vouches for images under cosign's older tags"
     findings: tuple[Finding, ...] = ()
     "warnings"
 
@@ -71,14 +76,32 @@ class Closure:
     @property
     def vouching(self) -> int:
         """How many manifests vouch for something in it."""
-        return sum(len(new) for root in self.roots for _, new in root.vouching_for())
+        listed = sum(len(new) for root in self.roots for _, new in root.vouching_for())
+        return listed + len(self.tagged)
 
 
-def copy(closure: Closure, destination: Destination, *, progress: Progress, label: str) -> None:
-    """Bring `closure` into `destination`: blobs first, then names in one step."""
+def copy(
+    closure: Closure, destination: Destination, *, progress: Progress, label: str
+) -> tuple[Finding, ...]:
+    """Bring `closure` into `destination`: blobs first, then names in one step.
+
+    Return a warning for each of cosign's older tags that holds something else there and stays:
+    one such manifest has all signatures, and nobody but cosign merges two.
+    """
+    held = [(root, destination.held_by(root.tags[0])) for root in closure.tagged]
+    free = [root for root, digest in held if digest in (None, root.manifest.digest)]
     with progress.task(label, closure.size) as advance:
         destination.write_all(closure.blobs, advance)
-    destination.commit(closure.roots)
+    destination.commit([*closure.roots, *free])
+    return tuple(
+        Finding(
+            message="the destination has something else under this tag, which stays",
+            at=root.tags[0], rule="copy.old-tag", severity="warning",
+            hint="cosign copy merges what older cosign attached",
+        )
+        for root, digest in held
+        if digest not in (None, root.manifest.digest)
+    )  # fmt: skip
 
 
 def closure(
@@ -96,11 +119,16 @@ def closure(
     roots = [_root(source, root, tags)]
     roots += [_root(source, image, _weights_tags(tags)) for image, _ in beside]
     subjects = [images, *(found for _, found in beside)]
+    tagged: tuple[Root, ...] = ()
     if referrers:
         roots = [
             _with_referrers(one, walk, found) for one, found in zip(roots, subjects, strict=True)
         ]
-    return Closure(blobs=tuple(walk.blobs.values()), roots=tuple(roots), findings=tuple(findings))
+        tagged = tuple(_tagged(walk, [one for found in subjects for one in found]))
+    return Closure(
+        blobs=tuple(walk.blobs.values()), roots=tuple(roots), tagged=tagged,
+        findings=tuple(findings),
+    )  # fmt: skip
 
 
 class _Walk:
@@ -187,6 +215,19 @@ def _with_referrers(root: Root, walk: _Walk, images: Sequence[Descriptor]) -> Ro
     return replace(
         root, referrers=done[0][1], below=tuple(pair for pair in done[1:] if pair[1])
     )  # fmt: skip
+
+
+def _tagged(walk: _Walk, images: Sequence[Descriptor]) -> Iterator[Root]:
+    """Yield what stands under cosign's older tags of `images`; its contents are collected."""
+    for image in images:
+        for suffix in OLD_TAGS:
+            tag = f"{tag_for(image.digest)}{suffix}"
+            try:
+                found = walk.source.resolve(tag)
+                walk.below(found)
+            except InputError:  # there is none, or nothing that can be read
+                continue
+            yield _root(walk.source, found, [tag])
 
 
 def _copied(walk: _Walk, entry: Descriptor) -> Copied | None:

@@ -322,7 +322,8 @@ class Layout:
 
     def held_by(self, tag: str) -> str | None:
         """Return the digest of whatever has `tag`, unread; None: nothing has it."""
-        return references.held_by(self.manifests(), tag)
+        entries = self.manifests() if (self.root / "index.json").exists() else ()
+        return references.held_by(entries, tag)
 
     def _name(
         self, roots: Sequence[Root], vouching: Sequence[tuple[Descriptor, Sequence[Vouching]]]

@@ -58,6 +58,11 @@ def tag_of(entry: Descriptor) -> str:
     return entry.annotations.get(REF_NAME, "")
 
 
+def is_about_image(name: str) -> bool:
+    """Tell whether `name` is a tag of what vouches for an image."""
+    return _FALLBACK.fullmatch(name) is not None
+
+
 def held_by(entries: Iterable[Descriptor], tag: str) -> str | None:
     """Return the digest of the entry with `tag`; None: there is none."""
     return next((entry.digest for entry in entries if tag_of(entry) == tag), None)

@@ -23,6 +23,8 @@ VOUCHING: Final = "dev.modelpack.vouching"
 "annotation of an entry of an archive: digest of the list of all that vouches for what is in it"
 EMPTY: Final = blob_of(b"{}", "application/vnd.oci.empty.v1+json")
 "the configuration of what has none"
+OLD_TAGS: Final = (".sig", ".att", ".sbom")
+"after the tag that is made of a digest: where cosign before 3 keeps what vouches for an image"
 _LIMIT = 1000
 "referrers of one image that are looked at"
 _NOTHING: Mapping[str, str] = MappingProxyType({})

@@ -9,15 +9,18 @@ from images import image, nothing, put, vouching
 
 from modelpack.errors import InputError, Refused, Unavailable
 from modelpack.oci import copying
+from modelpack.oci.archive_reading import Archive
 from modelpack.oci.image import Image, Index
 from modelpack.oci.layer import Blob, Descriptor, Partial, Remote
 from modelpack.oci.layout import Layout
+from modelpack.oci.referrers import tag_for
 from modelpack.oci.registry import known
 from modelpack.oci.store import Root
 from modelpack.progress import SILENT, Advance
 from modelpack.run_configuration import WEIGHTS_IMAGE_LABEL
 from tests import projects
 from tests.command_line import Done, run_here
+from tests.foreign_evidence import Signer, signature_layer, tag
 
 
 @pytest.fixture
@@ -78,8 +81,8 @@ def test_a_project_is_pushed_under_its_own_names(
     assert done.status == 0, done.err
     assert done.document["target"] == f"{server.address}/acme/tiny"
     assert done.document["tags"] == ["1.0.0", "latest"]
-    for tag in ("1.0.0", "latest"):
-        assert f"/v2/acme/tiny/manifests/{tag}" in server.manifests
+    for name in ("1.0.0", "latest"):
+        assert f"/v2/acme/tiny/manifests/{name}" in server.manifests
 
 
 def test_tags_come_from_the_source_where_the_target_has_none(
@@ -168,6 +171,46 @@ def test_contents_come_before_what_names_them_and_subjects_first(tmp_path: Path)
     assert found.vouching == 2
     bare = copying.closure(layout, layout.resolve("1"), tags=["1"], referrers=False)
     assert bare.vouching == 0
+
+
+def test_what_stands_under_older_tags_goes_along_everywhere(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: UploadServer
+) -> None:
+    one, signer = image("a"), Signer()
+    with Layout(tmp_path / "l") as layout:
+        put(layout, one, "1.0")
+        tag(layout, one.digest, ".sig", signature_layer(signer, one.digest))
+
+    def listed(name: str) -> list[str]:
+        document = run_here(capsys, "inspect", name, "--json").document
+        return [found["by"] for found in document["referrers"]]
+
+    expected = [f"{tag_for(one.digest)}.sig"]
+    far, archive = f"{server.address}/acme/x:1.0", "oci-archive:a.tar"
+    for source, target in (("oci:l", far), (far, archive), (archive, "oci:m"), ("oci:m", "oci:n")):
+        done = run_here(capsys, "copy", source, target, "--json")
+        assert done.status == 0, done.out + done.err
+        assert done.document["referrers"] == 1
+        assert listed(target) == expected
+    with Archive(tmp_path / "a.tar") as read:
+        assert [entry.digest for entry in read.manifests()] == [one.digest]
+    bare = run_here(capsys, "copy", "oci:l", "oci:bare", "--no-referrers", "--json")
+    assert (bare.document["referrers"], listed("oci:bare")) == (0, [])
+
+
+def test_other_signatures_under_an_older_tag_stay(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    one = image("a")
+    for name, signer in (("l", Signer()), ("m", Signer())):
+        with Layout(tmp_path / name) as layout:
+            put(layout, one, "1.0")
+            tag(layout, one.digest, ".sig", signature_layer(signer, one.digest))
+    before = Layout(tmp_path / "m").held_by(f"{tag_for(one.digest)}.sig")
+    done = run_here(capsys, "copy", "oci:l", "oci:m")
+    assert done.status == 0
+    assert "which stays" in done.err
+    assert Layout(tmp_path / "m").held_by(f"{tag_for(one.digest)}.sig") == before
 
 
 class Far:
