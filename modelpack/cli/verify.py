@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from modelpack.trust.policy import Policy
     from modelpack.trust.trusted_root import TrustedRoot
 
-KINDS = ("signature", "provenance", "sbom", "scan", "test", "rebuild")
+KINDS = ("signature", "provenance", "sbom", "scan", "test", "rebuild", "weights")
 _EXIT = {"verified": 0, "refused": 1, "unknown": 3}
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -55,8 +55,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     multiple=True,
     metavar="KIND",
     help="What they must have signed: signature (default), provenance, sbom, scan, test, rebuild, "
-    "or a predicate type; may be repeated.",
+    "weights, or a predicate type; may be repeated.",
 )
+@click.option(
+    "--weights", is_flag=True,
+    help="They must have signed the model itself (OpenSSF Model Signing): --statement weights.",
+)  # fmt: skip
 @click.option("--max-age", default="", metavar="AGE", help="How old it may be: 90d.")
 @click.option(
     "--trusted-root",
@@ -116,6 +120,7 @@ def _policy(options: dict[str, Any]) -> "Policy":
             ("--certificate-identity-regexp", "identity_regexp"),
             ("--certificate-oidc-issuer", "issuer"),
             ("--certificate-oidc-issuer-regexp", "issuer_regexp"), ("--statement", "statements"),
+            ("--weights", "weights"),
             ("--max-age", "max_age"), ("--no-log", "no_log"),
         )
         if options[name]
@@ -135,7 +140,8 @@ def _policy_of(options: dict[str, Any]) -> "Policy":
     if options["max_age"]:
         quantity.duration(options["max_age"], at="--max-age")
     name, signer = _signer(options)
-    kinds = options["statements"] or ("signature",)
+    asked = (*options["statements"], *(("weights",) if options["weights"] else ()))
+    kinds = asked or ("signature",)
     for kind in kinds:
         if kind not in KINDS and ":" not in kind:
             known = ", ".join(f"`{one}`" for one in KINDS)
@@ -148,6 +154,7 @@ def _policy_of(options: dict[str, Any]) -> "Policy":
         "scan": policies.Scan(**{**some, "max_age": options["max_age"] or "7d"}),
         "test": policies.Test(**some),
         "rebuild": policies.Rebuild(**some),
+        "weights": policies.Weights(signers=(name,)),
     }
     return policies.Policy(
         schema=1,

@@ -19,7 +19,7 @@ from modelpack.inspection.json_values import table, text
 from modelpack.inspection.predicates import CYCLONEDX_DOCUMENTS, SPDX_DOCUMENTS
 from modelpack.oci.layer import Descriptor
 from modelpack.trust import bundle as bundles
-from modelpack.trust import dsse
+from modelpack.trust import dsse, model_signature
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.dsse import Envelope
@@ -52,14 +52,18 @@ class Content:
 
 def is_known(layer: Descriptor) -> bool:
     """Tell whether the content `layer` of a manifest is of a kind that is read."""
-    kind = layer.media_type
-    return kind.startswith(BUNDLE) or kind in _KNOWN
+    return is_bundle(layer.media_type) or layer.media_type in _KNOWN
+
+
+def is_bundle(media_type: str) -> bool:
+    """Tell whether content of `media_type` is a Sigstore bundle, about an image or its weights."""
+    return media_type.startswith(BUNDLE) or media_type == model_signature.ARTIFACT_TYPE
 
 
 def parse(data: bytes, layer: Descriptor) -> Content:
     """Return what `data`, the content `layer` of a manifest, says; raise InputError."""
     kind = layer.media_type
-    if kind.startswith(BUNDLE):
+    if is_bundle(kind):
         return _bundle(bundles.parse(data))
     if kind == statements.MEDIA_TYPE:
         return Content(document=data, statement=statements.parse(data))

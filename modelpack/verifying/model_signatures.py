@@ -66,7 +66,13 @@ def covered(statement: Statement, sets: Sequence[WeightSet]) -> tuple[str, str]:
     except InputError as error:
         return "", error.findings[0].message
     for one in sets:
-        if one.files and all(files.get(name) == sha256 for name, sha256 in one.files.items()):
+        packed = {name: sha256 for name, sha256 in one.files.items() if not _is_signature(name)}
+        if packed and all(files.get(name) == sha256 for name, sha256 in packed.items()):
             return one.name, ""
     names = ", ".join(quoted(one.name) for one in sets) or "none"
     return "", f"its files are not the weights of the image ({names})"
+
+
+def _is_signature(name: str) -> bool:
+    """Tell whether a file is what signs the others, which cannot sign itself: `model.sig`."""
+    return name.endswith(".sig")

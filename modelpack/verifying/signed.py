@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from modelpack.digest import Digest
 from modelpack.errors import InputError
+from modelpack.inspection.contents import is_bundle
 from modelpack.inspection.vouching import ReferrerDocument
 from modelpack.oci.manifest import parse_object
 from modelpack.trust import bundle as bundles
@@ -26,7 +27,6 @@ from modelpack.trust.bundle import (
 )
 from modelpack.trust.members import Members, decoded
 
-_BUNDLE: Final = "application/vnd.dev.sigstore.bundle"
 _DSSE: Final = "application/vnd.dsse.envelope.v1+json"
 _SIGNATURE: Final = "dev.cosignproject.cosign/signature"
 _CERTIFICATE: Final = "dev.sigstore.cosign/certificate"
@@ -53,7 +53,7 @@ class Signed:
 def is_signed(document: ReferrerDocument) -> bool:
     """Tell whether `document` is of a kind that somebody has signed."""
     kind = document.layer.media_type if document.layer else document.descriptor.artifact_type
-    return kind.startswith(_BUNDLE) or kind in (_DSSE, simple_signing.MEDIA_TYPE)
+    return is_bundle(kind) or kind in (_DSSE, simple_signing.MEDIA_TYPE)
 
 
 def is_bare_statement(document: ReferrerDocument) -> bool:
@@ -80,7 +80,7 @@ def read(document: ReferrerDocument) -> Signed:
 
 
 def _bundle(data: bytes, media_type: str, annotations: Mapping[str, str]) -> Bundle:
-    if media_type.startswith(_BUNDLE):
+    if is_bundle(media_type):
         return bundles.parse(data)
     content: MessageSignature | dsse.Envelope
     if media_type == _DSSE:

@@ -16,6 +16,7 @@ from modelpack.oci.layer import blob_of
 from modelpack.oci.layout import Layout
 from modelpack.oci.referrers import Referrer
 from modelpack.platform import Platform
+from modelpack.trust import bundle as bundles
 from tests import signed_images as made
 from tests.command_line import Done, run_here
 from tests.described_image import complete, described
@@ -620,6 +621,13 @@ def test_a_model_that_its_maker_signed(desk: Desk) -> None:
     done, found = desk.judged(f'{SIGNED}[weights]\nsigners = ["ci"]\n')
     assert done.status == 0, done.out
     assert found["weights"]["proof"]["predicate_type"] == made.OMS
+
+    assert desk.verify("--weights").status == 0
+    assert desk.verify("--weights", who="other@acme.example").status == 1
+    neutral = model_signature.referrer(bundles.parse(json.dumps(bundle).encode()), kind="oms")
+    desk.put(neutral)
+    assert desk.verify("--weights").status == 0
+    assert desk.verify("--weights", "--statement", "signature").status == 1
 
     other = described()
     foreign = model_signature.statement(other.lock.weights[0], mounted=False)
