@@ -4,6 +4,8 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from modelpack.digest import Digest
 from modelpack.trust import bundle as bundles
 from modelpack.trust import public_keys, trusted_root, verification
+from modelpack.trust import statement as statements
 from modelpack.trust.expected import Expected, Identity, Key, Pattern
 from modelpack.trust.proof import STEPS, Proof
 from modelpack.trust.trusted_root import TrustedRoot
@@ -19,6 +22,7 @@ from tests.sigstore.certificates import DAY, new_key, public_pem
 from tests.sigstore.identity import SOMEBODY
 from tests.sigstore.stack import Sigstore, new_sigstore
 
+ROOT = Path(__file__).parents[2]
 SIGNATURE = "https://sigstore.dev/cosign/sign/v1"
 IMAGE = Digest("sha256:" + "ab" * 32)
 NOW = 1_795_000_000
@@ -168,6 +172,27 @@ def test_a_workflow_is_known_by_what_fulcio_wrote(sigstore: Sigstore) -> None:
     assert proof.holds, failed(proof)
     assert proof.extensions["source-repository-uri"] == "https://github.com/acme/minilm"
     assert proof.extensions["source-repository-ref"].startswith("refs/")
+
+
+def test_a_signature_of_the_public_sigstore_holds() -> None:
+    """One that somebody made with Fulcio and Rekor for the vectors of the OMS specification."""
+    bundle = bundles.parse((ROOT / "tests" / "assets" / "oms" / "valid-sigstore.json").read_bytes())
+    said = statements.parse(bundle.envelope.payload)
+    (root,) = [
+        path for path in files("sigstore").joinpath("_store").iterdir()
+        if path.name.endswith("tuf-repo-cdn.sigstore.dev")
+    ]  # fmt: skip
+    trusted = trusted_root.parse(root.joinpath("trusted_root.json").read_bytes())
+    who = Identity(
+        name="author", identity=Pattern(text=r".+@us\.ibm\.com", regexp=True),
+        issuer=Pattern(text="https://sigstore.verify.ibm.com/oauth2"),
+    )  # fmt: skip
+    assert said.subjects[0].sha256 is not None
+    proof = verification.verify(
+        bundle, subject=said.subjects[0].sha256, trusted=trusted, now=NOW,
+        expected=Expected(predicate_type=said.predicate_type, signers=(who,)),
+    )  # fmt: skip
+    assert proof.holds, failed(proof)
 
 
 # ---- what is refused
