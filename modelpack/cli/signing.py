@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelpack.errors import InputError
+from modelpack.errors import InputError, Unavailable
 
 if TYPE_CHECKING:
     from modelpack.signing.signing import Signing
@@ -180,7 +180,7 @@ def _configured(how: SigningOptions) -> "tuple[Services, TrustedRoot]":
     """Return where to sign and whom to trust: as files say, else the public Sigstore."""
     from modelpack.cli import environment  # noqa: PLC0415
     from modelpack.trust import trusted_root  # noqa: PLC0415
-    from modelpack.trust.services import public_good, signing_config  # noqa: PLC0415
+    from modelpack.trust.services import signing_config  # noqa: PLC0415
 
     if how.trust_config:
         signing = trust = _content(how.trust_config)
@@ -191,7 +191,7 @@ def _configured(how: SigningOptions) -> "tuple[Services, TrustedRoot]":
     elif how.no_log:
         return signing_config.Services(), trusted_root.TrustedRoot()
     else:
-        signing = trust = public_good.configuration()
+        signing = trust = _public_configuration(how)
         names = ("the public Sigstore",) * 2
     services = signing_config.parse(signing, now=environment.now(), at=names[0])
     if how.no_log:
@@ -200,6 +200,18 @@ def _configured(how: SigningOptions) -> "tuple[Services, TrustedRoot]":
         raise InputError("the signing configuration names no transparency log", at=names[0],
                          hint="sign without one: --no-log")  # fmt: skip
     return services, trusted_root.parse(trust, at=names[1])
+
+
+def _public_configuration(how: SigningOptions) -> bytes:
+    from modelpack.trust import public_root  # noqa: PLC0415  slow to import
+
+    try:
+        return public_root.configuration(offline=False)
+    except Unavailable as error:
+        hint = "name a Sigstore of your own with `--trust-config FILE`" + (
+            "; or sign without a log: --no-log" if how.key else ""
+        )
+        raise Unavailable(*(replace(one, hint=hint) for one in error.findings)) from error
 
 
 def _content(path: Path) -> bytes:

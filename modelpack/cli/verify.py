@@ -200,8 +200,7 @@ def _signer(options: dict[str, Any]) -> "tuple[str, Any]":
 
 def _trusted(policy: "Policy", root: Path | None, configuration: Path | None) -> "TrustedRoot":
     """Return whom to trust; nobody where keys are enough, which asks no network."""
-    from modelpack.trust import policy_file, trusted_root  # noqa: PLC0415
-    from modelpack.trust.services import public_good  # noqa: PLC0415
+    from modelpack.trust import policy_file, public_root, trusted_root  # noqa: PLC0415
 
     if root is not None and configuration is not None:
         raise InputError("both say whom to trust", at="--trusted-root, --trust-config")
@@ -211,4 +210,4 @@ def _trusted(policy: "Policy", root: Path | None, configuration: Path | None) ->
         return trusted_root.parse(data, at=str(path))
     if not policy.log and all(signer.key for signer in policy.signers.values()):
         return trusted_root.TrustedRoot()
-    return trusted_root.parse(public_good.configuration(), at="the public Sigstore")
+    return public_root.fetch(offline=False)

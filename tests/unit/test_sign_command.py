@@ -483,6 +483,20 @@ class TestPasswords:
         path.write_text("correct horse\n")
         locked.sign("--password-file", path)
 
+    def test_of_somebody_at_the_terminal(
+        self, locked: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+
+        def typed(prompt: str, **_: object) -> str:
+            asked.append(prompt)
+            return "correct horse"
+
+        monkeypatch.setattr(sys, "stdin", Terminal())
+        monkeypatch.setattr("click.prompt", typed)
+        locked.sign()
+        assert asked == [f"password of {locked.key}"]
+
     def test_wrong_or_none(self, locked: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         assert "MODELPACK_KEY_PASSWORD" in locked.sign(status=2).err
         monkeypatch.setenv("MODELPACK_KEY_PASSWORD", "battery staple")

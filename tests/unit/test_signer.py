@@ -1,9 +1,14 @@
 """Signed with a key or for the holder of a token; what other implementations say of the bundles."""
 
 import json
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.request import urlopen
 
 import pytest
 from sigstore.models import Bundle as TheirBundle
@@ -13,13 +18,14 @@ from sigstore.verify import Verifier, policy
 from modelpack.digest import Digest
 from modelpack.errors import InputError, ModelpackError, Refused, Unavailable
 from modelpack.signing.proving import prover
-from modelpack.trust import bundle, trusted_root
+from modelpack.trust import bundle, public_root, trusted_root
 from modelpack.trust.keys.pem_file import PemKey
 from modelpack.trust.services import identity, signing_config
 from modelpack.trust.services.signing_config import Service, Services
 from modelpack.trust.signer import Signer, with_key, with_token
 from modelpack.trust.statement import Statement, about
 from modelpack.web.client import Client
+from tests.debian_archive import serve
 from tests.sigstore.certificates import new_key
 from tests.sigstore.identity import SOMEBODY
 from tests.sigstore.server import running_sigstore
@@ -97,6 +103,75 @@ def test_the_older_form(sigstore: "Sigstore") -> None:
     assert (entry.kind, bool(entry.promise)) == ("hashedrekord", True)
     v2 = with_token(sigstore.token(), services(sigstore, rekor=2), client())
     assert v2.sign_bytes(b"payload")[1] is None
+
+
+class SameEachTime:
+    """A key whose signature of a text is always the same, as some HSMs make them (RFC 6979)."""
+
+    def __init__(self) -> None:
+        self._key = PemKey(new_key(), at="k")
+        self._known: dict[bytes, bytes] = {}
+
+    @property
+    def spki(self) -> bytes:
+        return self._key.spki
+
+    def sign(self, message: bytes) -> bytes:
+        return self._known.setdefault(message, self._key.sign(message))
+
+
+def test_a_log_that_has_it_already(sigstore: "Sigstore") -> None:
+    """Rekor v1 answers 409 and says where; the entry there is as good as a new one."""
+    with logging_once(sigstore) as (log, asked):
+        signer = with_key(SameEachTime(), Services(logs=(log,)), client())
+        first = signer.witness(signer.sign(SAID))
+        again = signer.witness(signer.sign(SAID))
+    assert asked == ["POST", "POST", "GET"]
+    assert first.entries == again.entries
+    assert not prove(signer, sigstore, again)
+
+
+@contextmanager
+def logging_once(sigstore: "Sigstore") -> Iterator[tuple[Service, list[str]]]:
+    """Run a Rekor v1 that takes an entry once; yield it and the methods that it is asked with."""
+    entries: dict[bytes, bytes] = {}
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append("POST")
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status = 409 if body in entries else 201
+            if status == 201:
+                entries[body] = json.dumps(sigstore.rekor_v1.add(json.loads(body))).encode()
+            self.answer(status, entries[body] if status == 201 else b'{"message": "exists"}')
+
+        def do_GET(self) -> None:
+            asked.append("GET")
+            assert self.path == "/api/v1/log/entries/0"
+            self.answer(200, next(iter(entries.values())))
+
+        def answer(self, status: int, content: bytes) -> None:
+            self.send_response(status)
+            if status == 409:
+                self.send_header("Location", "/api/v1/log/entries/0")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        yield Service(url=url, version=1, operator=""), asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_a_token_that_fulcio_does_not_accept(sigstore: "Sigstore") -> None:
@@ -230,6 +305,136 @@ class TestSigningConfiguration:
     def test_refused(self, changes: dict[str, Any], message: str) -> None:
         with pytest.raises(InputError, match=message):
             self.parsed(**changes)
+
+
+@pytest.fixture
+def no_job(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Nothing says that this is a CI job."""
+    for name in ("GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI", "SIGSTORE_ID_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("id._internal.oidc.ambient._GCP_PRODUCT_NAME_FILE", "/none")
+    return monkeypatch
+
+
+class TestJobs:
+    """Who a job is, in each CI system, as its runners tell it."""
+
+    def test_no_job(self, no_job: pytest.MonkeyPatch) -> None:
+        assert identity.of_job() is None
+
+    def test_github(self, no_job: pytest.MonkeyPatch, sigstore: "Sigstore") -> None:
+        token, asked = sigstore.job_token(), list[tuple[str, str]]()
+
+        def answer(path: str, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+            asked.append((path, headers["Authorization"]))
+            return 200, {}, json.dumps({"value": token}).encode()
+
+        no_job.setenv("GITHUB_ACTIONS", "true")
+        no_job.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "for-the-runner")
+        with serve(answer) as url:
+            no_job.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{url}/token?api=1")
+            assert identity.of_job() == token
+        assert asked == [("/token?api=1&audience=sigstore", "bearer for-the-runner")]
+        signer = with_token(token, services(sigstore), client())
+        assert signer.identity.subject.startswith("https://github.com/acme/minilm/.github/")
+
+    def test_github_without_the_permission(self, no_job: pytest.MonkeyPatch) -> None:
+        no_job.setenv("GITHUB_ACTIONS", "true")
+        no_job.delenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", raising=False)
+        with pytest.raises(Unavailable, match="this job gets no identity") as caught:
+            identity.of_job()
+        assert "id-token: write" in caught.value.findings[0].hint
+
+    def test_gitlab(self, no_job: pytest.MonkeyPatch, sigstore: "Sigstore") -> None:
+        token = sigstore.token()
+        no_job.setenv("GITLAB_CI", "true")
+        no_job.setenv("SIGSTORE_ID_TOKEN", token)
+        assert identity.of_job() == token
+
+    @pytest.mark.parametrize(
+        ("variable", "program", "words"),
+        [
+            ("BUILDKITE", "buildkite-agent", "oidc request-token --audience sigstore"),
+            ("CIRCLECI", "circleci", 'run oidc get --claims {"aud": "sigstore"} --root-issuer'),
+        ],
+    )
+    def test_programs(
+        self, no_job: pytest.MonkeyPatch, sigstore: "Sigstore", tmp_path: "Path", variable: str,
+        program: str, words: str,
+    ) -> None:  # fmt: skip
+        token = sigstore.token()
+        path = tmp_path / program
+        path.write_text(f"#!/bin/sh\n[ \"$*\" = '{words}' ] && echo {token}\n")
+        path.chmod(0o755)
+        no_job.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        no_job.setenv(variable, "true")
+        assert identity.of_job() == token
+
+
+# sigstore-python leaves its sockets to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_by_a_browser(
+    sigstore: "Sigstore", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A person who agrees at the issuer's page: OAuth with a code, to a port on this machine."""
+    token, asked = sigstore.token(), list[str]()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            asked.append(url.path)
+            if url.path != "/auth":
+                mine = f"http://127.0.0.1:{self.server.server_address[1]}"
+                self.answer({"authorization_endpoint": f"{mine}/auth",
+                             "token_endpoint": f"{mine}/token"})  # fmt: skip
+                return
+            query = parse_qs(url.query)
+            self.send_response(302)
+            back = urlencode({"code": "agreed", "state": query["state"][0]})
+            self.send_header("Location", f"{query['redirect_uri'][0]}?{back}")
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            body = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            asked.append(f"{self.path} {body['code'][0]}")
+            self.answer({"access_token": token})
+
+        def answer(self, value: object) -> None:
+            content = json.dumps(value).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def browser(url: str) -> bool:
+        threading.Thread(target=lambda: urlopen(url).close()).start()
+        return True
+
+    monkeypatch.setattr("webbrowser.open", browser)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        found = identity.by_browser(f"http://127.0.0.1:{server.server_address[1]}")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert found == token
+    assert asked == ["/.well-known/openid-configuration", "/auth", "/token agreed"]
+    assert token not in "".join(capsys.readouterr())
+
+
+def test_the_public_sigstore() -> None:
+    """What sigstore-python ships is read here: where to sign, and that everybody sees it."""
+    data = public_root.configuration(offline=True)
+    found = signing_config.parse(data, now=time.time(), at="public")
+    assert found.public_hosts == ("fulcio.sigstore.dev", "rekor.sigstore.dev")
+    assert found.logs
+    assert found.clocks
 
 
 class TestTokens:

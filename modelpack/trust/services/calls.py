@@ -3,19 +3,30 @@
 import json
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urljoin
 
 from modelpack.errors import ModelpackError, Refused, Unavailable
 from modelpack.oci.manifest import printable
 from modelpack.web.client import Client, Reply, raise_if_passing
-from modelpack.web.urls import host_of
+from modelpack.web.urls import host_of, is_web, origin
 
 _DONE = range(200, 300)
-_NO: Final = frozenset({400, 401, 403, 409, 422})
+_CONFLICT: Final = 409
+_NO: Final = frozenset({400, 401, 403, _CONFLICT, 422})
 "statuses by which a service says that it will not"
 _REASON: Final = 64 << 10
 "bytes of what a service says of it"
 _SHORTEST: Final = 12
 "characters of a part of a secret that a message may not repeat"
+
+
+class There(Refused):
+    """The service has exactly this already, and says where."""
+
+    def __init__(self, message: str, *, at: str, url: str) -> None:
+        super().__init__(message, at=at)
+        self.url = url
+        "of what it has; empty: it does not say"
 
 
 def post(
@@ -30,7 +41,8 @@ def post(
 ) -> bytes:
     """Return the answer to `body`; `what` is what was asked for, as messages say it.
 
-    Raises Refused when the service says no, Unavailable for all else. No message repeats `secret`.
+    Raises Refused when the service says no, There when it has that already, Unavailable for all
+    else. No message repeats `secret`.
     """
 
     def once() -> bytes:
@@ -46,8 +58,16 @@ def post(
 def _error(reply: Reply, what: str, secret: str) -> ModelpackError:
     said = _without(_said(reply), secret)
     message = f"no {what}: status {reply.status}" + (f", `{printable(said)}`" if said else "")
+    if reply.status == _CONFLICT:
+        return There(message, at=reply.at, url=_location(reply))
     kind = Refused if reply.status in _NO else Unavailable
     return kind(message, at=reply.at)
+
+
+def _location(reply: Reply) -> str:
+    """Return where the service says that something is, on the service itself."""
+    found = urljoin(reply.url, reply.headers.get("Location", ""))
+    return found if is_web(found) and origin(found) == origin(reply.url) else ""
 
 
 def _said(reply: Reply) -> str:
