@@ -20,6 +20,7 @@ import pytest
 from modelpack.digest import Digest
 from modelpack.oci.layout import Layout
 from modelpack.oci.referrers import tag_for
+from modelpack.oci.registry import places
 from tests import projects
 from tests.command_line import Done, run
 from tests.counting_proxy import CountingProxy, counting
@@ -325,8 +326,11 @@ def test_build_push_writes_nothing_but_its_record_and_needs_no_weights(
     assert second.document["digest"] != pushed.document["digest"]
     read = run("inspect", f"{name}:1.0.1", "--json", cache=cache)
     assert read.document["digest"] == second.document["digest"]
-    elsewhere = run("build", folder, "--locked", "--push", "--tag",
-                    f"{registry.repository()}:1", cache=cache)  # fmt: skip
+    words = ("build", folder, "--locked", "--push", "--tag")
+    mounted = run(*words, f"{registry.repository()}:1", cache=cache)
+    assert mounted.status == 0, mounted.err  # from the repository that has them, as is known here
+    shutil.rmtree(cache / places.FOLDER)
+    elsewhere = run(*words, f"{registry.repository()}:1", cache=cache)
     assert elsewhere.status == 3
     assert "by digest only" in elsewhere.err
 
