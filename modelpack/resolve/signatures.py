@@ -103,10 +103,9 @@ def _trusted(signature: WeightsSignature, root: Path, at: str, machine: Machine)
         where = f"{at}.trusted-root"
         data = _read(root / signature.trusted_root, at=where, limit=trusted_root.SIZE_LIMIT)
         return trusted_root.parse(data, at=where)
-    from modelpack.trust.services import public_good  # noqa: PLC0415
+    from modelpack.trust import public_root  # noqa: PLC0415
 
-    public = public_good.configuration(offline=machine.offline)
-    return trusted_root.parse(public, at="the public Sigstore")
+    return public_root.fetch(offline=machine.offline)
 
 
 def _read(path: Path, *, at: str, limit: int) -> bytes:
