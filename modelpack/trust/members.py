@@ -7,6 +7,7 @@ Source: ProtoJSON format, https://protobuf.dev/programming-guides/json/
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from modelpack.errors import InputError
@@ -14,6 +15,7 @@ from modelpack.oci.manifest import printable
 
 _LARGEST: Final = (1 << 63) - 1
 _DIGITS: Final = 19
+_TIME_LIMIT: Final = 64
 
 
 class Members:
@@ -55,6 +57,17 @@ class Members:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
             raise InputError("not a number from 0 on", at=self.where(key))
         return value
+
+    def moment(self, key: str) -> float:
+        """Take a time with its zone (RFC 3339); return seconds since 1970."""
+        text = self.text(key, limit=_TIME_LIMIT)
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise InputError(f"not a time: `{printable(text)}`", at=self.where(key)) from error
+        if found.tzinfo is None:
+            raise InputError(f"a time without a zone: `{printable(text)}`", at=self.where(key))
+        return found.timestamp()
 
     def child(self, key: str) -> "Members":
         """Take an object."""

@@ -6,7 +6,6 @@ let pass: the public root gets new ones, and what is not read is not trusted.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from modelpack.errors import InputError
@@ -130,16 +129,5 @@ def _logs(members: Members, key: str) -> Iterator[Log]:
 def _period(members: Members) -> Period:
     """Return `validFor`; what does not say since when it is valid never is."""
     valid = members.child("validFor")
-    end = _moment(valid, "end") if valid.has("end") else None
-    return Period(start=_moment(valid, "start"), end=end)
-
-
-def _moment(members: Members, key: str) -> float:
-    text = members.text(key, limit=64)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"not a time: `{printable(text)}`", at=members.where(key)) from error
-    if moment.tzinfo is None:
-        raise InputError(f"a time without a zone: `{printable(text)}`", at=members.where(key))
-    return moment.astimezone(UTC).timestamp()
+    end = valid.moment("end") if valid.has("end") else None
+    return Period(start=valid.moment("start"), end=end)

@@ -15,6 +15,7 @@ from modelpack.verifying.facts import Facts
 from modelpack.verifying.gathering import Gathered
 from modelpack.verifying.proving import Accepted, Judge
 from modelpack.verifying.report import Refusal, Requirement
+from modelpack.verifying.times import finished
 
 _NOBODY = "nothing that is signed says so"
 _SHOWN = 3
@@ -93,9 +94,10 @@ class Bench:
         wanted = f"{wanted}, says {self.named(signers)}"
         if not sought.accepted:
             return unmet(name, wanted, sought.why, outcome=sought.otherwise)
-        one = sought.accepted[0]
-        wrong = "; ".join(complaints(one))
-        return unmet(name, wanted, wrong, one=one) if wrong else met(name, wanted, one)
+        for one in _newest(sought.accepted):
+            if wrong := "; ".join(complaints(one)):
+                return unmet(name, wanted, wrong, one=one)
+        return met(name, wanted, sought.accepted[0])
 
     def named(self, signers: tuple[str, ...]) -> str:
         """Return who may say something, for people."""
@@ -109,6 +111,13 @@ class Bench:
             if waiver.requirement == name and today <= waiver.expires
             and waiver.image in ("", facts.digest, self.gathered.root)
         ]  # fmt: skip
+
+
+def _newest(accepted: Sequence[Accepted]) -> list[Accepted]:
+    """Return what may be the newest: several where they are of one time, or do not say theirs."""
+    times = [finished(one.proof) for one in accepted]
+    last = max((time for time in times if time is not None), default=None)
+    return [one for one, time in zip(accepted, times, strict=True) if time in (None, last)]
 
 
 def met(name: str, wanted: str, one: Accepted, found: str = "") -> Requirement:

@@ -4,7 +4,6 @@ Source: cosign, `specs/COSIGN_VULN_ATTESTATION_SPEC.md`; Trivy's report in `scan
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from modelpack.evidence.scan import RANK, Severity
@@ -12,17 +11,9 @@ from modelpack.inputs.quoting import quoted
 from modelpack.inspection.json_values import table, tables, text
 from modelpack.trust.policy import Scan, Waiver
 from modelpack.trust.policy.expecting import seconds
+from modelpack.verifying.times import moment
 
 _SHOWN = 10
-
-
-def moment(written: str) -> int | None:
-    """Return an RFC 3339 time as seconds since 1970; None: it is none."""
-    try:
-        found = datetime.fromisoformat(written)
-    except ValueError:
-        return None
-    return int(found.astimezone(UTC).timestamp()) if found.tzinfo else None
 
 
 def finished(predicate: Mapping[str, Any]) -> int | None:

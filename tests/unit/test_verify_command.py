@@ -58,11 +58,13 @@ class Desk:
             "--trusted-root", self.root, *signer, *options,
         )  # fmt: skip
 
-    def judged(self, policy: str, *options: object, image: str = "") -> tuple[Done, dict[str, Any]]:
+    def judged(
+        self, policy: str, *options: object, image: str = "", log: bool = True
+    ) -> tuple[Done, dict[str, Any]]:
         """Verify with a policy whose signer `ci` is somebody; return the requirements by name."""
         path = self.folder / "policy.toml"
         path.write_text(
-            f'schema = 1\n[signers.ci]\nidentity = "{SOMEBODY}"\n'
+            f'schema = 1\nlog = {str(log).lower()}\n[signers.ci]\nidentity = "{SOMEBODY}"\n'
             f'issuer = "{self.sigstore.url}"\n{policy}'
         )
         done = self.verify("--policy", path, "--json", *options, image=image)
@@ -495,6 +497,36 @@ def test_a_newer_no_is_not_hidden_by_an_older_yes(desk: Desk) -> None:
     no = signed(desk, made.SCAN, made.scan(("CVE-2026-1", "HIGH", "2"), finished=now))
     desk.put(signed(desk), no, yes, passed, signed(desk, made.TEST, {"result": "FAILED"}))
     done, found = desk.judged(f"{SIGNED}[scan]\n[test]\n")
+    assert done.status == 1
+    assert (found["scan"]["outcome"], found["test"]["outcome"]) == ("failed", "failed")
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_without_a_log_the_statement_says_which_is_newer(desk: Desk, swap: bool) -> None:
+    """Whoever keeps the list may put it in any order."""
+    now, key = time.time(), new_key()
+    (desk.folder / "release.pub").write_bytes(public_pem(key.public_key()))
+
+    def by_key(kind: str, said: Any) -> Referrer:
+        return attached(desk.sigstore.sign_with(statement(DIGEST, kind, said), key), kind)
+
+    beside = [
+        by_key(made.SCAN, made.scan(finished=now - DAY)),
+        by_key(made.SCAN, vulnerable("HIGH", "2")),
+        by_key(made.TEST, {"result": "PASSED"}),
+        by_key(made.TEST, {"result": "FAILED"}),
+    ]
+    desk.put(*(reversed(beside) if swap else beside))
+    done, found = desk.judged(
+        """[signers.key]
+key = "release.pub"
+[scan]
+signers = ["key"]
+[test]
+signers = ["key"]
+""",
+        log=False,
+    )
     assert done.status == 1
     assert (found["scan"]["outcome"], found["test"]["outcome"]) == ("failed", "failed")
 

@@ -5,7 +5,6 @@ Members that are not known are let pass: the public configuration gets new ones.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from modelpack.errors import InputError
@@ -109,19 +108,8 @@ def _valid(
 
 def _covers(members: Members, now: float) -> bool:
     period = members.child("validFor")
-    end = _moment(period, "end") if period.has("end") else None
-    return _moment(period, "start") <= now and (end is None or now <= end)
-
-
-def _moment(members: Members, key: str) -> float:
-    text = members.text(key, limit=64)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"not a time: `{printable(text)}`", at=members.where(key)) from error
-    if moment.tzinfo is None:
-        raise InputError(f"a time without a zone: `{printable(text)}`", at=members.where(key))
-    return moment.timestamp()
+    end = period.moment("end") if period.has("end") else None
+    return period.moment("start") <= now and (end is None or now <= end)
 
 
 def _chosen(
