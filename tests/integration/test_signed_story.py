@@ -112,19 +112,22 @@ def test_a_layer_that_changes_in_the_registry_is_taken_by_nobody(
 ) -> None:
     registry = real_sigstore.registries["distribution-3"]
     name = f"{registry.repository()}:1.0.0"
-    project = projects.make_project(tmp_path / "tiny", tmp_path / "cache", wheels=False)
+    own = {"model.safetensors": projects.safetensors({"of this test alone": b"weight" * 1000})}
+    project = projects.make_project(
+        tmp_path / "tiny", tmp_path / "cache", wheels=False, weights=own
+    )  # fmt: skip
     built = run("build", project, "--locked", f"--tag={name}", "--push", "--json")
     assert built.status == 0, built.err
     (layer,) = (
         layer for layer in built.document["layers"]
-        if any(path.endswith("model-00001-of-00002.safetensors") for path in layer["paths"])
+        if any(path.endswith("model.safetensors") for path in layer["paths"])
     )  # fmt: skip
     digits = hex_of(layer["digest"])
     below = real_sigstore.folder / "distribution-3" / "content" / "docker/registry/v2/blobs/sha256"
     stored = below / digits[:2] / digits / "data"
-    content = bytearray(stored.read_bytes())
-    content[-1500] ^= 1
-    stored.write_bytes(content)
+    content = stored.read_bytes()
+    assert content.count(b"weight") == 1000
+    stored.write_bytes(content.replace(b"weight", b"weighs", 1))
     taken = run("pull", name, "--output", f"oci:{tmp_path / 'pulled'}")
     assert taken.status in (1, 3), taken.out
     assert digits in taken.err
