@@ -7,7 +7,8 @@ import re
 import subprocess
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ from modelpack.trust import statement
 from tests import images, vulnerable_project
 from tests import vulnerability_database as facts
 from tests.command_line import Done, run_here
-from tests.docker_engine import Engine
+from tests.docker_engine import EngineError
 from tests.integration.conftest import Packed
+from tests.podman_engine import running_podman
 from tests.registries import running
 from tests.vulnerable_project import NEW, NEW_EXPAT, SECRET, TOKEN
 
@@ -252,19 +254,38 @@ def listed_beside(desk: Desk, name: str) -> list[str]:
     return [one["what"] for one in document["referrers"]]
 
 
+@pytest.fixture(params=["docker-daemon", "containers-storage"])
+def held(
+    request: pytest.FixtureRequest, vulnerable: Desk, monkeypatch: pytest.MonkeyPatch,
+    require_tool: Callable[[str], str], unavailable: Callable[[str], None],
+) -> Iterator[str]:  # fmt: skip
+    """Load the image into a real engine; yield its name there."""
+    with ExitStack() as stack:
+        if request.param == "docker-daemon":
+            monkeypatch.setenv("DOCKER_HOST", f"unix://{request.getfixturevalue('engine').socket}")
+        else:
+            try:
+                socket = stack.enter_context(running_podman(require_tool("podman")))
+            except EngineError as error:
+                unavailable(str(error))
+            for variable in ("DOCKER_HOST", "CONTAINER_HOST"):
+                monkeypatch.setenv(variable, f"unix://{socket}")
+        assert vulnerable.build("--load").status == 0
+        yield f"{request.param}:tiny:1.0.0"
+
+
 @pytest.mark.slow
-def test_an_image_of_docker_is_scanned_there(
-    vulnerable: Desk, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{engine.socket}")
-    assert vulnerable.build("--load").status == 0
-    done = vulnerable.scan("--json", image="docker-daemon:tiny:1.0.0")
+def test_an_image_of_an_engine_is_scanned_there(vulnerable: Desk, held: str) -> None:
+    done = vulnerable.scan("--json", image=held)
     (scan,) = done.document["scans"]
     assert done.status == 1
     assert len(scan["vulnerabilities"]) == 2
     assert "/models/tiny/config.json" in scan["not_looked_at"]
     assert "scan.headers" not in {finding["rule"] for finding in scan["findings"]}
-    refused = vulnerable.scan("--attach", image="docker-daemon:tiny:1.0.0")
+    config = vulnerable.layout.image(vulnerable.layout.manifests()[0].digest).config
+    assert config is not None
+    assert scan["config_digest"] == config.digest
+    refused = vulnerable.scan("--attach", image=held)
     assert "`--attach` is for" in refused.err
 
 

@@ -1,7 +1,7 @@
 """`inspect` of what others attached: signatures, attestations, bare SBOMs, and hostile things."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from modelpack.trust import statement as statements
 from modelpack.trust.statement import Statement
 from tests.command_line import Done, run_here
 from tests.described_image import complete
+from tests.fakes.registry_server import Fault, RegistryServer, running_registry
 from tests.foreign_evidence import (
     IDENTITY,
     ISSUER,
@@ -424,3 +425,75 @@ def _named(desk: Desk, entry: Descriptor, suffix: str, content: bytes) -> None:
     _rewrite_index(
         desk, lambda manifests: manifests.append({**entry.as_json(), "annotations": name})
     )
+
+
+class TestRegistry:
+    """Lists that a registry keeps, or that clients keep under a tag; both, and damaged ones."""
+
+    @pytest.fixture
+    def server(self) -> Iterator[RegistryServer]:
+        with running_registry() as running:
+            one = complete().image()
+            blobs = tuple(b"".join(blob.origin.pieces) for blob in one.blobs)  # type: ignore[union-attr,arg-type]
+            running.put("acme/x", b"".join(one.manifest_blob.origin.pieces), "1", blobs=blobs)  # type: ignore[union-attr,arg-type]
+            yield running
+
+    def inspect(self, server: RegistryServer, capsys: pytest.CaptureFixture[str]) -> Any:
+        done = run_here(capsys, "inspect", f"{server.address}/acme/x:1", "--json")
+        assert done.status == 0, done.err
+        return done.document
+
+    def keep(self, server: RegistryServer, referrer: Referrer) -> Descriptor:
+        """Put a referrer of the image there, in no list."""
+        for blob in referrer.blobs(complete().image().manifest_blob.descriptor):
+            data = b"".join(blob.origin.pieces)  # type: ignore[union-attr,arg-type]
+            kind = "manifests" if blob.descriptor.media_type == MANIFEST else "blobs"
+            path = f"acme/x/{kind}/{blob.digest}"
+            server.content[path] = (blob.descriptor.media_type, data)
+        return blob.descriptor
+
+    def list(self, server: RegistryServer, path: str, *entries: Descriptor) -> None:
+        value = {
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": [e.as_json() for e in entries],
+        }
+        server.content[f"acme/x/{path}"] = (INDEX, json.dumps(value).encode())
+
+    def test_what_either_list_names_is_found_once(
+        self, server: RegistryServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        digest = complete().image().digest
+        first = self.keep(server, bare(BOM, "application/vnd.cyclonedx+json"))
+        second = self.keep(server, bare(SPDX, "application/spdx+json"))
+        lying = replace(first, artifact_type="application/x-lie", annotations={"a": "lie"})
+        self.list(server, f"referrers/{digest}", lying)
+        self.list(server, f"manifests/{tag_for(digest)}", first, second)
+        found = self.inspect(server, capsys)["referrers"]
+        assert [one["artifact_type"] for one in found] == [
+            "application/vnd.cyclonedx+json", "application/spdx+json",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("content", [b"garbage", b"{}", b'{"manifests": [{"digest": "x"}]}'])
+    def test_a_list_that_cannot_be_read_is_said_and_the_image_shown(
+        self, server: RegistryServer, capsys: pytest.CaptureFixture[str], content: bytes
+    ) -> None:
+        digest = complete().image().digest
+        server.content[f"acme/x/referrers/{digest}"] = (INDEX, content)
+        document = self.inspect(server, capsys)
+        assert document["model"]["name"] == "digits"
+        if content != b"{}":  # as Go programs write an empty one
+            assert "all that vouches for it: " in document["unknown"][-1]
+
+    def test_a_registry_that_does_not_answer_about_it_is_said(
+        self, server: RegistryServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        digest = complete().image().digest
+        kept = self.keep(server, bare(BOM, "application/vnd.cyclonedx+json"))
+        self.list(server, f"referrers/{digest}", kept)
+        server.faults[f"acme/x/manifests/{tag_for(digest)}.sig"] = Fault(statuses=[403])
+        server.faults[f"acme/x/blobs/{blob_of(BOM, '').digest}"] = Fault(content=b"x" * len(BOM))
+        document = self.inspect(server, capsys)
+        (one,) = document["referrers"]
+        assert "instead of" in one["unreadable"]
+        assert "all that vouches for it: " in document["unknown"][-1]
