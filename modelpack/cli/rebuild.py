@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelpack.comparison.verdict import Verdict
-    from modelpack.reference import Reference
+    from modelpack.reference import Reference, Registry
 
 _NOT_REPRODUCED = 1
 
@@ -33,7 +33,8 @@ _NOT_REPRODUCED = 1
 @click.option("--offline", is_flag=True, help="Use nothing but what is on this machine.")
 @click.option(
     "--attach/--no-attach", default=None,
-    help="Keep the verdict with the image in its layout (default: in a project's layout).",
+    help="Keep the verdict with the image in its layout or registry (default: in a project's "
+    "layout).",
 )  # fmt: skip
 @with_output
 def command(
@@ -109,8 +110,9 @@ def _source(name: "Reference", source: Path | None) -> Path:
 def _attaches(name: "Reference", wanted: bool | None) -> bool:
     from modelpack import reference  # noqa: PLC0415
 
-    if wanted and not isinstance(name, reference.Project | reference.Layout):
-        raise click.UsageError("`--attach` is for an image in a layout")
+    kept = reference.Project | reference.Layout | reference.Registry
+    if wanted and not isinstance(name, kept):
+        raise click.UsageError("`--attach` is for an image in a layout or a registry")
     return isinstance(name, reference.Project) if wanted is None else wanted
 
 
@@ -139,6 +141,9 @@ def _attach(name: "Reference", verdicts: "Sequence[Verdict]", output: Output) ->
             place = opening.built(name)
         case reference.Layout():
             place = Path(name.path)
+        case reference.Registry():
+            _attach_far(name, verdicts)
+            return
         case _:
             return
     try:
@@ -147,6 +152,18 @@ def _attach(name: "Reference", verdicts: "Sequence[Verdict]", output: Output) ->
                 layout.attach(verdict.image, [referrer(statement(verdict), kind=KIND)])
     except Unavailable as error:
         output.say(f"the verdict is not kept with the image: {error}")
+
+
+def _attach_far(name: "Registry", verdicts: "Sequence[Verdict]") -> None:
+    from modelpack.cli.environment import cache_folder, registries  # noqa: PLC0415
+    from modelpack.comparison.verdict import KIND, statement  # noqa: PLC0415
+    from modelpack.oci.registry.unfinished import FOLDER  # noqa: PLC0415
+    from modelpack.oci.registry.writing import WritableRepository  # noqa: PLC0415
+    from modelpack.trust.statement import referrer  # noqa: PLC0415
+
+    store = WritableRepository(name, registries(), uploads=cache_folder() / FOLDER)
+    for verdict in verdicts:
+        store.attach(verdict.image, [referrer(statement(verdict), kind=KIND)])
 
 
 def _text(verdict: "Verdict") -> str:

@@ -290,7 +290,14 @@ def test_an_image_in_a_registry_is_compared_and_made_again(
                 env=projects.environment(bench.cache), check=False,
             )  # fmt: skip
             assert done.returncode == 0, done.stdout + done.stderr
-        bench.verdict("--source", str(bench.project), image=name)
+        bench.verdict("--source", str(bench.project), "--attach", image=name)
+        shown = subprocess.run(
+            [sys.executable, "-m", "modelpack", "inspect", name, "--json"], capture_output=True,
+            env=projects.environment(bench.cache), check=True,
+        )  # fmt: skip
+        (verdict,) = [one["verdict"] for one in json.loads(shown.stdout)["referrers"]
+                      if one["what"] == "rebuild"]  # fmt: skip
+        assert verdict["outcome"] == "reproduced"
         tamper(bench.layout, "dependencies", lambda tar: tar.replace(b"range(9)", b"range(8)"))
         subprocess.run(
             [sys.executable, "-m", "modelpack", "push", f"oci:{bench.layout}", name, "--replace"],
