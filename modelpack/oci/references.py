@@ -28,6 +28,8 @@ _BESIDE: Final = (WEIGHTS_SUFFIX, ARTIFACT_SUFFIX)
 "end the tags of what stands beside an image and is not it"
 _FALLBACK = re.compile(r"sha256-([0-9a-f]{64})(\..+)?")
 "tag of the list of an image's referrers (OCI distribution-spec, Referrers Tag Schema), or cosign's"
+_COSIGN = "dev.cosignproject.cosign/"
+"how the kinds of entries begin in layouts that cosign writes"
 _CLOSURE_LIMIT = 100_000
 "blobs below one index"
 
@@ -39,7 +41,27 @@ def parse_index(marker: bytes, index: bytes, *, at: str) -> tuple[Descriptor, ..
     parsed = parse(index, at=f"{at}/index.json")
     if parsed.config:
         raise InputError("not an index", at=f"{at}/index.json")
-    return parsed.manifests
+    return _tagged_like_cosign(parsed.manifests)
+
+
+def _tagged_like_cosign(entries: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
+    """Return `entries`, where `cosign save` names signatures by kind alone, with their tags.
+
+    It writes one image, and what it found under the tags for it (cosign, pkg/oci/layout/index.go).
+    """
+    images = [e for e in entries if e.annotations.get("kind", "").startswith(f"{_COSIGN}image")]
+    if len(images) != 1:
+        return tuple(entries)
+    tags = {
+        f"{_COSIGN}{kind}": f"{tag_for(images[0].digest)}{suffix}"
+        for kind, suffix in (("sigs", ".sig"), ("atts", ".att"))
+    }
+    return tuple(
+        replace(entry, annotations={**entry.annotations, REF_NAME: tags[kind]})
+        if (kind := entry.annotations.get("kind", "")) in tags and not tag_of(entry)
+        else entry
+        for entry in entries
+    )
 
 
 def read_checked(stream: BinaryIO, what: Descriptor | Digest, *, limit: int) -> bytes:
@@ -99,7 +121,8 @@ def resolve(
             hint=f"there are {tags}" if tags else "",
         )
     if len({entry.digest for entry in found}) > 1:
-        raise InputError("there is more than one image", at=at, hint=f"name one of {tags}")
+        hint = f"name one of {tags}" if tags else f"name one by its digest: @{found[0].digest}"
+        raise InputError("there is more than one image", at=at, hint=hint)
     return found[0]
 
 

@@ -125,6 +125,11 @@ def test_all_that_cosign_attaches_is_listed(program: str, desk: Desk) -> None:
     assert builders == {"https://ci.example"}
     assert json.loads(desk.type("inspect", desk.name, "--raw", "sbom").out) == BOM
 
+    cosign(program, desk, "save", "--dir", "saved")
+    saved = desk.type("inspect", f"oci:{desk.folder}/saved", "--json").document
+    assert saved["digest"] == desk.digest
+    assert {one["by"].rpartition(".")[2] for one in saved["referrers"]} >= {"sig", "att"}
+
 
 def test_attached_twice_is_there_once_and_next_to_others(desk: Desk) -> None:
     for _ in range(2):

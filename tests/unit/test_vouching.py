@@ -427,6 +427,23 @@ def _named(desk: Desk, entry: Descriptor, suffix: str, content: bytes) -> None:
     )
 
 
+def test_a_layout_that_cosign_saved_holds_one_image_and_its_signatures(
+    desk: Desk, signer: Signer
+) -> None:
+    with Layout(desk.root) as layout:
+        tag(layout, desk.digest, ".sig", signature_layer(signer, desk.digest))
+    kinds = {"1.0": "image", f"{tag_for(desk.digest)}.sig": "sigs"}
+
+    def by_kind(manifests: list[Any]) -> None:
+        for entry in manifests:
+            name = entry["annotations"]["org.opencontainers.image.ref.name"]
+            entry["annotations"] = {"kind": f"dev.cosignproject.cosign/{kinds[name]}"}
+
+    _rewrite_index(desk, by_kind)
+    assert Layout(desk.root).resolve("").digest == desk.digest
+    assert Layout(desk.root).held_by(f"{tag_for(desk.digest)}.sig")
+
+
 class TestRegistry:
     """Lists that a registry keeps, or that clients keep under a tag; both, and damaged ones."""
 
