@@ -234,7 +234,7 @@ def _vouched(
 ) -> tuple[Evidence, ...]:
     """Return what is said of the images, and note that it was said here: so it may be signed."""
     said = evidence.make(facts, options.invocation, machine=machine, store=store)
-    MadeHere(machine.cache).keep(one.digest for one in said)
+    MadeHere(machine.cache).keep(one.digest for one in said if one.signed is None)
     return said
 
 

@@ -53,7 +53,8 @@ def sign(
 def _wanted(subject: Descriptor, said: Sequence[Evidence], name: str) -> Iterable[Wanted]:
     yield signature(subject, name)
     for item in said:
-        if item.statement.is_about(subject.digest):
+        # A publisher's signature stays what it is.
+        if item.signed is None and subject.digest in {one.digest for one in item.subjects}:
             yield Wanted(subject=subject, kind=item.kind, statement=item.statement)
 
 

@@ -12,6 +12,7 @@ from modelpack.oci.manifest import parse as parse_manifest
 from modelpack.oci.referrers import KIND
 from modelpack.signing.value import Wanted
 from modelpack.trust import bundle as bundles
+from modelpack.trust import model_signature
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.made_here import MadeHere
@@ -48,7 +49,7 @@ def read(store: Source, subject: Descriptor, made: MadeHere) -> Beside:
             found += [(entry, parsed)] if parsed else []
             continue
         statement = _statement(data)
-        if statement is None or not statement.is_about(subject.digest):
+        if statement is None or not _belongs(statement, subject):
             continue
         since = made.since(digest_of(data))
         if since is None or statement.as_bytes() != data:
@@ -63,11 +64,23 @@ def read(store: Source, subject: Descriptor, made: MadeHere) -> Beside:
     )
 
 
+def _belongs(statement: Statement, subject: Descriptor) -> bool:
+    """Tell whether a statement is about the image, or about weights."""
+    if statement.predicate_type != model_signature.PREDICATE:
+        return statement.is_about(subject.digest)
+    try:
+        model_signature.read(statement)
+    except ModelpackError:
+        return False
+    return True
+
+
 def _readable(entries: Sequence[Descriptor]) -> list[Descriptor]:
     wanted = [
         entry
         for entry in entries
-        if entry.artifact_type == statements.MEDIA_TYPE or entry.artifact_type.startswith(_BUNDLES)
+        if entry.artifact_type in (statements.MEDIA_TYPE, model_signature.ARTIFACT_TYPE)
+        or entry.artifact_type.startswith(_BUNDLES)
     ]
     return wanted[:_READ]
 

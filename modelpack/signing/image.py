@@ -127,9 +127,7 @@ def _known(item: Wanted, found: Beside, identity: Identity, prove: Prove) -> Sig
         statement = statement_in(bundle)
         if statement is None or not item.is_said_by(statement):
             continue
-        if not prove(
-            bundle, subject=item.subject.digest, predicate_type=item.statement.predicate_type
-        ):
+        if not prove(bundle, subject=item.about, predicate_type=item.statement.predicate_type):
             return Signed(
                 wanted=item, bundle=bundle, identity=identity, referrer_digest=entry.digest
             )

@@ -16,7 +16,7 @@ from modelpack.oci.registry.writing import WritableRepository
 from modelpack.oci.store import Root
 from modelpack.signing.signing import Prove
 from modelpack.signing.value import SIGNATURE
-from modelpack.trust.bundle import Bundle, Certificate, LogEntry, MessageSignature, PublicKey
+from modelpack.trust.bundle import Bundle, Certificate, LogEntry, MessageSignature
 from modelpack.trust.keys.key import certificate_pem
 from modelpack.trust.members import decoded, encoded
 from modelpack.trust.signer import Signer
@@ -97,7 +97,7 @@ def _is_ours(
         bundle = Bundle(
             material=(
                 Certificate(der=_der(certificate)) if certificate
-                else PublicKey(hint=signer.identity.hint)
+                else signer.material
             ),
             entries=_entries(layer.annotations.get(_LOG, "")),
             content=MessageSignature(

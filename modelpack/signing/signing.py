@@ -64,7 +64,7 @@ def _check(made: Sequence[Signed], prove: Prove) -> None:
     for one in made:
         wanted = one.wanted
         reason = prove(
-            one.bundle, subject=wanted.subject.digest,
+            one.bundle, subject=wanted.about,
             predicate_type=wanted.statement.predicate_type,
         )  # fmt: skip
         if reason:

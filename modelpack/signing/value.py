@@ -8,6 +8,7 @@ from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.referrers import Referrer
+from modelpack.trust import model_signature
 from modelpack.trust.bundle import MEDIA_TYPE, Bundle
 from modelpack.trust.identity import Identity
 from modelpack.trust.statement import PREDICATE_TYPE, Statement, about
@@ -28,6 +29,17 @@ class Wanted:
     kind: str
     "`signature`, `sbom`, `provenance`, `scan`, …"
     statement: Statement
+
+    @property
+    def is_of_model(self) -> bool:
+        """Whether it is about the weights (OMS), not about the image that holds them."""
+        return self.statement.predicate_type == model_signature.PREDICATE
+
+    @property
+    def about(self) -> Digest:
+        """The digest that a bundle must be proof about."""
+        found = self.statement.subjects[0].sha256 if self.is_of_model else None
+        return found or self.subject.digest
 
     @property
     def digest(self) -> Digest:
@@ -61,6 +73,9 @@ class Signed:
 
         No time stands in it: the bundle has its own, which are proved.
         """
+        mark = kind_of(self.wanted.kind, self.identity)
+        if self.wanted.is_of_model:
+            return model_signature.referrer(self.bundle, kind=mark)
         kind = self.wanted.statement.predicate_type
         return Referrer(
             artifact_type=MEDIA_TYPE,
@@ -68,7 +83,7 @@ class Signed:
             annotations={
                 CONTENT: "dsse-envelope", BUNDLE_PREDICATE: kind, PREDICATE_TYPE: kind,
             },
-            kind=kind_of(self.wanted.kind, self.identity),
+            kind=mark,
         )  # fmt: skip
 
     @property

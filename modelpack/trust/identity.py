@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from modelpack.errors import InputError
 from modelpack.trust.bundle import Certificate, Chain, Material
-from modelpack.trust.keys.key import fingerprint, hint_of
+from modelpack.trust.keys.key import fingerprint, hint_of, model_hint_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +17,8 @@ class Identity:
     "URL of who says so"
     key: str = ""
     "`sha256:` and the digits of the public key's DER"
-    hint: str = ""
-    "of the key, in bundles"
+    hints: tuple[str, ...] = ()
+    "names of the key in bundles: about images, and about models"
 
     def __str__(self) -> str:
         """Return the signer for people."""
@@ -32,12 +32,12 @@ class Identity:
             except InputError:
                 return False
             return not self.key and found == self
-        return bool(self.key) and material.hint == self.hint
+        return bool(self.key) and material.hint in self.hints
 
 
 def of_key(spki: bytes) -> Identity:
     """Return the signer that a key is."""
-    return Identity(key=fingerprint(spki), hint=hint_of(spki))
+    return Identity(key=fingerprint(spki), hints=(hint_of(spki), model_hint_of(spki)))
 
 
 def leaf(material: Certificate | Chain) -> bytes:

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 
 from modelpack.errors import InputError
 from modelpack.trust import identity as identities
+from modelpack.trust import model_signature
 from modelpack.trust.bundle import Bundle, Certificate, LogEntry, Material, PublicKey
 from modelpack.trust.dsse import Envelope, Signature, pae
 from modelpack.trust.identity import Identity
-from modelpack.trust.keys.key import Key, hint_of
+from modelpack.trust.keys.key import Key, hint_of, model_hint_of
 from modelpack.trust.services import clock, fulcio, rekor
 from modelpack.trust.services.rekor import Verifier
 from modelpack.trust.services.signing_config import Services
@@ -31,9 +32,14 @@ class Signer:
         """Return `statement` signed; nobody but the signer's key has to do with it."""
         payload = statement.as_bytes()
         signature = Signature(data=self.key.sign(pae(payload)))
-        return Bundle(
-            material=self.material, content=Envelope(payload=payload, signatures=(signature,))
-        )
+        material = self.material
+        if (
+            isinstance(material, PublicKey)
+            and statement.predicate_type == model_signature.PREDICATE
+        ):
+            # The reference implementation takes no other name.
+            material = PublicKey(hint=model_hint_of(self.key.spki))
+        return Bundle(material=material, content=Envelope(payload=payload, signatures=(signature,)))
 
     def witness(self, bundle: Bundle) -> Bundle:
         """Return `bundle` with what logs and authorities for time say of it."""

@@ -103,7 +103,7 @@ def pushed(site: Site, registry: RunningRegistry) -> str:
 def test_with_a_key(site: Site, registry: RunningRegistry) -> None:
     name = pushed(site, registry)
     first = site.type("sign", name, "--key", site.key, "--no-log", "--json").document
-    assert len(first["images"][0]["statements"]) == 3
+    assert len(first["images"][0]["statements"]) == 4
     who = ("--key", site.root / "key.pub", "--insecure-ignore-tlog=true")
     site.verified(name, *who, types=("slsaprovenance1", "cyclonedx"))
     again = site.type("sign", name, "--key", site.key, "--no-log", "--json").document
@@ -210,7 +210,7 @@ def test_what_was_pulled_is_not_signed(site: Site, registry: RunningRegistry) ->
         report = site.type(
             "sign", place, "--key", site.key, "--no-log", "--json", cache="empty"
         ).document
-        assert report["left_alone"] == 2
+        assert report["left_alone"] == 3
         kinds = [item["kind"] for image in report["images"] for item in image["statements"]]
         assert kinds == ["signature"]
     site.verified(
@@ -225,7 +225,7 @@ def test_built_and_pushed_signed(site: Site, registry: RunningRegistry) -> None:
         "build", site.project, "--locked", "--tag", name, "--push", "--sign", "--key", site.key,
         "--no-log", "--json",
     )  # fmt: skip
-    assert len(done.document["signed"]) == 3
+    assert len(done.document["signed"]) == 4
     who = ("--key", site.root / "key.pub", "--insecure-ignore-tlog=true")
     site.verified(name, *who, types=("slsaprovenance1",))
     found = site.cosign("verify", *who, name)

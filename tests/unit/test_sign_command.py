@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from model_signing import verifying
 
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
@@ -18,6 +19,7 @@ from modelpack.trust import bundle as bundles
 from modelpack.trust import public_keys, statement, verification
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.expected import Expected, Key
+from modelpack.trust.keys.key import pem
 from modelpack.trust.made_here import MadeHere
 from modelpack.trust.statement import Statement, about
 from modelpack.trust.trusted_root import TrustedRoot
@@ -34,7 +36,10 @@ SBOM = "https://cyclonedx.org/bom"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 SCAN = "https://cosign.sigstore.dev/attestation/vuln/v1"
 TEST = "https://in-toto.io/attestation/test-result/v0.1"
+OMS = "https://model_signing/signature/v1.0"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+OF_MODEL = "application/vnd.modelpack.oms.v1+json"
+"the artifact type of a bundle that is about weights, which clients of bundles pass over"
 
 
 class Desk:
@@ -79,7 +84,7 @@ class Desk:
         return [
             (entry, bundles.parse(layout.read(layout.image(entry.digest).layers[0], limit=1 << 26)))
             for entry in layout.referrers(subject or self.image.digest)
-            if entry.artifact_type == BUNDLE
+            if entry.artifact_type in (BUNDLE, OF_MODEL)
         ]
 
     def types(self, subject: Digest | None = None) -> list[str]:
@@ -130,7 +135,7 @@ class TestWhatIsSigned:
         (image,) = report["images"]
         assert (report["digest"], image["digest"]) == (built.image.digest, built.image.digest)
         assert sorted(item["predicate_type"] for item in image["statements"]) == built.types()
-        assert built.types() == sorted([SIGNATURE, SBOM, PROVENANCE])
+        assert built.types() == sorted([SIGNATURE, SBOM, PROVENANCE, OMS])
         assert report["signer"]["key"] == digest_of(built.spki)
 
     def test_each_is_a_referrer_as_clients_look_for_it(self, built: Desk) -> None:
@@ -138,33 +143,55 @@ class TestWhatIsSigned:
         for entry, bundle in built.bundles():
             manifest = json.loads(built.layout.read(entry.digest))
             said = statement.parse(bundle.envelope.payload)
-            assert said.is_about(built.image.digest)
-            assert manifest["artifactType"] == BUNDLE
+            of_model = said.predicate_type == OMS
+            assert said.is_about(built.image.digest) is not of_model
+            kind = OF_MODEL if of_model else BUNDLE
+            assert manifest["artifactType"] == kind
             assert manifest["config"] == EMPTY.descriptor.as_json()
-            assert [layer["mediaType"] for layer in manifest["layers"]] == [BUNDLE]
+            assert [layer["mediaType"] for layer in manifest["layers"]] == [kind]
             assert manifest["subject"] == {
                 "mediaType": built.image.media_type, "digest": built.image.digest,
                 "size": built.image.size,
             }  # fmt: skip
-            kind = manifest["annotations"].pop(KIND)
-            assert kind.partition(".")[0] in ("signature", "sbom", "provenance")
-            assert manifest["annotations"] == {
+            word = manifest["annotations"].pop(KIND).partition(".")[0]
+            assert word in ("signature", "sbom", "provenance", "oms")
+            for_clients = {
                 "dev.sigstore.bundle.content": "dsse-envelope",
                 "dev.sigstore.bundle.predicateType": said.predicate_type,
+            }
+            assert manifest["annotations"] == {
                 "in-toto.io/predicate-type": said.predicate_type,
+                **({} if of_model else for_clients),
             }
 
     def test_every_bundle_is_proof_to_others(self, built: Desk) -> None:
         built.sign()
         for _, bundle in built.bundles():
-            kind = statement.parse(bundle.envelope.payload).predicate_type
+            said = statement.parse(bundle.envelope.payload)
             expected = Expected(
-                predicate_type=kind, signers=(Key(name="k", spki=built.spki),), log=False
-            )
+                predicate_type=said.predicate_type, signers=(Key(name="k", spki=built.spki),),
+                log=False,
+            )  # fmt: skip
+            about = said.subjects[0].sha256 if said.predicate_type == OMS else built.image.digest
+            assert about is not None
             proof = verification.verify(
-                bundle, subject=built.image.digest, trusted=TrustedRoot(), expected=expected, now=0
+                bundle, subject=about, trusted=TrustedRoot(), expected=expected, now=0
             )
             assert proof.holds, proof.failure
+
+    def test_the_model_is_signed_as_the_reference_implementation_reads_it(
+        self, built: Desk
+    ) -> None:
+        built.sign()
+        (of_model,) = [one for entry, one in built.bundles() if entry.artifact_type == OF_MODEL]
+        signature, public = built.root / "model.sig", built.root / "key.pub"
+        signature.write_bytes(of_model.as_bytes())
+        public.write_text(pem(built.spki))
+        reference = verifying.Config().use_elliptic_key_verifier(public_key=public)
+        reference.verify(built.folder / "weights", signature)
+        (built.folder / "weights" / "config.json").write_bytes(b"{}")
+        with pytest.raises(ValueError, match="mismatch"):
+            reference.verify(built.folder / "weights", signature)
 
     def test_the_image_does_not_change(self, built: Desk) -> None:
         before = built.image
@@ -182,7 +209,7 @@ class TestWhatIsSigned:
         built.sign()
         built.key.write_bytes(private_pem(new_key()))
         built.sign()
-        assert len(built.bundles()) == 6
+        assert len(built.bundles()) == 8
 
     def test_a_new_scan_takes_the_place_of_the_old(self, built: Desk) -> None:
         built.say("scan", SCAN, scan("failed"), here=True)
@@ -210,7 +237,8 @@ class TestWhatIsSigned:
             "index", "serve", "serve", "weights",
         ]  # fmt: skip
         for image in report["images"]:
-            wanted = {SIGNATURE, PROVENANCE} | ({SBOM} if image["role"] != "index" else set())
+            wanted = {SIGNATURE, PROVENANCE}
+            wanted |= {SBOM, OMS} if image["role"] != "index" else set()
             assert set(desk.types(Digest(image["digest"]))) == wanted
         one = {
             item["digest"]
@@ -231,10 +259,10 @@ class TestWhatIsNotSigned:
     def test_of_a_build_on_another_machine(self, built: Desk, tmp_path: Path) -> None:
         """Unless somebody vouches for the record of that build."""
         (built.cache / "statements").rename(tmp_path / "gone")
-        assert built.sign()["left_alone"] == 2
+        assert built.sign()["left_alone"] == 3
         assert built.types() == [SIGNATURE]
         built.sign("--record", built.folder / "dist" / "build.json")
-        assert len(built.types()) == 3
+        assert len(built.types()) == 4
 
     def test_a_record_that_is_none(self, built: Desk) -> None:
         done = built.sign("--record", built.folder / "dist" / "provenance.json", status=2)
@@ -252,21 +280,14 @@ class TestWhatIsNotSigned:
                 layout.attach(
                     built.image,
                     [
-                        statement_referrer(
-                            broken, entry.annotations[KIND],
-                            entry.annotations["in-toto.io/predicate-type"],
+                        Referrer(
+                            artifact_type=entry.artifact_type, content=broken.as_blob(),
+                            annotations=entry.annotations,
                         )
                     ],
                 )  # fmt: skip
         report = built.sign()
         assert all(item["new"] for item in report["images"][0]["statements"])
-
-
-def statement_referrer(bundle: Bundle, kind: str, predicate_type: str) -> Referrer:
-    return Referrer(
-        artifact_type=BUNDLE, content=bundle.as_blob(), kind=kind,
-        annotations={"in-toto.io/predicate-type": predicate_type},
-    )  # fmt: skip
 
 
 class TestGates:
@@ -322,7 +343,7 @@ class TestKeyless:
         assert all(len(bundle.entries) == 1 for _, bundle in built.bundles())
         again = built.type("sign", built.folder, "--identity-token-file", token, *options)
         assert not any(item["new"] for item in again.document["images"][0]["statements"])
-        assert len(built.bundles()) == 3
+        assert len(built.bundles()) == 4
 
     def test_two_files_as_well_as_one(self, built: Desk, sigstore: "Sigstore") -> None:
         token = built.root / "token"
@@ -332,14 +353,14 @@ class TestKeyless:
             "--signing-config", sigstore.signing_config_file(),
             "--trusted-root", sigstore.trusted_root_file(),
         )  # fmt: skip
-        assert len(built.bundles()) == 3
+        assert len(built.bundles()) == 4
 
     def test_a_key_in_a_log(self, built: Desk, sigstore: "Sigstore") -> None:
         options = ("--key", built.key, "--trust-config", sigstore.trust_config_file())
         built.type("sign", built.folder, *options)
         assert all(bundle.entries and bundle.timestamps for _, bundle in built.bundles())
         built.sign()  # what is in a log is good enough for who asks for none
-        assert len(built.bundles()) == 3
+        assert len(built.bundles()) == 4
 
     def test_a_log_is_wanted_where_there_is_none_yet(
         self, built: Desk, sigstore: "Sigstore"
@@ -349,7 +370,7 @@ class TestKeyless:
             "sign", built.folder, "--key", built.key, "--trust-config",
             sigstore.trust_config_file(),
         )  # fmt: skip
-        assert [len(bundle.entries) for _, bundle in built.bundles()] == [1, 1, 1]
+        assert [len(bundle.entries) for _, bundle in built.bundles()] == [1, 1, 1, 1]
 
     def test_a_service_that_is_not_trusted(
         self, built: Desk, sigstore: "Sigstore", tmp_path: Path
@@ -509,7 +530,7 @@ class TestBuild:
     def test_what_is_built_is_signed(self, desk: Desk) -> None:
         record = desk.build("--offline", "--sign", "--key", desk.key, "--no-log").document
         assert sorted(item["predicate_type"] for item in record["signed"]) == desk.types()
-        assert len(desk.types()) == 3
+        assert len(desk.types()) == 4
         report = desk.sign()
         assert not any(item["new"] for item in report["images"][0]["statements"])
 

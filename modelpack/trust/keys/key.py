@@ -40,6 +40,11 @@ def hint_of(spki: bytes) -> str:
     return base64.b64encode(hashlib.sha256(spki).digest()).decode()
 
 
+def model_hint_of(spki: bytes) -> str:
+    """Return the name of a key in signatures of models: SHA-256 of its PEM, hexadecimal (OMS)."""
+    return hashlib.sha256(pem(spki).encode()).hexdigest()
+
+
 def fingerprint(spki: bytes) -> str:
     """Return the name of a key for people and policies: `sha256:` and hexadecimal digits."""
     return f"sha256:{hashlib.sha256(spki).hexdigest()}"
