@@ -75,6 +75,7 @@ def command(
     from modelpack.cli.place import open_machine  # noqa: PLC0415
     from modelpack.evidence.scan import places  # noqa: PLC0415
     from modelpack.evidence.scan.scanning import scan  # noqa: PLC0415
+    from modelpack.evidence.scan.subject import layers_of  # noqa: PLC0415
     from modelpack.trust.made_here import MadeHere  # noqa: PLC0415
 
     this = _project(image, file)
@@ -83,7 +84,11 @@ def command(
     attaches = _attaches(image, attach)
     place = reference.parse(image, at="IMAGE")
     with places.subjects(
-        place, platform=platform, engines=environment.engine_for, machine=machine
+        place,
+        platform=platform,
+        engines=environment.engine_for,
+        machine=machine,
+        known=layers_of(this.lock if this else None),
     ) as subjects:
         if vex is not None and len(subjects) > 1:
             raise InputError("there are several images, and a VEX document is about one",

@@ -17,6 +17,7 @@ from modelpack.engine.value import HeldImage
 from modelpack.errors import InputError, ModelpackError, Unavailable
 from modelpack.evidence.scan import places, serving, view
 from modelpack.evidence.scan.sources import Far
+from modelpack.evidence.scan.subject import layers_of
 from modelpack.inputs.machine import Machine
 from modelpack.oci.archive import Streamed
 from modelpack.oci.image import Image
@@ -97,6 +98,21 @@ class TestRegistry:
             weights = set(found.weights)
             expected = [content(one.blob) for one in what.layers if one.blob.digest not in weights]
             assert served(shown) == expected
+
+    def test_what_a_lock_at_hand_names_needs_no_look(
+        self, server: RegistryServer, machine: Machine
+    ) -> None:
+        made = complete()
+        name = self.put(server, made.image())
+        known = layers_of(made.lock)
+        (weights,) = known
+        del server.content[f"acme/x/blobs/{weights}"]
+        with places.subjects(
+            name, platform="", engines=environment.engine_for, machine=machine, known=known
+        ) as (found,):
+            assert set(found.weights) == known
+            assert not found.by_headers
+        assert layers_of(None) == frozenset()
 
     def test_a_connection_that_is_cut_goes_on(
         self, server: RegistryServer, machine: Machine

@@ -1,10 +1,12 @@
 """From the name of an image, wherever it is, to what a scan looks at."""
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, cast
 
 from modelpack import opening, reference
+from modelpack.digest import Digest
 from modelpack.evidence.scan import subject
 from modelpack.evidence.scan.sources import Far, OnDisk, Source
 from modelpack.evidence.scan.subject import Subject
@@ -21,11 +23,17 @@ if TYPE_CHECKING:
 
 @contextmanager
 def subjects(
-    name: Reference, *, platform: str, engines: "Engines", machine: Machine
+    name: Reference,
+    *,
+    platform: str,
+    engines: "Engines",
+    machine: Machine,
+    known: AbstractSet[Digest] = frozenset(),
 ) -> Iterator[Sequence[Subject]]:
     """Open the image, or all of an index, as long as its layers are read.
 
-    With `platform`, this image of an index. Of an image in an engine the layers that are looked at
+    With `platform`, this image of an index. Layers that are `known` to be weights are not looked
+    at in a registry. Of an image in an engine the layers that are looked at
     are kept in a folder meanwhile.
     """
     with (
@@ -37,7 +45,11 @@ def subjects(
         first = read_image(store, root, platform=platform)
         others = [] if platform else [one.platform for one in first.platforms]
         each = [read_image(store, root, platform=other) for other in others] or [first]
-        yield [_subject(name, store, documents, engines, machine, stack) for documents in each]
+        if isinstance(name, reference.Registry):
+            far = Far(cast("Fetchable", store))
+            yield [subject.stored(far, one, known=known, by_headers=True) for one in each]
+        else:
+            yield [_subject(name, store, documents, engines, machine, stack) for documents in each]
 
 
 def _subject(
@@ -48,8 +60,6 @@ def _subject(
         case reference.Daemon() | reference.ContainersStorage():
             source = _kept(name, documents, engines, machine, stack)
             return subject.stored(source, documents)
-        case reference.Registry():
-            return subject.stored(Far(cast("Fetchable", store)), documents, by_headers=True)
         case _:
             return subject.stored(OnDisk(cast("Openable", store)), documents)
 

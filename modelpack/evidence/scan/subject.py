@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from modelpack.digest import Digest
@@ -50,11 +51,18 @@ def built(
     )
 
 
-def stored(source: Source, documents: Documents, *, by_headers: bool = False) -> Subject:
+def stored(
+    source: Source,
+    documents: Documents,
+    *,
+    known: AbstractSet[Digest] = frozenset(),
+    by_headers: bool = False,
+) -> Subject:
     """Return an image that lies somewhere, whose `documents` were read.
 
     What it says of its weights is not relied on: a layer counts as weights only when it is a
-    plain tar of nothing but files that its lock names, in a folder where no packages are.
+    plain tar of nothing but files that its lock names, in a folder where no packages are; or one
+    of those that are `known` to be, by a lock that is not the image's.
     """
     manifest = documents.manifest
     media_type = manifest.config.media_type if manifest.config else ""
@@ -62,7 +70,7 @@ def stored(source: Source, documents: Documents, *, by_headers: bool = False) ->
     weights = {
         layer.digest: expected
         for layer, expected in said_weights(documents)
-        if holds_only(source, layer, expected)
+        if layer.digest in known or holds_only(source, layer, expected)
     }
     return Subject(
         manifest=replace(documents.descriptor, annotations={}),
@@ -76,7 +84,7 @@ def stored(source: Source, documents: Documents, *, by_headers: bool = False) ->
         ),
         weights=weights,
         packages=parts.packages(parts.platform_lock(_lock(documents), settings.platform)),
-        by_headers=by_headers,
+        by_headers=by_headers and not weights.keys() <= known,
     )  # fmt: skip
 
 
@@ -105,6 +113,13 @@ def _absolute(blob: Blob) -> Blob:
     if not isinstance(blob.origin, StoredFile):
         return blob
     return replace(blob, origin=StoredFile(os.path.abspath(blob.origin.path)))
+
+
+def layers_of(lock: Lock | None) -> frozenset[Digest]:
+    """Return the layers that hold nothing but weights, as a lock that is trusted says."""
+    return frozenset(
+        digest for weights in (lock.weights if lock else ()) for digest, _ in _by_layer(weights)
+    )
 
 
 def _by_layer(weights: WeightsLock) -> Iterable[tuple[Digest, tuple[str, ...]]]:
