@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -195,11 +196,20 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class _Quiet(ThreadingHTTPServer):
+    """Says nothing of clients that go away, which is what those do that were refused something."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def serving(server: FileServer, *, tls: Path | None = None) -> Iterator[FileServer]:
     """Answer for a while; with `tls`, a folder, by https with a certificate that is put there."""
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-    listening.daemon_threads = True
+    listening = _Quiet(("127.0.0.1", 0), _handler(server))
     scheme = "http"
     if tls is not None:
         scheme = "https"

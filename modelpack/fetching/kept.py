@@ -33,20 +33,33 @@ class KeptFiles:
         self._folder = root / FOLDER
         self._digests = digests
 
-    def find(self, sha256: str, size: int) -> Path | None:
-        """Return the file with this content, or None; one that is something else is removed."""
+    def remembered(self, sha256: str, size: int) -> Path | None:
+        """Return the file with this content if it did not change since it was hashed; or None."""
         path = self._path(sha256)
         try:
             status = os.lstat(path)
         except OSError:
             return None
-        if stat.S_ISREG(status.st_mode) and status.st_size == size:
-            known = self._digests.get(status)
-            if known is not None and known.sha256 == sha256:
-                return path
-            if sha256_of(path, size, lambda _: None) == sha256:
-                self._digests.keep(str(path), of_hex(sha256))
-                return path
+        known = self._digests.get(status) if stat.S_ISREG(status.st_mode) else None
+        whole = known is not None and known.sha256 == sha256 and status.st_size == size
+        return path if whole else None
+
+    def find(self, sha256: str, size: int) -> Path | None:
+        """Return the file with this content, or None; one that is something else is removed.
+
+        Reads one that changed, or that was put there by another program.
+        """
+        path = self._path(sha256)
+        if self.remembered(sha256, size) is not None:
+            return path
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return None
+        is_whole = stat.S_ISREG(status.st_mode) and status.st_size == size
+        if is_whole and sha256_of(path, size, lambda _: None) == sha256:
+            self._digests.keep(str(path), of_hex(sha256))
+            return path
         with suppress(OSError):
             path.unlink()
         return None

@@ -66,9 +66,9 @@ def _recorded(
 
 
 def kept(weights: WeightsLock, *, machine: Machine) -> Mapping[str, Path]:
-    """Return the locked files that the cache has, by their path."""
-    files = KeptFiles(machine.cache, digests=machine.digests)
-    found = {file.path: files.find(file.sha256, file.size) for file in weights.files}
+    """Return the locked files that the cache is known to have, by their path; reads none."""
+    store = KeptFiles(machine.cache, digests=machine.digests)
+    found = {file.path: store.remembered(file.sha256, file.size) for file in weights.files}
     return {path: place for path, place in found.items() if place is not None}
 
 
@@ -80,12 +80,17 @@ def fetch_locked(
     *,
     machine: Machine,
 ) -> Mapping[str, Path]:
-    """Fetch the `wanted` files of locked weights as they were locked; return where they are.
+    """Return where the `wanted` files of locked weights are, having fetched those that are not
+    here as they were locked.
 
     Raises Refused when the source sends another content, Unavailable when it cannot send.
     """
     at = f"weights.{weights.name}.source"
-    if machine.offline:
+    store = KeptFiles(machine.cache, digests=machine.digests)
+    found = {file.path: store.find(file.sha256, file.size) for file in wanted}
+    here = {path: place for path, place in found.items() if place is not None}
+    wanted = [file for file in wanted if file.path not in here]
+    if wanted and machine.offline:
         raise Unavailable(
             *(
                 Finding(message=f"`{file.path}` is not in the cache, and offline nothing is "
@@ -93,6 +98,8 @@ def fetch_locked(
                 for file in wanted
             )
         )  # fmt: skip
+    if not wanted:
+        return here
     source = weights.source or WeightsSource(uri=written.source)
     versions = {version.path: version for version in source.versions}
     files = []
@@ -101,7 +108,7 @@ def fetch_locked(
         files.append(RemoteFile(path=file.path, size=file.size, sha256=file.sha256,
                                 version=known.version, etag=known.etag))  # fmt: skip
     with opened(written, root, machine=machine, locked=source) as place:
-        return _bring(place, files, source.revision, machine, at, label=weights.name)
+        return {**here, **_bring(place, files, source.revision, machine, at, label=weights.name)}
 
 
 def _bring(

@@ -4,6 +4,7 @@ In this process where that is enough; large files are ones of a kilobyte here.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -25,7 +26,10 @@ def desk(source_desk: Desk) -> Desk:
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A hub with one repository of two commits."""
     server = HubServer(
-        commits={COMMITS[0]: FILES, COMMITS[1]: {**FILES, "config.json": b'{"newer": true}\n'}},
+        commits={
+            COMMITS[0]: dict(FILES),
+            COMMITS[1]: {**FILES, "config.json": b'{"newer": true}\n'},
+        },
         branches={"main": COMMITS[0]},
     )
     with serving(server):
@@ -262,3 +266,36 @@ def test_a_damaged_file_of_the_cache_is_fetched_again(desk, hub):
     done = desk.run("build", desk.folder, "--locked", "-q")
     assert done.status == 0, done.err
     assert path.read_bytes() == LARGE
+
+
+def test_files_of_a_cache_that_was_copied_are_read_where_they_are_needed_only(desk, hub):
+    desk.source("hf://acme/tiny@main")
+    desk.run("lock", desk.folder)
+    desk.run("build", desk.folder, "--locked", "-q")
+    shutil.rmtree(desk.cache / "digests")
+    path = desk.cache / "weights" / "sha256" / sha256(LARGE)
+    path.write_bytes(LARGE[::-1])  # who reads it notices, and removes it
+    done = desk.run("build", desk.folder, "--locked", "--offline", "-q")
+    assert done.status == 0, done.err
+    assert path.exists()
+    elsewhere = f"oci:{desk.folder}/dist/second"
+    done = desk.run("build", desk.folder, "--locked", "--offline", "--output", elsewhere, "-q")
+    assert done.status == 3
+    (message,) = done.messages
+    assert "`vocab/large.safetensors` is not in the cache" in message
+
+
+def test_what_a_commit_lost_and_who_may_not_read_any_more_is_told(desk, hub):
+    desk.source("hf://acme/tiny@main")
+    desk.run("lock", desk.folder)
+    desk.forget()
+    hub.gated = True
+    done = desk.run("build", desk.folder, "--locked", "-q")
+    assert done.status == 3
+    assert "(status 403)" in done.err
+    assert "HF_TOKEN" in done.err
+    hub.gated = False
+    del hub.commits[COMMITS[0]]["config.json"]
+    done = desk.run("build", desk.folder, "--locked", "-q")
+    assert done.status == 3
+    assert f"weights.tiny.source: config.json: commit {COMMITS[0]} has no such file" in done.err

@@ -20,7 +20,7 @@ from modelpack.oci.layout import Layout
 from tests import images, projects
 from tests.command_line import PATIENCE
 from tests.counting_proxy import CountingProxy, counting
-from tests.file_server import FileServer, serving
+from tests.file_server import Answer, FileServer, serving
 from tests.registries import RunningRegistry, running
 from tests.source_desk import FILES, LARGE, Desk, sha256, uris
 
@@ -348,6 +348,34 @@ def test_nobody_answering_is_neither_yes_nor_no(desk, monkeypatch, source, varia
     assert done.status == 3
     assert f"{address}" in done.err
     assert "check the network" in done.err
+
+
+def test_a_public_bucket_needs_no_credentials(desk, bucket, monkeypatch, tmp_path):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    desk.source(f"s3://{bucket.name}/tiny/config.json")
+    assert desk.run("lock", desk.folder).status == 3, "it is not public yet"
+    bucket.client.put_object_acl(
+        Bucket=bucket.name, Key="tiny/config.json", ACL="public-read"
+    )  # fmt: skip
+    done = desk.run("lock", desk.folder)
+    assert done.status == 0, done.err
+
+
+def test_a_bucket_of_others_says_whose_credentials_are_missing(desk, bucket, monkeypatch):
+    class Closed(FileServer):
+        def answer(self, method: str, path: str, headers: dict[str, str]) -> Answer:
+            return Answer(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+
+    with serving(Closed()) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        desk.source("s3://models/tiny")
+        done = desk.run("lock", desk.folder)
+    assert done.status == 3
+    assert "`models` lets nobody read this with these credentials (AccessDenied)" in done.err
+    assert "AWS_PROFILE" in done.err
 
 
 def test_a_missing_client_says_what_to_install(desk, monkeypatch):
