@@ -3,6 +3,7 @@
 Source: Fulcio, docs/oid-info.md; RFC 5280, 4.2.1.6.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -52,13 +53,18 @@ def of_bundle(bundle: Bundle) -> SignatureClaim:
 def of_certificate(data: bytes) -> SignerClaim:
     """Return what a certificate, DER or PEM, says; raise InputError when it is none."""
     from cryptography import x509  # noqa: PLC0415  only for what is signed
+    from cryptography.utils import CryptographyDeprecationWarning  # noqa: PLC0415
+
+    from modelpack.trust import certificates  # noqa: PLC0415
 
     pem = data.lstrip().startswith(b"-----BEGIN")
     load = x509.load_pem_x509_certificate if pem else x509.load_der_x509_certificate
     try:
-        return _claims(load(data))
-    except (ValueError, TypeError, x509.DuplicateExtension,
-            x509.UnsupportedGeneralNameType) as error:  # fmt: skip
+        with warnings.catch_warnings():
+            # What is against RFC 5280 is shown as well: nothing is verified here.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            return _claims(load(data))
+    except certificates.UNREADABLE as error:
         raise InputError("a certificate that cannot be read", at="certificate") from error
 
 

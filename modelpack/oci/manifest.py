@@ -1,6 +1,7 @@
 """Manifests and indexes of others, parsed strictly: bounded, typed, nothing guessed."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ MANIFEST_LIMIT = 4 << 20
 _COUNT_LIMIT = 10_000
 "descriptors of one manifest or index"
 _TEXT_LIMIT = 1 << 20
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"halves of characters, which JSON can write and nothing can store"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 MANIFESTS = frozenset({MANIFEST, DOCKER_MANIFEST})
@@ -124,7 +127,7 @@ def _texts(value: object, at: str) -> dict[str, str]:
 
 
 def _text(value: object, at: str) -> str:
-    if not isinstance(value, str) or len(value) > _TEXT_LIMIT:
+    if not isinstance(value, str) or len(value) > _TEXT_LIMIT or _SURROGATE.search(value):
         raise InputError("not a text", at=at)
     return value
 

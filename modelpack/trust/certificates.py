@@ -41,6 +41,11 @@ _UTF8: Final = 0x0C
 _LONG: Final = 0x80
 _TEXT: Final = 4096
 _TBS_LIMIT: Final = 1 << 24
+UNREADABLE: Final = (
+    ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)  # fmt: skip
+"what is raised for certificates that are none"
 
 
 @contextmanager
@@ -61,10 +66,7 @@ def load(der: bytes) -> x509.Certificate:
             certificate = x509.load_der_x509_certificate(der)
             certificate.extensions  # noqa: B018  parsed when asked for, all of them
             certificate.public_key()
-    except (
-        ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension,
-        x509.UnsupportedGeneralNameType,
-    ) as error:  # fmt: skip
+    except UNREADABLE as error:
         raise Unproved("a certificate that cannot be read") from error
     return certificate
 

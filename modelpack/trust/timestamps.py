@@ -39,5 +39,5 @@ def _vouches(
         in_time = all(one.not_valid_before_utc <= time <= one.not_valid_after_utc for one in chain)
         with certificates.strictly():
             return in_time and builder.build().verify_message(response, signature)
-    except (rfc3161_client.VerificationError, ValueError):
+    except (rfc3161_client.VerificationError, *certificates.UNREADABLE):
         return False

@@ -201,7 +201,7 @@ def _is_of(pem: bytes, signed: Signed) -> bool:
                 certificate = x509.load_pem_x509_certificate(pem)
             return certificate.public_bytes(serialization.Encoding.DER) == signed.certificate
         key = serialization.load_pem_public_key(pem)
-    except (ValueError, TypeError):
+    except certificates.UNREADABLE:
         return False
     return public_keys.spki(key) == public_keys.spki(signed.key)
 

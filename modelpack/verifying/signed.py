@@ -26,6 +26,7 @@ from modelpack.trust.bundle import (
     PublicKey,
 )
 from modelpack.trust.members import Members, decoded
+from modelpack.trust.proof import Unproved
 
 _DSSE: Final = "application/vnd.dsse.envelope.v1+json"
 _SIGNATURE: Final = "dev.cosignproject.cosign/signature"
@@ -106,12 +107,14 @@ def _material(pem: str) -> Material:
     from cryptography import x509  # noqa: PLC0415  heavy, and only for older signatures
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
 
+    from modelpack.trust import certificates  # noqa: PLC0415
+
     try:
-        return Certificate(der=x509.load_pem_x509_certificate(pem.encode()).public_bytes(
-            Encoding.DER
-        ))  # fmt: skip
-    except ValueError as error:
+        with certificates.strictly():
+            certificate = x509.load_pem_x509_certificate(pem.encode())
+    except (*certificates.UNREADABLE, Unproved) as error:
         raise InputError("not a certificate", at=_CERTIFICATE) from error
+    return Certificate(der=certificate.public_bytes(Encoding.DER))
 
 
 def _entries(text: str) -> tuple[LogEntry, ...]:
