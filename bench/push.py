@@ -9,6 +9,7 @@ Tools that are not installed are left out; `sh tests/tools/build.sh crane` build
 """
 
 import argparse
+import hashlib
 import os
 import shutil
 import socket
@@ -204,9 +205,10 @@ def wait_for(address: str) -> None:
 
 
 class NullSink(BaseHTTPRequestHandler):
-    """Takes uploads, and keeps nothing."""
+    """Takes uploads, and keeps nothing but which manifests have which names."""
 
     protocol_version = "HTTP/1.1"
+    names: dict[str, str] = {}  # noqa: RUF012  of the one server there is
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -214,12 +216,21 @@ class NullSink(BaseHTTPRequestHandler):
     def answer(self) -> None:
         """Read the body, and be content with it."""
         left, buffer = int(self.headers.get("Content-Length", "0")), memoryview(bytearray(MIB))
+        running = hashlib.sha256()
+        is_manifest = "/manifests/" in self.path
         while self.command != "GET" and left:
             count = self.rfile.readinto(buffer[:left])
+            if is_manifest:
+                running.update(buffer[:count])
             left -= count or left
-        status = {"POST": 202, "PATCH": 202, "PUT": 201, "HEAD": 404}.get(self.command, 404)
-        self.send_response_only(200 if self.path == "/v2/" else status)
+        if self.command == "PUT" and is_manifest:
+            self.names[self.path] = f"sha256:{running.hexdigest()}"
+        status = {"POST": 202, "PATCH": 202, "PUT": 201}.get(self.command, 404)
+        held = self.names.get(self.path) if self.command == "HEAD" else None
+        self.send_response_only(200 if self.path == "/v2/" or held else status)
         self.send_header("Content-Length", "0")
+        if held:
+            self.send_header("Docker-Content-Digest", held)
         self.send_header("Location", "/v2/bench/blobs/uploads/1")
         self.end_headers()
 

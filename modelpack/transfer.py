@@ -91,7 +91,7 @@ def _push(
 
     store = WritableRepository(
         target, machine.registries, uploads=machine.cache / unfinished.FOLDER,
-        places=machine.cache / places.FOLDER, replace=replace_versions,
+        places=machine.cache / places.FOLDER, known=machine.digests, replace=replace_versions,
     )  # fmt: skip
     for root in found.roots:
         store.expect_free(root.tags, root.manifest.digest)  # rather now than after an hour

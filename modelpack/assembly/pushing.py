@@ -127,7 +127,7 @@ def opened(pushes: Iterable[Push], machine: Machine, *, replace: bool) -> Regist
     def of(push: Push) -> WritableRepository:
         return WritableRepository(
             push.repository, machine.registries, uploads=machine.cache / unfinished.FOLDER,
-            places=machine.cache / places.FOLDER, replace=replace,
+            places=machine.cache / places.FOLDER, known=machine.digests, replace=replace,
         )  # fmt: skip
 
     return Registries([(push, of(push)) for push in pushes])

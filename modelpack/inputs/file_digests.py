@@ -92,6 +92,11 @@ class FileDigests:
             return None
         return of_hex(known.sha256) if known else None
 
+    def proves(self, status: os.stat_result, digest: Digest) -> bool:
+        """Tell whether the unchanged file with `status`, or a layer of just it, has `digest`."""
+        known = self.get(status)
+        return known is not None and digest in (of_hex(known.sha256), *known.layers.values())
+
     def keep(self, path: str, digest: Digest) -> None:
         """Remember the digest of a file that this process has just written itself."""
         try:

@@ -62,10 +62,16 @@ def pump(pieces: Sequence[Content], sinks: Sequence[Sink], advance: Advance) -> 
 
 def blocks(pieces: Iterable[Content], length: int) -> Iterator[bytes]:
     """Yield the content of `pieces` in blocks of `length` bytes, the last one shorter."""
+    return map(bytes, views(pieces, length))
+
+
+def views(pieces: Iterable[Content], length: int) -> Iterator[memoryview]:
+    """Yield blocks as `blocks` does, each of which is overwritten by the next."""
     reader = _Reader(pieces)
+    buffer = memoryview(mmap.mmap(-1, length))
     try:
-        while block := reader.fill(memoryview(bytearray(length)), ()):
-            yield bytes(block)
+        while block := reader.fill(buffer, ()):
+            yield block
     finally:
         reader.abandon()
 

@@ -1,5 +1,6 @@
 """Where images are kept: what a build, a copy and an inspection ask of a Store, and no more."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -68,6 +69,9 @@ class KnownDigests(Protocol):
 
     def digest_at(self, path: str) -> Digest | None:
         """Return the digest of the file at `path`, or None when it is not known."""
+
+    def proves(self, status: os.stat_result, digest: Digest) -> bool:
+        """Tell whether the unchanged file with `status`, or a layer of just it, has `digest`."""
 
     def keep(self, path: str, digest: Digest) -> None:
         """Remember the digest of a file that this process has just written itself."""

@@ -6,15 +6,18 @@ Imports the network stack; import this module where it is needed, not at the top
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from modelpack.errors import Unavailable
+from modelpack.web.spans import Span
 from modelpack.web.urls import apart, host_of, is_loopback, is_public, origin
 
-Body = bytes | Iterable[bytes] | None
+Chunk = bytes | memoryview | Span
+Body = bytes | Iterable[Chunk] | None
 _KEPT = 8
 "connections to one host that are kept open; more may be in use"
 _PATIENCE = 30.0
@@ -117,6 +120,12 @@ def _pools(
         def connect(self) -> None:
             super().connect()
             look(self)
+
+        def send(self, data: Any) -> None:  # noqa: ANN401  as http.client has it
+            if isinstance(data, Span) and self.sock is not None:
+                data.send_to(self.sock)
+            else:  # as bytes, or block by block
+                super().send(data)
 
     class Secure(HTTPSConnection):
         def connect(self) -> None:

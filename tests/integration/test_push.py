@@ -62,7 +62,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cache(site: Path) -> Path:
     """The cache of the site, without what earlier pushes noted."""
-    shutil.rmtree(site / "cache" / "uploads", ignore_errors=True)
+    for name in ("uploads", "places"):
+        shutil.rmtree(site / "cache" / name, ignore_errors=True)
     return site / "cache"
 
 

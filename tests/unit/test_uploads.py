@@ -1,6 +1,7 @@
 """Uploads: what is there is not sent, what was cut goes on, nothing is named before its proof."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,13 @@ from fakes.upload_server import UploadServer, running_uploads
 from images import image, lying, nothing, put, vouching
 
 from modelpack import reference
+from modelpack.digest import Digest, hex_of
 from modelpack.errors import InputError, Refused, Unavailable
+from modelpack.inputs.file_digests import FileDigest, FileDigests
 from modelpack.oci.blobs import content_of
-from modelpack.oci.layer import Absent, Blob, Remote, blob_of
+from modelpack.oci.layer import Absent, Blob, Pieces, Remote, StoredFile, blob_of
 from modelpack.oci.referrers import appended, tag_for
-from modelpack.oci.registry import known, uploads
+from modelpack.oci.registry import known, sending, uploads
 from modelpack.oci.registry.places import Places
 from modelpack.oci.registry.repository import Repository
 from modelpack.oci.registry.settings import Settings
@@ -22,6 +25,7 @@ from modelpack.oci.registry.unfinished import Unfinished
 from modelpack.oci.registry.writing import WritableRepository, is_version
 from modelpack.oci.tar import FileRange
 from modelpack.web.client import Client
+from modelpack.web.spans import Span
 
 MIB = 1 << 20
 DATA = bytes(range(256)) * (3 * MIB // 256) + b"end"
@@ -44,12 +48,13 @@ def chunks_of_a_mebibyte(monkeypatch: pytest.MonkeyPatch) -> None:
 def repository(
     server: UploadServer, *, folder: Path | None = None, name: str = "acme/minilm",
     waits: list[float] | None = None, settings: Settings | None = None, replace: bool = False,
-    places: Path | None = None,
+    places: Path | None = None, known: FileDigests | None = None,
 ) -> WritableRepository:  # fmt: skip
     pause = ([] if waits is None else waits).append
     return WritableRepository(
         reference.registry(f"{server.address}/{name}"), settings or Settings(), uploads=folder,
         client=Client({}, pause=pause, timeout=5), pause=pause, replace=replace, places=places,
+        known=known,
     )  # fmt: skip
 
 
@@ -331,6 +336,110 @@ def test_a_small_blob_is_sent_anew_when_its_first_upload_is_lost(server: UploadS
     store.write(SMALL, nothing)
     assert held(server) == [b"small"]
     assert server.methods().count("POST") == 2
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Path:
+    path = tmp_path / "shard"
+    path.write_bytes(DATA)
+    return path
+
+
+def remembering(tmp_path: Path, file: Path, digest: str, **layers: str) -> FileDigests:
+    """Return the memory of a machine that hashed `file`, and layers of it."""
+    known = FileDigests(tmp_path / "digests")
+    found = {name: Digest(value) for name, value in layers.items()}
+    value = FileDigest(sha256=hex_of(Digest(digest)), layers=found)
+    known.record(file.stat(), value, ours=True)
+    return known
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collect how many bytes were hashed on their way out."""
+    counts: list[int] = []
+    take = sending.Hashed._take
+
+    def counting(self: sending.Hashed, block: bytes | memoryview, position: int) -> None:
+        counts.append(len(block))
+        take(self, block, position)
+
+    monkeypatch.setattr(sending.Hashed, "_take", counting)
+    return counts
+
+
+def test_what_was_hashed_before_is_sent_from_the_file(
+    server: UploadServer, tmp_path: Path, shard: Path, hashed: list[int]
+) -> None:
+    server.keep = [MIB // 3]
+    stored = replace(BLOB, origin=StoredFile(str(shard)))
+    known = remembering(tmp_path, shard, BLOB.digest)
+    counts: list[int] = []
+    repository(server, known=known).write(stored, counts.append)
+    assert held(server) == [DATA]
+    assert sum(counts) == BLOB.size
+    assert hashed == []
+
+
+def test_a_layer_of_one_file_that_was_hashed_before_is_sent_from_it(
+    server: UploadServer, tmp_path: Path, shard: Path, hashed: list[int]
+) -> None:
+    parts = (b"head", FileRange(path=str(shard), size=len(DATA)), b"tail")
+    whole = blob_of(b"head" + DATA + b"tail", "text/plain")
+    layer = replace(whole, origin=Pieces(parts))
+    known = remembering(tmp_path, shard, BLOB.digest, one=whole.digest)
+    repository(server, known=known).write(layer, nothing)
+    assert held(server) == [b"head" + DATA + b"tail"]
+    assert hashed == []
+    half = blob_of(b"head" + DATA[:-1], "text/plain")
+    parts = (b"head", FileRange(path=str(shard), size=len(DATA) - 1))
+    repository(server, known=known, name="acme/b").write(
+        replace(half, origin=Pieces(parts)), nothing
+    )
+    assert sum(hashed) == half.size
+
+
+@pytest.mark.parametrize("change", ["rewritten", "replaced", "shorter"])
+def test_a_file_that_changed_since_it_was_hashed_is_hashed_again(
+    server: UploadServer, tmp_path: Path, shard: Path, change: str
+) -> None:
+    known = remembering(tmp_path, shard, BLOB.digest)
+    if change == "replaced":
+        shard.unlink()
+    shard.write_bytes(b"X" + DATA[1 : -1 if change == "shorter" else None])
+    with pytest.raises(InputError, match="shard"):
+        repository(server, known=known).write(replace(BLOB, origin=StoredFile(str(shard))), nothing)
+    assert held(server) == []
+
+
+def test_a_file_that_changes_while_it_is_sent_is_not_given_its_digest(
+    server: UploadServer, tmp_path: Path, shard: Path
+) -> None:
+    def change(_: int) -> None:
+        os.utime(shard)
+
+    known = remembering(tmp_path, shard, BLOB.digest)
+    with pytest.raises(InputError, match="changed while it was read"):
+        repository(server, known=known).write(replace(BLOB, origin=StoredFile(str(shard))), change)
+    assert held(server) == []
+    assert "PUT" not in server.methods()
+
+
+def test_a_memory_that_is_wrong_is_found_out_by_the_registry(
+    server: UploadServer, tmp_path: Path, shard: Path
+) -> None:
+    shard.write_bytes(b"X" + DATA[1:])
+    known = remembering(tmp_path, shard, BLOB.digest)
+    with pytest.raises(Unavailable, match="does not take"):
+        repository(server, known=known).write(replace(BLOB, origin=StoredFile(str(shard))), nothing)
+    assert held(server) == []
+
+
+def test_a_span_that_the_system_cannot_send_is_read_block_by_block(shard: Path) -> None:
+    with shard.open("rb") as file:
+        assert b"".join(map(bytes, Span(file, 7, MIB))) == DATA[7 : 7 + MIB]
+        with pytest.raises(OSError, match="too early"):
+            list(Span(file, len(DATA) - 1, 2))
 
 
 def test_some_registries_get_one_request(

@@ -19,12 +19,12 @@ from modelpack.oci.registry.credentials import Credential, Credentials
 from modelpack.oci.registry.settings import Endpoint
 from modelpack.reference import Registry
 from modelpack.web.client import Client, Passing, Reply, Untrusted, raise_if_passing
-from modelpack.web.connections import Body
+from modelpack.web.connections import Body, Chunk
 from modelpack.web.urls import is_web, origin
 
 T = TypeVar("T")
 
-Made = bytes | Callable[[], Iterator[bytes]] | None
+Made = bytes | Callable[[], Iterator[Chunk]] | None
 "a body, or what makes one for each try"
 _BAD_REQUEST = 400
 _UNAUTHORIZED = 401

@@ -2,7 +2,7 @@
 
 Source: OCI distribution-spec 1.1, "Push". The URL to go on with is always the latest one that the
 registry gave; it may lead to another host, which gets no credentials. Nothing is closed under its
-digest before all that was sent has been hashed here.
+digest before all that was sent has been hashed here, now or since the file was changed last.
 """
 
 import re
@@ -15,9 +15,10 @@ from modelpack.errors import ModelpackError, Unavailable
 from modelpack.oci.layer import Absent, Blob, Descriptor, Remote
 from modelpack.oci.registry import failures
 from modelpack.oci.registry.known import Traits
-from modelpack.oci.registry.sending import Sending
+from modelpack.oci.registry.sending import Hashed, Sending, sending
 from modelpack.oci.registry.session import Session
 from modelpack.oci.registry.unfinished import Note, Unfinished
+from modelpack.oci.store import KnownDigests
 from modelpack.progress import Advance
 from modelpack.reference import Registry
 from modelpack.web.client import Client, Passing, Reply, raise_if_passing
@@ -54,10 +55,10 @@ class Uploads:
 
     def __init__(
         self, name: Registry, session: Session, *, client: Client, traits: Traits,
-        unfinished: Unfinished,
+        unfinished: Unfinished, known: KnownDigests | None = None,
     ) -> None:  # fmt: skip
         self._name, self._session, self._client = name, session, client
-        self._traits, self._unfinished = traits, unfinished
+        self._traits, self._unfinished, self._known = traits, unfinished, known
 
     def push(self, blob: Blob, advance: Advance, *, places: Sequence[str] = ()) -> None:
         """Bring `blob`, which the repository does not have, into it.
@@ -74,11 +75,12 @@ class Uploads:
                 "the blob is known by digest only: nobody here has it, nor has the registry",
                 at=blob.digest, hint=f"`{self._name.name}` must have it, or its file be here",
             )  # fmt: skip
-        content = Sending(blob, advance)
         if blob.size <= AT_ONCE:
-            data = b"".join(content.read(0, blob.size))
-            content.check()
+            small = Hashed(blob, advance)
+            data = b"".join(map(bytes, small.read(0, blob.size)))
+            small.check()
             return self._send_small(blob, data, begun)
+        content = sending(blob, advance, self._known)
         with self._unfinished.note(self._name.name, blob.digest) as note:
             resumed = self._resumed(*note.read())
             if resumed is not None:
@@ -90,7 +92,7 @@ class Uploads:
                     # What another process sent was something else, or is refused: all of it anew.
                     note.remove()
                     content.tell(0)
-                    content = Sending(blob, advance)
+                    content = sending(blob, advance, self._known)
             return self._complete(content, begun or _Upload(), note)
 
     def _send_small(self, blob: Blob, data: bytes, begun: _Upload | None) -> None:

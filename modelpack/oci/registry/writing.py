@@ -25,7 +25,7 @@ from modelpack.oci.registry.repository import DEFAULT_TAG, Held, Repository
 from modelpack.oci.registry.settings import Settings
 from modelpack.oci.registry.unfinished import Unfinished
 from modelpack.oci.registry.uploads import Uploads, source_of
-from modelpack.oci.store import Root
+from modelpack.oci.store import KnownDigests, Root
 from modelpack.progress import Advance
 from modelpack.quantity import in_gib
 from modelpack.reference import Registry
@@ -46,6 +46,7 @@ class WritableRepository(Repository):
         *,
         uploads: Path | None = None,
         places: Path | None = None,
+        known: KnownDigests | None = None,
         replace: bool = False,
         deletes: bool = False,
         client: Client | None = None,
@@ -53,8 +54,9 @@ class WritableRepository(Repository):
     ) -> None:
         """`uploads` is a folder in which unfinished uploads are noted for another process.
 
-        `places` is one in which stands what this machine knows of where blobs are. With `deletes`,
-        the right to remove manifests is asked for too.
+        `places` is one in which stands what this machine knows of where blobs are. What `known`
+        proves of a file is not hashed again. With `deletes`, the right to remove manifests is asked
+        for too.
         """
         client = client or Client(settings.environment, timeout=_PATIENCE)
         # A mirror is for reading: what is pushed goes to the registry itself.
@@ -65,8 +67,9 @@ class WritableRepository(Repository):
         self._naming = Naming(self, self._session, pause=pause)
         self._traits = traits(name.host)
         self._uploads = Uploads(
-            name, self._session, client=client, traits=self._traits, unfinished=Unfinished(uploads)
-        )
+            name, self._session, client=client, traits=self._traits,
+            unfinished=Unfinished(uploads), known=known,
+        )  # fmt: skip
         self._places, self._bases = Places(places), dict[Digest, str]()
         self._there: set[Digest] = set()
         "what was seen or brought there by this process"
