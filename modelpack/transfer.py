@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from modelpack import opening, reference
-from modelpack.digest import Digest
+from modelpack.digest import Digest, short
+from modelpack.engine.door import Engine
 from modelpack.errors import Finding, InputError, ModelpackError, joined
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
@@ -18,6 +20,8 @@ from modelpack.oci.registry import places, unfinished
 from modelpack.oci.store import Root, local_image
 from modelpack.reference import Reference
 
+_Engines = reference.Daemon | reference.ContainersStorage
+_Named = TypeVar("_Named", bound=Reference)
 _DISK = "docker-archive:FILE of `docker save`, oci:FOLDER"
 
 
@@ -47,14 +51,20 @@ def transfer(
     replace_versions: bool = False,
     viewed: Viewer | None = None,
     suffix: str = "",
+    engines: opening.Engines | None = None,
 ) -> Transferred:
     """Copy the image `source` to `target`, under `tags`, else the target's, else its own.
 
     With `viewed`, that view of the image; where nothing names tags, it gets those of the image
-    with `suffix`. Raises Refused when a version tag of a registry holds another image.
+    with `suffix`. An engine of `engines` gets the image of its platform and nothing else. Raises
+    Refused when a version tag of a registry holds another image.
     """
     with _source(source, machine) as (store, root, own):
         wanted = tuple(tags) or ((_tag(target),) if _tag(target) else with_suffix(own, suffix))
+        if isinstance(target, _Engines):
+            if viewed or engines is None:
+                raise _no_place(target)
+            return _load(store, root, engines(target), target, wanted, machine)
         view = viewed(store, root) if viewed else View(source=store, root=root)
         found = copying.closure(view.source, view.root, tags=wanted, referrers=referrers)
         warnings = (*view.findings, *found.findings)
@@ -67,14 +77,19 @@ def transfer(
             case reference.Archive():
                 warnings += _write_archive(found, source, target, machine, label)
             case _:
-                raise InputError(
-                    f"cannot copy to `{target}`", at="DST",
-                    hint="name a registry, a layout, oci:FOLDER[:TAG], or oci-archive:FILE",
-                )  # fmt: skip
+                raise _no_place(target)
     return Transferred(
         digest=found.digest, target=str(_bare(target)), tags=wanted,
         weights=tuple(root.manifest.digest for root in found.roots[1:]),
         referrers=found.vouching, size=found.size, findings=warnings,
+    )  # fmt: skip
+
+
+def _no_place(target: Reference) -> InputError:
+    return InputError(
+        f"cannot copy to `{target}`", at="DST",
+        hint="name a registry, a layout, oci:FOLDER[:TAG], oci-archive:FILE, or for an image "
+        "docker-daemon:REF",
     )  # fmt: skip
 
 
@@ -151,6 +166,38 @@ def _write_archive(
     return ()
 
 
+def _load(
+    store: copying.Source, root: Descriptor, engine: Engine, target: _Engines,
+    tags: Sequence[str], machine: Machine,
+) -> Transferred:  # fmt: skip
+    """Give `engine` the image for its platform; what is in the network is fetched first."""
+    from modelpack.engine import loading  # noqa: PLC0415
+
+    bare = _bare(target)
+    descriptor, manifest = loading.image_for(engine, store, root)
+    blobs = [store.blob(layer) for layer in manifest.layers]
+    blobs += [store.blob(manifest.config)] if manifest.config else []
+    size = sum(blob.size for blob in blobs)
+    with scratch_folder(machine.cache) as folder, ExitStack() as stack:
+        is_far = any(isinstance(blob.origin, Remote) for blob in blobs)
+        if is_far and loading.held(engine, store, descriptor) is None:
+            from modelpack.oci.layout import Layout  # noqa: PLC0415
+
+            loading.check_compression(engine, [layer.media_type for layer in manifest.layers])
+            layout = stack.enter_context(Layout(folder / "image"))
+            with machine.progress.task(f"fetching {short(descriptor.digest)}", size) as advance:
+                layout.write_all([*blobs, store.blob(descriptor)], advance)
+            store = layout
+        loaded = loading.load(
+            engine, store, descriptor, names=[f"{bare.reference.familiar}:{tag}" for tag in tags],
+            progress=machine.progress,
+        )  # fmt: skip
+    return Transferred(
+        digest=loaded.manifest, target=str(bare), tags=tuple(tags), weights=(), referrers=0,
+        size=size, findings=(),
+    )  # fmt: skip
+
+
 def _named(tagged: Root) -> Copied:
     """Return what has a tag of its own as an entry of the list of all that vouches."""
     entry = replace(tagged.manifest.descriptor, annotations={REF_NAME: tagged.tags[0]})
@@ -187,6 +234,8 @@ def _tags(entries: Sequence[Descriptor], root: Descriptor) -> tuple[str, ...]:
 
 def _tag(target: Reference) -> str:
     match target:
+        case reference.Daemon() | reference.ContainersStorage():
+            return _tag(target.reference)
         case reference.Registry() | reference.Layout():
             if target.digest:
                 raise InputError(
@@ -198,8 +247,11 @@ def _tag(target: Reference) -> str:
             return ""
 
 
-def _bare(target: Reference) -> Reference:
+def _bare(target: _Named) -> _Named:
+    """Return the place without a tag."""
     match target:
+        case reference.Daemon() | reference.ContainersStorage():
+            return replace(target, reference=replace(target.reference, tag=""))
         case reference.Registry() | reference.Layout():
             return replace(target, tag="")
         case _:

@@ -22,8 +22,9 @@ def command(
 
     SRC is a project, a layout oci:PATH[:TAG|@DIGEST], an archive, or an image in a registry; DST a
     layout, a registry, or an archive oci-archive:FILE, which carries across an air gap what vouches
-    for the image, too (a docker-archive cannot). Without a tag, DST gets those of SRC. Within a
-    registry, blobs are mounted and not sent.
+    for the image, too (a docker-archive cannot), or an engine, docker-daemon:REF, which gets the
+    image of its platform alone. Without a tag, DST gets those of SRC. Within a registry, blobs are
+    mounted and not sent.
     """
     from modelpack import reference  # noqa: PLC0415
     from modelpack.cli.place import open_machine  # noqa: PLC0415

@@ -9,7 +9,8 @@ from modelpack.cli.output import Output, with_output
 @click.argument("name", metavar="REF")
 @click.option(
     "--output", "target", default="", metavar="IMAGE",
-    help="Where to: oci:FOLDER[:TAG] (default: a folder named like the repository).",
+    help="Where to: oci:FOLDER[:TAG] (default: a folder named like the repository), "
+    "oci-archive:FILE, or docker-daemon:REF, an engine.",
 )  # fmt: skip
 @click.option("--no-referrers", is_flag=True, help="Leave behind what vouches for the image.")
 @with_output

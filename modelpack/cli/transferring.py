@@ -50,13 +50,13 @@ def carry_out(
     if artifact and attested:
         raise click.UsageError("`--buildkit-attestations` is about images, not artifacts")
     from modelpack import reference  # noqa: PLC0415
-    from modelpack.cli import display  # noqa: PLC0415
+    from modelpack.cli import display, environment  # noqa: PLC0415
     from modelpack.transfer import transfer  # noqa: PLC0415
 
     done = transfer(
         source, target, machine=machine, tags=tags, referrers=referrers, replace_versions=replace,
         viewed=_viewer(artifact, attested=attested, machine=machine),
-        suffix=reference.ARTIFACT_SUFFIX if artifact else "",
+        suffix=reference.ARTIFACT_SUFFIX if artifact else "", engines=environment.engine_for,
     )  # fmt: skip
     warn(output, done.findings)
     names = ", ".join(f"{done.target}:{tag}" for tag in done.tags) or done.target

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes.fake_engine import FakeEngine
 from fakes.upload_server import UploadServer, running_uploads
 from images import image, nothing, put, vouching
 
@@ -55,7 +56,10 @@ def test_what_cannot_be_is_said_with_the_next_command(
 ) -> None:
     layout_with(tmp_path / "l", image("a"))
     assert "HOST/NAME:TAG" in refused(capsys, "push", "oci:l").err
-    assert "oci:FOLDER" in refused(capsys, "copy", "oci:l", "docker-daemon:x:1").err
+    attested = ("copy", "oci:l", "docker-daemon:x:1", "--buildkit-attestations")
+    assert "oci:FOLDER" in refused(capsys, *attested).err
+    pinned = f"docker-daemon:x@{image('a').digest}"
+    assert "name a tag" in refused(capsys, "copy", "oci:l", pinned).err
     assert "use a registry" in refused(capsys, "copy", "docker-daemon:x:1", "oci:m").err
     digest = image("a").digest
     assert "name a tag" in refused(capsys, "copy", "oci:l", f"oci:m@{digest}").err
@@ -64,6 +68,55 @@ def test_what_cannot_be_is_said_with_the_next_command(
     assert "image.repository" in refused(capsys, "push", folder).err
     assert "image.repository" in refused(capsys, "build", folder, "--push").err
     assert "--offline" in refused(capsys, "build", folder, "--push", "--offline").err
+
+
+@pytest.fixture
+def engine(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    monkeypatch.setenv("DOCKER_HOST", fake.url)
+    return fake
+
+
+def test_an_engine_gets_the_image_of_a_layout_of_a_registry_and_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: UploadServer, engine: FakeEngine
+) -> None:
+    one, two = image("a"), image("b" * 100, "c")
+    layout_with(tmp_path / "l", one)
+    done = run_here(capsys, "copy", "oci:l", "docker-daemon:acme/x:2.0", "--json")
+    assert done.status == 0, done.err
+    assert done.document["digest"] == one.digest
+    assert engine.names == {"acme/x:2.0": one.config_blob.digest}
+    layout_with(tmp_path / "m", two)
+    assert run_here(capsys, "copy", "oci:m:1.0", f"{server.address}/acme/y:1.0").status == 0
+    far = f"{server.address}/acme/y:1.0"
+    assert run_here(capsys, "copy", far, "docker-daemon:acme/y").status == 0
+    assert engine.names["acme/y:1.0"] == two.config_blob.digest
+    assert not list((tmp_path / "cache" / "scratch").iterdir())
+    # What the engine has is neither fetched nor sent.
+    server.asked.clear()
+    assert run_here(capsys, "pull", far, "--output", "docker-daemon:acme/z:1").status == 0
+    assert engine.names["acme/z:1"] == two.config_blob.digest
+    assert engine.loads == 2
+    layers = [layer.blob.digest for layer in two.layers]
+    assert not any(digest in path for _, path, _ in server.asked for digest in layers)
+
+
+def test_an_engine_gets_the_image_of_its_platform(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, server: UploadServer, engine: FakeEngine
+) -> None:
+    amd, arm = image("a"), image("a", architecture="arm64")
+    with Layout(tmp_path / "l") as layout:
+        for one in (amd, arm):
+            for blob in (*one.blobs, one.manifest_blob):
+                layout.write(blob, nothing)
+        index = Index(images=(amd, arm)).manifest_blob
+        layout.commit([Root(manifest=index, tags=("1.0",))])
+    far = f"{server.address}/acme/x:1.0"
+    assert run_here(capsys, "copy", "oci:l:1.0", far).status == 0
+    server.asked.clear()
+    done = run_here(capsys, "copy", far, "docker-daemon:x:1", "--json")
+    assert done.document["digest"] == amd.digest, done.err
+    assert engine.names == {"x:1": amd.config_blob.digest}
+    assert not any(arm.config_blob.digest in path for _, path, _ in server.asked)
 
 
 def test_nobody_who_answers_is_an_unknown(capsys: pytest.CaptureFixture[str]) -> None:
