@@ -230,3 +230,22 @@ def test_built_and_pushed_signed(site: Site, registry: RunningRegistry) -> None:
     site.verified(name, *who, types=("slsaprovenance1",))
     found = site.cosign("verify", *who, name)
     assert re.search(done.document["digest"], json.dumps(json.loads(found.stdout)))
+
+
+@pytest.mark.parametrize("password", ["correct horse", ""])
+def test_with_a_key_that_cosign_made(site: Site, tmp_path: Path, password: str) -> None:
+    made = subprocess.run(
+        [site.cosign_program, "generate-key-pair"], check=False, capture_output=True, cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), "COSIGN_PASSWORD": password},
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "password").write_text(f"{password}\n")
+    site.type(
+        "sign", site.project, "--key", tmp_path / "cosign.key", "--no-log", "--password-file",
+        tmp_path / "password",
+    )  # fmt: skip
+    layout = site.project / "dist" / "image"
+    site.verified(
+        str(layout), "--local-image", "--key", tmp_path / "cosign.pub",
+        "--insecure-ignore-tlog=true",
+    )  # fmt: skip

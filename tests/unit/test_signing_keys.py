@@ -16,7 +16,7 @@ from moto.kms.utils import ECDSAPrivateKey
 from moto.server import ThreadedMotoServer
 
 from modelpack.errors import InputError, ModelpackError, Unavailable
-from modelpack.trust.keys import opening, pem_file, pkcs11_uri
+from modelpack.trust.keys import opening, pem_file, pkcs11_uri, secretbox
 from modelpack.trust.keys.key import Key, Secrets, fingerprint, hint_of, pem
 from tests.sigstore.certificates import new_key, private_pem, public_pem, spki
 from tests.software_token import PIN
@@ -46,6 +46,57 @@ def expect_refused(name: str, secrets: Secrets, message: str) -> ModelpackError:
     with pytest.raises(ModelpackError, match=message) as caught, opening.opened(name, secrets):
         pass
     return caught.value
+
+
+def scrypt(**changes: int) -> dict[str, object]:
+    """Return how cosign says that a password becomes a key."""
+    return {"name": "scrypt", "params": {"N": 16, "r": 8, "p": 1, **changes}, "salt": "AA=="}
+
+
+def of_cosign(**changes: object) -> bytes:
+    """Return a file as cosign writes it, with a key that no password opens."""
+    value = {
+        "kdf": scrypt(),
+        "cipher": {"name": "nacl/secretbox", "nonce": base64.b64encode(bytes(24)).decode()},
+        "ciphertext": base64.b64encode(bytes(160)).decode(),
+        **changes,
+    }
+    body = base64.b64encode(json.dumps(value).encode()).decode()
+    label = "ENCRYPTED SIGSTORE PRIVATE KEY"
+    return f"-----BEGIN {label}-----\n{body}\n-----END {label}-----\n".encode()
+
+
+class TestSecretbox:
+    """The example of "Cryptography in NaCl", section 10."""
+
+    KEY = "1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389"
+    NONCE = "69696ee955b62b73cd62bda875fc73d68219e0036b7a0b37"
+    TEXT = (
+        "be075fc53c81f2d5cf141316ebeb0c7b5228c52a4c62cbd44b66849b64244ffce5ecbaaf33bd751a1ac728d4"
+        "5e6c61296cdc3c01233561f41db66cce314adb310e3be8250c46f06dceea3a7fa1348057e2f6556ad6b1318a"
+        "024a838f21af1fde048977eb48f59ffd4924ca1c60902e52f0a089bc76897040e082f937763848645e0705"
+    )
+    BOX = (
+        "f3ffc7703f9400e52a7dfb4b3d3305d98e993b9f48681273c29650ba32fc76ce48332ea7164d96a4476fb8c5"
+        "31a1186ac0dfc17c98dce87b4da7f011ec48c97271d2c20f9b928fe2270d6fb863d51738b48eeee314a7cc8a"
+        "b932164548e526ae90224368517acfeabd6bb3732bc0e9da99832b61ca01b6de56244a9e88d5f9b37973f622"
+        "a43d14a6599b1f654cb45a74e355a5"
+    )
+
+    def opened(self, **changes: str) -> bytes | None:
+        given = {"box": self.BOX, "nonce": self.NONCE, "key": self.KEY, **changes}
+        return secretbox.open_box(*(bytes.fromhex(given[name]) for name in ("box", "nonce", "key")))
+
+    def test_what_is_in_it(self) -> None:
+        assert self.opened() == bytes.fromhex(self.TEXT)
+
+    def test_changed_or_of_another_key(self) -> None:
+        assert self.opened(box="00" + self.BOX[2:]) is None
+        assert self.opened(box=self.BOX[:-2] + "00") is None
+        assert self.opened(key="00" + self.KEY[2:]) is None
+        assert self.opened(nonce="00" + self.NONCE[2:]) is None
+        assert self.opened(box=self.BOX[:30]) is None
+        assert self.opened(key=self.KEY[2:]) is None
 
 
 class TestFiles:
@@ -80,11 +131,6 @@ class TestFiles:
             (public_pem(new_key().public_key()), "a public key or certificate, which cannot sign"),
             (b"hello", "not a private key in PEM"),
             (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "not a private"),
-            (
-                b"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nAAAA\n",
-                "a key that cosign encrypted in a way of its own",
-            ),
-            (b"-----BEGIN ENCRYPTED COSIGN PRIVATE KEY-----\n", "cosign encrypted"),
         ],
     )
     def test_what_is_no_key(self, data: bytes, message: str) -> None:
@@ -110,6 +156,47 @@ class TestFiles:
         with pytest.raises(InputError, match=f"another kind: {kind}") as caught:
             pem_file.load(data, lambda _: None, at="key.pem")
         assert "P-256" in caught.value.findings[0].hint
+
+    @pytest.mark.parametrize(
+        ("password", "message"),
+        [(b"swordfish", "does not open"), (None, "there is no password")],
+    )
+    def test_of_cosign_with_another_password(self, password: bytes | None, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            pem_file.load(of_cosign(), lambda _: password, at="cosign.key")
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"kdf": {}}, "not a key as cosign writes it"),
+            ({"ciphertext": "?"}, "not a key as cosign writes it"),
+            ({"ciphertext": "AAAA"}, "does not open"),
+            ({"cipher": {"name": "aes", "nonce": "AAAA"}}, "in another way"),
+            (
+                {
+                    "kdf": {
+                        "name": "scrypt",
+                        "params": {"N": 1 << 30, "r": 8, "p": 1},
+                        "salt": "AA==",
+                    }
+                },
+                "more than this program spends",
+            ),
+            (
+                {
+                    "kdf": {
+                        "name": "scrypt",
+                        "params": {"N": 16, "r": 1 << 20, "p": 1},
+                        "salt": "AA==",
+                    }
+                },
+                "in another way",
+            ),
+        ],
+    )
+    def test_of_cosign_badly_made(self, changes: dict[str, object], message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            pem_file.load(of_cosign(**changes), lambda _: b"x", at="cosign.key")
 
     def test_a_wrong_password_is_not_repeated(self) -> None:
         with pytest.raises(InputError, match="does not open the key") as caught:

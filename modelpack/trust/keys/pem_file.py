@@ -1,10 +1,13 @@
-"""A private key in a PEM file: PKCS#8, encrypted or not (RFC 5958), or SEC 1 as openssl writes."""
+"""A private key in a PEM file: PKCS#8, encrypted or not (RFC 5958), SEC 1 as openssl writes it, or
+as cosign encrypts it.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from modelpack.errors import InputError, Unavailable
+from modelpack.trust.keys import cosign_file
 from modelpack.trust.keys.key import Key, check_curve
 
 if TYPE_CHECKING:
@@ -12,7 +15,6 @@ if TYPE_CHECKING:
 
 _LIMIT: Final = 64 << 10
 "bytes of a file; a key has some hundred"
-_COSIGN: Final = (b"ENCRYPTED SIGSTORE PRIVATE KEY", b"ENCRYPTED COSIGN PRIVATE KEY")
 _MAKE_ONE: Final = (
     "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 -out key.pem"
 )
@@ -66,11 +68,15 @@ def read(path: Path, password: Callable[[str], bytes | None]) -> Key:
 def load(data: bytes, password: Callable[[str], bytes | None], *, at: str) -> Key:
     """Return the key that `data` holds."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        load_der_private_key,
+        load_pem_private_key,
+    )
 
     _check_kind(data, at=at)
-    given = None
-    if b"ENCRYPTED" in data and not (given := password(at)):
+    given = password(at) if b"ENCRYPTED" in data else None
+    of_cosign = cosign_file.is_one(data)
+    if b"ENCRYPTED" in data and (given is None or not (given or of_cosign)):
         raise InputError(
             "the key is encrypted, and there is no password", at=at,
             hint="set MODELPACK_KEY_PASSWORD, or name a file with `--password-file`",
@@ -78,7 +84,10 @@ def load(data: bytes, password: Callable[[str], bytes | None], *, at: str) -> Ke
     # What fails is not chained: some messages of libraries quote what they were given.
     problem = ""
     try:
-        private = load_pem_private_key(data, given)
+        if of_cosign:
+            private = load_der_private_key(cosign_file.opened(data, given or b"", at=at), None)
+        else:
+            private = load_pem_private_key(data, given)
     except UnsupportedAlgorithm:
         problem = "a key of an unknown kind"
     except (ValueError, TypeError):
@@ -90,11 +99,6 @@ def load(data: bytes, password: Callable[[str], bytes | None], *, at: str) -> Ke
 
 def _check_kind(data: bytes, *, at: str) -> None:
     """Raise InputError for what people mistake for a private key in PEM."""
-    if any(kind in data for kind in _COSIGN):
-        raise InputError(
-            "a key that cosign encrypted in a way of its own (scrypt, NaCl secretbox)", at=at,
-            hint=f"{_MAKE_ONE}; cosign takes the same key after `cosign import-key-pair`",
-        )  # fmt: skip
     if b"PRIVATE KEY-----" not in data:
         public = b"PUBLIC KEY-----" in data or b"CERTIFICATE-----" in data
         raise InputError(
