@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "scan": "Let Trivy look at an image, and judge what it finds.",
     "sign": "Sign an image, and what was found out about it here.",
     "ci": "Write a pipeline for GitHub, GitLab or another CI.",
+    "deploy": "Write what a cluster needs to run an image, or to refuse it.",
     "doctor": "Show what this machine lacks, and for which command.",
     "cache": "Show or prune what is kept on disk.",
     "completion": "Print a completion script for bash, zsh or fish.",

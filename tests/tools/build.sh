@@ -18,6 +18,7 @@ case $tool in
     actionlint) package=github.com/rhysd/actionlint/cmd/actionlint ;;
     buildkitd) package=github.com/moby/buildkit/cmd/buildkitd ;;
     buildx) package=github.com/docker/buildx/cmd/buildx ;;
+    cel) package=. ;;   # a program of ours around CEL's own library
     cosign) package=github.com/sigstore/cosign/v3/cmd/cosign ;;
     crane) package=github.com/google/go-containerregistry/cmd/crane ;;
     fulcio) package=github.com/sigstore/fulcio ;;

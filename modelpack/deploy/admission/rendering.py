@@ -1,0 +1,162 @@
+"""Demands as the resources of a controller, through its template."""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from modelpack.deploy.admission.demands import Demand, Demands, Signer
+from modelpack.errors import Finding, InputError
+from modelpack.trust.trusted_root import Authority, Log, TrustedRoot
+
+TEMPLATES: Final[Mapping[str, str]] = MappingProxyType({
+    "kyverno": "policy/kyverno.yaml.j2",
+    "policy-controller": "policy/policy-controller.yaml.j2",
+})  # fmt: skip
+_NAME: Final = re.compile(r"(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_GLOB: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/*@-]{0,511}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Private:
+    """A Sigstore of one's own, instead of the public one."""
+
+    trusted: TrustedRoot
+    text: str
+    "the trusted root as JSON"
+    mirror: str = ""
+    "URL of its TUF repository, which Kyverno asks even where it is given a trusted root"
+    root: bytes = b""
+    "of the TUF repository"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which controller is asked, and for which images."""
+
+    controller: str
+    name: str
+    "of the resources"
+    images: tuple[str, ...]
+    "patterns, such as `ghcr.io/acme/*`"
+    source: str
+    "the policy's file, for people"
+
+    def check(self) -> None:
+        """Raise InputError for what Kubernetes or the controller would not take."""
+        findings = []
+        if not _NAME.fullmatch(self.name):
+            findings.append(Finding(message="not a name of a Kubernetes resource", at="--name",
+                                    hint="use lowercase letters, digits and `-`"))  # fmt: skip
+        if not self.images:
+            findings.append(Finding(message="no images", at="--images",
+                                    hint="give a pattern, such as `ghcr.io/acme/*`"))  # fmt: skip
+        findings += [
+            Finding(message=f"not a pattern of image names: `{each[:80]}`", at="--images")
+            for each in self.images
+            if not _GLOB.fullmatch(each)
+        ]
+        if findings:
+            raise InputError(*findings)
+
+
+def render(
+    demands: Demands, target: Target, template: str, *, private: Private | None = None
+) -> str:
+    """Return the YAML by which a controller demands it."""
+    target.check()
+    if target.controller == "policy-controller":
+        _check_keyless(demands)
+    values: dict[str, Any] = {
+        "name": target.name,
+        "source": target.source,
+        "images": target.images,
+        "left_out": demands.left_out,
+        "log": demands.log,
+        "signers": demands.signers,
+        "demands": [_demand(each) for each in demands.demands],
+        "trusted_root": private.text if private else "",
+        "trust_root": _trust_root(private.trusted) if private else None,
+        "tuf": _tuf(private) if private and private.mirror else None,
+    }
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  only where one is rendered
+
+    environment = Environment(
+        undefined=StrictUndefined, autoescape=False, trim_blocks=True,  # noqa: S701  YAML, no HTML
+        lstrip_blocks=True, keep_trailing_newline=True,
+        variable_start_string="[=", variable_end_string="=]",
+        comment_start_string="{##", comment_end_string="##}",
+    )  # fmt: skip
+    environment.filters["json"] = _json
+    return environment.from_string(template).render(values)
+
+
+def _json(value: object) -> str:
+    """Return a value as JSON, which YAML reads as it is: nothing in it is anything but text."""
+    return json.dumps(value, sort_keys=True)
+
+
+def _demand(demand: Demand) -> Mapping[str, Any]:
+    return {
+        "name": demand.name,
+        "id": demand.id,
+        "type": demand.type,
+        "signers": demand.signers,
+        "who": demand.who,
+        "attestors": [f"attestors.{signer.id}" for signer in demand.who],
+        "conditions": demand.conditions,
+    }
+
+
+def _check_keyless(demands: Demands) -> None:
+    """Raise InputError for signers by key, whose bundles policy-controller does not verify."""
+    keys: list[Signer] = [signer for signer in demands.signers if signer.key]
+    if keys:
+        raise InputError(*(
+            Finding(
+                message="policy-controller verifies no bundles that were signed with a key",
+                at=f"signers.{signer.name}.key",
+                hint="render for `kyverno`, or name a signer with an identity",
+            )
+            for signer in keys
+        ))  # fmt: skip
+
+
+def _tuf(private: Private) -> Mapping[str, str]:
+    return {"mirror": private.mirror, "root": base64.b64encode(private.root).decode()}
+
+
+def _trust_root(trusted: TrustedRoot) -> Mapping[str, Any]:
+    """Return a trusted root as the `sigstoreKeys` of a TrustRoot."""
+    return {
+        "certificateAuthorities": [_authority(each) for each in trusted.authorities],
+        "tLogs": [_log(each) for each in trusted.logs],
+        "ctLogs": [_log(each) for each in trusted.certificate_logs],
+        "timestampAuthorities": [_authority(each) for each in trusted.timestamp_authorities],
+    }
+
+
+def _authority(authority: Authority) -> Mapping[str, Any]:
+    chain = "".join(_pem("CERTIFICATE", der) for der in authority.chain)
+    return {
+        "subject": {"organization": "sigstore", "commonName": "sigstore"},
+        "uri": authority.uri,
+        "certChain": base64.b64encode(chain.encode()).decode(),
+    }
+
+
+def _log(log: Log) -> Mapping[str, Any]:
+    pem = _pem("PUBLIC KEY", log.key)
+    return {
+        "baseURL": log.url,
+        "hashAlgorithm": "sha-256",
+        "publicKey": base64.b64encode(pem.encode()).decode(),
+    }
+
+
+def _pem(word: str, der: bytes) -> str:
+    text = base64.encodebytes(der).decode()
+    return f"-----BEGIN {word}-----\n{text}-----END {word}-----\n"
