@@ -106,6 +106,8 @@ class HubServer(FileServer):
     "the sha256 that the tree says of a path, instead of the true one"
     names: dict[str, str] = field(default_factory=dict)
     "what the tree calls a path"
+    nonsense: Any = None
+    "one more entry of the tree"
 
     def answer(self, method: str, path: str, headers: dict[str, str]) -> Answer:
         path = unquote(urlsplit(path).path)
@@ -130,6 +132,7 @@ class HubServer(FileServer):
         else:
             value = [self._entry(path, data) for path, data in self.commits[commit].items()]
             value.append({"type": "directory", "path": "folder", "oid": "0" * 40, "size": 0})
+            value += [self.nonsense] if self.nonsense else []
         return Answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def _entry(self, path: str, data: bytes) -> dict[str, Any]:

@@ -4,6 +4,7 @@ The hub's own client asks what is there; the bytes come through our client, whic
 connection broke and keeps the token from other hosts. Imports the network stack and the extra `hf`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,11 +20,14 @@ from modelpack.web.urls import host_of, is_loopback, is_web, origin
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
 
 T = TypeVar("T")
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _TIMEOUT = 30.0
+_SIZE_LIMIT = 1 << 63
+_SHA256 = re.compile(r"([0-9a-f]{64})?")
 _ACCESS_HINT = "set HF_TOKEN to a token that may read it, and accept its terms on the hub"
 
 
@@ -59,7 +63,7 @@ class HubPlace:
         commit = self._ask(
             lambda: api.model_info(name, revision=self._source.revision, timeout=_TIMEOUT).sha
         )
-        if commit is None or not is_commit(commit):
+        if not isinstance(commit, str) or not is_commit(commit):
             raise Refused("the hub names no commit for the revision", at=self._at)
         if is_commit(self._source.revision) and commit != self._source.revision:
             raise Refused(
@@ -68,15 +72,20 @@ class HubPlace:
             )
         self._commit = commit
         tree = self._ask(lambda: list(api.list_repo_tree(name, revision=commit, recursive=True)))
-        files = [
-            RemoteFile(
-                path=item.path, size=item.lfs.size if item.lfs else item.size,
-                sha256=item.lfs.sha256 if item.lfs else "",
-            )
-            for item in tree
-            if isinstance(item, RepoFile) and wanted(item.path)
-        ]  # fmt: skip
-        return Listing(files=tuple(files), revision=commit)
+        files = (self._file(item) for item in tree if isinstance(item, RepoFile))
+        return Listing(files=tuple(file for file in files if wanted(file.path)), revision=commit)
+
+    def _file(self, item: "RepoFile") -> RemoteFile:
+        """Return what the hub says of a file; its client takes any JSON for that."""
+        path: object = item.path
+        size: object = item.lfs.size if item.lfs else item.size
+        sha256: object = item.lfs.sha256 if item.lfs else ""
+        if not (
+            isinstance(path, str) and type(size) is int and 0 <= size < _SIZE_LIMIT
+            and isinstance(sha256, str) and _SHA256.fullmatch(sha256)
+        ):  # fmt: skip
+            raise Refused("the hub describes a file in a way that makes no sense", at=self._at)
+        return RemoteFile(path=path, size=size, sha256=sha256)
 
     def fill(self, into: Partial, file: RemoteFile, advance: Advance) -> None:
         """Write what is missing of `file` to `into`, unchecked."""

@@ -241,6 +241,24 @@ def test_a_hostile_name_is_refused_before_anything_is_fetched(desk, hub, name):
     assert not desk.fetched
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"size": "12"}, {"size": -1}, {"size": 1 << 70}, {"size": True}, {"size": None},
+        {"path": 7}, {"path": None}, {"lfs": {"oid": "../x", "size": 3, "pointerSize": 1}},
+        {"lfs": {"oid": "0" * 64, "size": [], "pointerSize": 1}}, {"lfs": 7},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_hub_that_says_nonsense_is_an_error_and_no_more(desk, hub, entry):
+    hub.nonsense = {"type": "file", "path": "x.json", "oid": "0" * 40, "size": 2, **entry}
+    desk.source("hf://acme/tiny@main")
+    done = desk.run("lock", desk.folder)
+    assert done.status in (1, 3)
+    assert done.messages[0].startswith("error: weights.tiny.source: ")
+    assert not desk.fetched
+
+
 def test_gates_see_fetched_files_as_they_see_local_ones(desk, hub):
     hub.commits[COMMITS[0]] = {
         **FILES,
