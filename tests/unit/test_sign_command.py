@@ -362,6 +362,12 @@ class TestKeyless:
         built.sign()  # what is in a log is good enough for who asks for none
         assert len(built.bundles()) == 4
 
+    def test_a_time_without_a_log(self, built: Desk, sigstore: "Sigstore") -> None:
+        built.sign("--trust-config", sigstore.trust_config_file())
+        assert all(bundle.timestamps and not bundle.entries for _, bundle in built.bundles()), (
+            "`--no-log` leaves out the log, and nothing else"
+        )
+
     def test_a_log_is_wanted_where_there_is_none_yet(
         self, built: Desk, sigstore: "Sigstore"
     ) -> None:
