@@ -10,7 +10,7 @@ from dataclasses import replace
 from modelpack.digest import Digest
 from modelpack.trust.policy import TYPES, Policy, Signature
 from modelpack.trust.trusted_root import TrustedRoot
-from modelpack.verifying import model_signatures, requirements, signed
+from modelpack.verifying import model_signatures, requirements, signed, stages
 from modelpack.verifying.bench import Bench, met, unmet
 from modelpack.verifying.facts import Facts
 from modelpack.verifying.gathering import Gathered
@@ -18,8 +18,15 @@ from modelpack.verifying.proving import Judge
 from modelpack.verifying.report import Judged, Report, Requirement
 
 
-def judge(gathered: Gathered, policy: Policy, *, trusted: TrustedRoot, now: int) -> Report:
-    """Return what `policy` says of everything that was gathered."""
+def judge(
+    gathered: Gathered, policy: Policy, *, trusted: TrustedRoot, now: int, stage: str = "",
+    remembered: int = 0,
+) -> Report:  # fmt: skip
+    """Return what `policy` says of everything that was gathered.
+
+    With `stage`, also whether the image has it now; `remembered` is the highest number of its moves
+    that was ever seen.
+    """
     bench = Bench(gathered=gathered, policy=policy, judge=Judge(trusted=trusted, now=now))
     judged = list[Judged]()
     covered = set[Digest]()
@@ -32,6 +39,11 @@ def judge(gathered: Gathered, policy: Policy, *, trusted: TrustedRoot, now: int)
         found_of = tuple(_of_image(bench, facts, covered))
         judged.append(Judged(role="image", digest=facts.digest, platform=facts.platform,
                              requirements=found_of))  # fmt: skip
+    if stage:
+        if gathered.root not in {one.digest for one in judged}:
+            judged.insert(0, Judged(role="index", digest=gathered.root, platform="",
+                                    requirements=()))  # fmt: skip
+        judged = [_with_stage(bench, one, stage, remembered) for one in judged]
     bare = (
         document.descriptor.digest
         for beside in gathered.beside.values()
@@ -76,6 +88,19 @@ def _of_image(bench: Bench, facts: Facts, covered: set[Digest]) -> Iterator[Requ
             continue
         why = f"{found.found}; accepted until {whole[0].expires}: {whole[0].reason}"
         yield replace(found, outcome="waived", found=why)
+
+
+def _with_stage(bench: Bench, judged: Judged, stage: str, remembered: int) -> Judged:
+    """Return what was judged of an image, or of the whole, with what its stage asks."""
+    root = bench.gathered.root
+    more = list[Requirement]()
+    if judged.digest == root:
+        more.append(stages.current(bench, root, stage, remembered=remembered))
+    approval = stages.approval_of(bench, root, stage)
+    facts = next((one for one in bench.gathered.images if one.digest == judged.digest), None)
+    if facts is not None and approval is not None:
+        more += stages.before(bench, facts, root, stage, approval)
+    return replace(judged, requirements=(*judged.requirements, *more))
 
 
 def _asked(bench: Bench, facts: Facts) -> Iterator[Requirement]:

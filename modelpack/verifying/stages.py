@@ -1,0 +1,185 @@
+"""Whether an image is what a stage has now: promoted by who may, replaced by nothing since.
+
+What has the stage is the image that the move with the highest number names. A move is known beside
+the image that it promoted and beside the one that it replaced, so that an image which was replaced
+cannot pass for the current one, whatever the stage's tag says. An attacker who can remove what is
+beside an image is caught by whoever remembers a higher number.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from modelpack.canonical_json import rfc3339
+from modelpack.digest import Digest
+from modelpack.errors import InputError
+from modelpack.trust import promotion
+from modelpack.trust.policy import TYPES, Kind, Stage
+from modelpack.trust.promotion import PROMOTED, SUPERSEDED, Promotion
+from modelpack.verifying import requirements, scans
+from modelpack.verifying.bench import Bench, met, unmet
+from modelpack.verifying.facts import Facts
+from modelpack.verifying.proving import Accepted
+from modelpack.verifying.report import Requirement
+
+_HINT = "who may promote it does so: modelpack promote IMAGE --to {stage}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A move of the stage that is proved."""
+
+    promotion: Promotion
+    here: bool
+    "it made this image the one of the stage; otherwise it replaced it"
+    accepted: Accepted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """Somebody who wants to promote, before anything of it is attached."""
+
+    signer: str
+    "identity and issuer, or key: as of a proof"
+    time: int
+
+
+def moves(bench: Bench, digest: Digest, stage: str, rules: Stage) -> tuple[list[Move], str]:
+    """Return the proved moves of `stage` that concern an image, the last first, else why none."""
+    sought = bench.seek("stage", digest, (PROMOTED, SUPERSEDED), rules.signers, alone=True)
+    found = []
+    for one in sought.accepted:
+        try:
+            move = promotion.read(one.proof.statement) if one.proof.statement else None
+        except InputError:
+            continue
+        if move is not None and move.stage == stage:
+            here = one.proof.predicate_type == PROMOTED
+            found.append(Move(promotion=move, here=here, accepted=one))
+    found.sort(key=lambda move: (-move.promotion.sequence, move.here))
+    return found, sought.why
+
+
+def current(bench: Bench, digest: Digest, stage: str, *, remembered: int = 0) -> Requirement:
+    """Judge that the image has `stage` now; `remembered` is the highest number ever seen."""
+    rules = bench.policy.stages[stage]
+    wanted = f"promoted to {stage} by {bench.named(rules.signers)}, and not replaced since"
+    found, why = moves(bench, digest, stage, rules)
+    if not found:
+        return _no(stage, wanted, why)
+    last = found[0]
+    said = last.promotion
+    if not last.here:
+        return _no(stage, wanted, f"superseded: number {said.sequence} gave {stage} to "
+                   f"{said.image}", one=last.accepted)  # fmt: skip
+    if said.sequence < remembered:
+        return _no(stage, wanted, f"replayed: its number is {said.sequence}, and number "
+                   f"{remembered} has been seen here", one=last.accepted)  # fmt: skip
+    when = f" at {rfc3339(last.accepted.proof.time)}" if last.accepted.proof.time else ""
+    by = signer_of(last.accepted)
+    return met("stage", wanted, last.accepted, f"number {said.sequence}, by {by}{when}")
+
+
+def approval_of(bench: Bench, digest: Digest, stage: str) -> Approval | None:
+    """Return who gave `stage` to an image last, and when; None: nobody."""
+    found, _ = moves(bench, digest, stage, bench.policy.stages[stage])
+    given = next((move.accepted for move in found if move.here), None)
+    return Approval(signer=signer_of(given), time=given.proof.time or bench.judge.now) if (
+        given
+    ) else None  # fmt: skip
+
+
+def before(
+    bench: Bench, facts: Facts, root: Digest, stage: str, approval: Approval
+) -> Iterator[Requirement]:
+    """Yield what must be so of an image when somebody promotes it to `stage`."""
+    rules = bench.policy.stages[stage]
+    if rules.after:
+        yield _after(bench, root, stage, rules, approval)
+    for kind in rules.statements:
+        if getattr(bench.policy, kind) is None:  # else the policy itself asks for it
+            yield _statement(bench, facts, kind)
+    if rules.scan_max_age:
+        yield _scan_age(bench, facts, rules, approval)
+    if rules.approver_not_builder:
+        yield _another(bench, facts, root, approval)
+
+
+def signer_of(one: Accepted) -> str:
+    """Return who signed, as the certificate or the key says it."""
+    proof = one.proof
+    return f"{proof.identity} (issuer {proof.issuer})" if proof.identity else f"key {proof.key}"
+
+
+def _after(
+    bench: Bench, root: Digest, stage: str, rules: Stage, approval: Approval
+) -> Requirement:  # fmt: skip
+    earlier = bench.policy.stages[rules.after]
+    wanted = f"promoted to {rules.after} by {bench.named(earlier.signers)} before {stage}"
+    found, why = moves(bench, root, rules.after, earlier)
+    times = [(move.accepted.proof.time or 0, move) for move in found if move.here]
+    good = [move for time, move in times if time <= approval.time]
+    if good:
+        return replace(met("stage", wanted, good[0].accepted), name=f"after {rules.after}")
+    reason = f"it never had {rules.after}" if found else why
+    return _no(rules.after, wanted, reason, name=f"after {rules.after}")
+
+
+def _statement(bench: Bench, facts: Facts, kind: Kind) -> Requirement:
+    if kind == "test":
+        from modelpack.trust.policy import Test  # noqa: PLC0415  the policy has no section of it
+
+        return requirements.test(bench, facts, Test())
+    return requirements.statement(
+        bench, facts, name=kind, types=TYPES[kind], signers=(), max_age=""
+    )
+
+
+def _scan_age(bench: Bench, facts: Facts, rules: Stage, approval: Approval) -> Requirement:
+    from modelpack.trust.policy.expecting import seconds  # noqa: PLC0415
+
+    wanted = f"scanned at most {rules.scan_max_age} before"
+    section = bench.policy.scan
+    sought = bench.seek("scan", facts.digest, TYPES["scan"], section.signers if section else ())
+    limit = seconds(rules.scan_max_age) or 0
+    for one in sought.accepted:
+        said = one.proof.statement.predicate if one.proof.statement else {}
+        metadata = said.get("metadata")
+        finished = metadata.get("scanFinishedOn") if isinstance(metadata, dict) else None
+        known = [t for t in (one.proof.time, scans.moment(finished or "")) if t is not None]
+        if known and approval.time - min(known) <= limit:
+            return replace(met("scan", wanted, one), name="scan age")
+    why = "the newest scan is older" if sought.accepted else sought.why
+    return replace(unmet("scan", wanted, why, outcome=sought.otherwise), name="scan age")
+
+
+def _another(bench: Bench, facts: Facts, root: Digest, approval: Approval) -> Requirement:
+    """Judge that who promotes did not also build: sign the image or its provenance."""
+    wanted = "who promotes is not who built"
+    policy = bench.policy
+    builders = {
+        signer_of(one)
+        for kind, section in (("provenance", policy.provenance), ("signature", policy.signature))
+        for digest in {facts.digest, root}
+        for one in bench.seek(
+            kind, digest, TYPES[kind], section.signers if section else ()
+        ).accepted
+    }  # fmt: skip
+    found = Requirement(
+        name="approver", outcome="failed", wanted=wanted, found="nobody is known to have built it",
+        hint="sign the image and its provenance first: modelpack sign IMAGE",
+    )  # fmt: skip
+    if approval.signer in builders:
+        hint = "let somebody else promote it"
+        return replace(found, found=f"{approval.signer} did both", hint=hint)
+    if builders:
+        by = ", ".join(sorted(builders))
+        said = f"{approval.signer}; built by {by}"
+        return replace(found, outcome="met", found=said, hint="")
+    return found
+
+
+def _no(
+    stage: str, wanted: str, why: str, *, one: Accepted | None = None, name: str = "stage"
+) -> Requirement:
+    found = unmet("stage", wanted, why, one=one)
+    return replace(found, name=name, hint=_HINT.format(stage=stage))
