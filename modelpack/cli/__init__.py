@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "verify": "Prove who signed an image, and what a policy asks of it.",
     "scan": "Let Trivy look at an image, and judge what it finds.",
     "sign": "Sign an image, and what was found out about it here.",
+    "promote": "Let an image become the one of a stage, such as production.",
     "ci": "Write a pipeline for GitHub, GitLab or another CI.",
     "deploy": "Write what a cluster needs to run an image, or to refuse it.",
     "doctor": "Show what this machine lacks, and for which command.",

@@ -147,7 +147,7 @@ def prepared(how: SigningOptions, *, legacy: bool = False) -> "Iterator[Signing]
     how.check()
     if how.is_public:
         _expect_somebody(how, _PUBLIC)  # rather before anything is fetched
-    services, trusted = _configured(how)
+    services, trusted = configured(how)
     if not how.key:
         signers.check_keyless(services)
         if legacy and services.rekor_v1() is None:
@@ -176,7 +176,7 @@ def prepared(how: SigningOptions, *, legacy: bool = False) -> "Iterator[Signing]
         )
 
 
-def _configured(how: SigningOptions) -> "tuple[Services, TrustedRoot]":
+def configured(how: SigningOptions) -> "tuple[Services, TrustedRoot]":
     """Return where to sign and whom to trust: as files say, else the public Sigstore."""
     from modelpack.cli import environment  # noqa: PLC0415
     from modelpack.trust import trusted_root  # noqa: PLC0415

@@ -1,5 +1,6 @@
 """`modelpack verify`: proves who signed an image, and what a policy asks of it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,13 @@ from modelpack.errors import InputError
 if TYPE_CHECKING:
     from modelpack.trust.policy import Policy
     from modelpack.trust.trusted_root import TrustedRoot
+    from modelpack.verifying.gathering import Gathered
+    from modelpack.verifying.report import Report
 
 KINDS = ("signature", "provenance", "sbom", "scan", "test", "rebuild", "weights")
 _EXIT = {"verified": 0, "refused": 1, "unknown": 3}
+_ANSWER = 1 << 20
+"bytes of what a service says of itself"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -61,6 +66,14 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--weights", is_flag=True,
     help="They must have signed the model itself (OpenSSF Model Signing): --statement weights.",
 )  # fmt: skip
+@click.option(
+    "--stage", default="", metavar="NAME",
+    help="It must have this stage of the policy now: promoted, not replaced since.",
+)  # fmt: skip
+@click.option(
+    "--running", default="", metavar="URL",
+    help="What this address says of itself (`health.version`) must be this image.",
+)  # fmt: skip
 @click.option("--max-age", default="", metavar="AGE", help="How old it may be: 90d.")
 @click.option(
     "--trusted-root",
@@ -89,16 +102,27 @@ def command(*, output: Output, image: str, **options: Any) -> None:  # noqa: ANN
     """
     from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli import display, verify_report  # noqa: PLC0415
-    from modelpack.cli.environment import engine_for, now, registries  # noqa: PLC0415
+    from modelpack.cli.environment import cache_folder, engine_for, now, registries  # noqa: PLC0415
+    from modelpack.promoting.memory import Memory  # noqa: PLC0415
     from modelpack.verifying.gathering import gather  # noqa: PLC0415
     from modelpack.verifying.judging import judge  # noqa: PLC0415
+    from modelpack.verifying.stages import sequence_of  # noqa: PLC0415
 
     policy = _policy(options)
     trusted = _trusted(policy, options["trusted_root"], options["trust_config"])
     name = reference.parse(image, at="IMAGE")
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
         gathered = gather(store, root)
-    report = judge(gathered, policy, trusted=trusted, now=now())
+    stage = _stage(policy, options["stage"])
+    memory = Memory(cache_folder(), name) if isinstance(name, reference.Registry) else None
+    report = judge(
+        gathered, policy, trusted=trusted, now=now(), stage=stage,
+        remembered=memory.sequence(stage) if memory and stage else 0,
+    )  # fmt: skip
+    if memory and stage and report.answer == "verified":
+        memory.saw(stage, sequence_of(report))
+    if options["running"]:
+        report = _with_running(report, gathered, options["running"])
     for note in report.notes:
         if not output.quiet:
             click.echo(display.finding(note), err=True)
@@ -107,6 +131,31 @@ def command(*, output: Output, image: str, **options: Any) -> None:  # noqa: ANN
         document=verify_report.document(report),
     )
     click.get_current_context().exit(_EXIT[report.answer])
+
+
+def _stage(policy: "Policy", stage: str) -> str:
+    """Return the stage that is asked for, which the policy knows."""
+    if stage and stage not in policy.stages:
+        known = ", ".join(f"`{name}`" for name in policy.stages)
+        raise InputError(f"the policy has no stage `{stage}`", at="--stage",
+                         hint=f"it has {known}" if known else "--policy FILE")  # fmt: skip
+    return stage
+
+
+def _with_running(report: "Report", gathered: "Gathered", url: str) -> "Report":
+    """Return the report with whether `url` serves the image; raises Unavailable: nobody answers."""
+    from modelpack.cli.environment import variables  # noqa: PLC0415
+    from modelpack.oci.manifest import parse_object  # noqa: PLC0415
+    from modelpack.verifying import running  # noqa: PLC0415
+    from modelpack.web.client import Client  # noqa: PLC0415
+
+    data = Client(variables()).read(url, limit=_ANSWER, at="--running")
+    found = running.requirement(parse_object(data, at=url, limit=_ANSWER), gathered.images, url)
+    first, *rest = report.judged
+    return replace(
+        report,
+        judged=(replace(first, requirements=(*first.requirements, found)), *rest),
+    )  # fmt: skip
 
 
 def _policy(options: dict[str, Any]) -> "Policy":

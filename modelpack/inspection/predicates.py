@@ -6,6 +6,8 @@ from typing import Final
 
 OMS: Final = "https://model_signing/signature/v1.0"
 REBUILD: Final = "https://modelpack.dev/predicates/rebuild/v1"
+PROMOTED: Final = "https://modelpack.dev/predicates/promotion/v1"
+SUPERSEDED: Final = "https://modelpack.dev/predicates/supersession/v1"
 SIGNATURE: Final = "https://sigstore.dev/cosign/sign/v1"
 VULN: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"
 SUMMARY: Final = "https://slsa.dev/verification_summary/v1"
@@ -21,6 +23,8 @@ _EXACT: Final[Mapping[str, str]] = MappingProxyType({
     "https://in-toto.io/attestation/vulns/v0.1": "scan",
     "https://in-toto.io/attestation/vulns/v0.2": "scan",
     TEST: "test",
+    PROMOTED: "stage",
+    SUPERSEDED: "stage",
     SUMMARY: "verification",
     "https://slsa.dev/provenance/v1": "provenance",
     "https://slsa.dev/provenance/v0.2": "provenance",
@@ -42,8 +46,8 @@ _DOCUMENTS: Final[Mapping[str, str]] = MappingProxyType({
     "application/vnd.dev.cosign.artifact.sig.v1+json": "signature",
     "application/vnd.dev.cosign.artifact.sbom.v1+json": "sbom",
 })  # fmt: skip
-WORDS: Final = ("sbom", "provenance", "oms", "scan", "test", "rebuild", "vex", "verification",
-                "signature")  # fmt: skip
+WORDS: Final = ("sbom", "provenance", "oms", "scan", "test", "rebuild", "stage", "vex",
+                "verification", "signature")  # fmt: skip
 
 
 def word(predicate_type: str) -> str:

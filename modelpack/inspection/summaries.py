@@ -51,6 +51,8 @@ def of_statement(statement: Statement) -> Said:  # noqa: PLR0911  one for each t
             return _rebuild(predicate)
         case "test":
             return _test(predicate)
+        case "stage":
+            return _stage(statement)
         case "verification":
             return _verification(predicate)
         case "vex":
@@ -231,6 +233,18 @@ def _test(said: Mapping[str, Any]) -> Said:
     )
     numbers = f" ({_listed(counts)})" if counts else ""
     return Said(line=f"tests: {claim.outcome or '?'}{numbers}", verdict=claim)
+
+
+def _stage(statement: Statement) -> Said:
+    said = statement.predicate
+    name, number = quoted(text(said, "stage")), said.get("sequence")
+    count = f"number {number}" if isinstance(number, int) else "without a number"
+    reason = f": {quoted(text(said, 'reason'), 200)}" if text(said, "reason") else ""
+    if statement.predicate_type == predicates.PROMOTED:
+        before = text(said, "previous")[:19]
+        return Said(line=f"promoted to {name}, {count}" + (f", after {before}" if before else "")
+                    + reason)  # fmt: skip
+    return Said(line=f"no more {name} since {count}: {text(said, 'image')[:19]}{reason}")
 
 
 def _verification(said: Mapping[str, Any]) -> Said:

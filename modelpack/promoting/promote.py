@@ -169,7 +169,8 @@ def _prover(order: Order) -> Prove:
         if proof.holds or failed is None:
             return "" if proof.holds else "not all steps were taken"
         may = " or ".join(order.policy.stages[order.stage].signers)
-        more = f"; {may} may promote to {order.stage}" if failed.name == "signer" else ""
+        who = failed.name in ("signature", "signer")
+        more = f"; {may} may promote to {order.stage}" if who else ""
         return f"{failed.name}: {failed.found}{more}"
 
     return prove

@@ -15,11 +15,12 @@ from modelpack.errors import InputError
 from modelpack.trust import promotion
 from modelpack.trust.policy import TYPES, Kind, Stage
 from modelpack.trust.promotion import PROMOTED, SUPERSEDED, Promotion
-from modelpack.verifying import requirements, scans
+from modelpack.verifying import requirements
 from modelpack.verifying.bench import Bench, met, unmet
 from modelpack.verifying.facts import Facts
 from modelpack.verifying.proving import Accepted
-from modelpack.verifying.report import Requirement
+from modelpack.verifying.report import Report, Requirement
+from modelpack.verifying.times import moment
 
 _HINT = "who may promote it does so: modelpack promote IMAGE --to {stage}"
 
@@ -104,6 +105,14 @@ def before(
         yield _another(bench, facts, root, approval)
 
 
+def sequence_of(report: Report) -> int:
+    """Return the number of the move that a report proves; 0: none."""
+    proofs = (one.proof for judged in report.judged for one in judged.requirements
+              if one.name == "stage" and one.outcome == "met" and one.proof)  # fmt: skip
+    found = (promotion.read(proof.statement).sequence for proof in proofs if proof.statement)
+    return max(found, default=0)
+
+
 def signer_of(one: Accepted) -> str:
     """Return who signed, as the certificate or the key says it."""
     proof = one.proof
@@ -145,7 +154,7 @@ def _scan_age(bench: Bench, facts: Facts, rules: Stage, approval: Approval) -> R
         said = one.proof.statement.predicate if one.proof.statement else {}
         metadata = said.get("metadata")
         finished = metadata.get("scanFinishedOn") if isinstance(metadata, dict) else None
-        known = [t for t in (one.proof.time, scans.moment(finished or "")) if t is not None]
+        known = [t for t in (one.proof.time, moment(finished or "")) if t is not None]
         if known and approval.time - min(known) <= limit:
             return replace(met("scan", wanted, one), name="scan age")
     why = "the newest scan is older" if sought.accepted else sought.why
