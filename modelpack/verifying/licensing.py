@@ -30,7 +30,10 @@ def of_packages(
 ) -> Iterator[str]:
     """Yield what is wrong with the licences of packages, each complaint once."""
     accepted = {waiver.id for waiver in waivers if waiver.id}
-    found = [one for name, stated in _packages(bom) for one in _package(name, stated, rules)]
+    packages = list(_packages(bom))
+    if not packages:
+        yield "the bill of materials names no package"
+    found = [one for name, stated in packages for one in _package(name, stated, rules)]
     lines = list(dict.fromkeys(line for license, line in found if license not in accepted))  # noqa: A001
     yield from lines[:_SHOWN]
     if len(lines) > _SHOWN:
