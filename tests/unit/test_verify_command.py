@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from modelpack.digest import Digest
+from modelpack.oci.archive import Streamed
 from modelpack.oci.image import Index
 from modelpack.oci.layer import blob_of
 from modelpack.oci.layout import Layout
@@ -20,6 +21,7 @@ from modelpack.trust import bundle as bundles
 from tests import signed_images as made
 from tests.command_line import Done, run_here
 from tests.described_image import complete, described
+from tests.fakes.fake_engine import FakeEngine
 from tests.images import image as small_image
 from tests.sigstore.attaching import attached, statement
 from tests.sigstore.certificates import new_key, public_pem
@@ -194,6 +196,26 @@ def test_statements_that_nobody_signed_count_for_nothing(desk: Desk) -> None:
     done = desk.verify()
     assert done.status == 1
     assert "1 statement beside it, signed by nobody" in done.out
+
+
+def test_an_archive_brings_what_vouches_for_its_image(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.put(signed(desk))
+    archive = f"oci-archive:{desk.folder}/image.tar"
+    assert run_here(capsys, "copy", f"oci:{desk.folder}/image:1.0.0", archive).status == 0
+    assert desk.verify(image=archive).status == 0
+
+
+def test_an_engine_keeps_nothing_that_vouches(
+    desk: Desk, fake: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", fake.url)
+    fake.keep(b"".join(Streamed(IMAGE.manifest_blob, IMAGE.blobs, names=["acme/minilm:1.0"])))
+    done = desk.verify(image="docker-daemon:acme/minilm:1.0")
+    assert done.status == 3
+    assert "engines keep no signatures" in done.err
+    assert "hint: verify it under its name in the registry" in done.err
 
 
 # ---- keys
