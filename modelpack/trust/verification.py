@@ -4,29 +4,30 @@ Source: sigstore `client spec`, "Verification"; DSSE; in-toto. Steps are taken i
 each can rely on those before it: time is proved before a certificate is judged by it.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
 from modelpack.errors import InputError
 from modelpack.oci.manifest import printable
-from modelpack.trust import public_keys, simple_signing, transparency
+from modelpack.trust import (
+    certificates,
+    public_keys,
+    second_opinion,
+    simple_signing,
+    timestamps,
+    transparency,
+)
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import Bundle, Certificate, Chain, PublicKey
+from modelpack.trust.case import Case
 from modelpack.trust.dsse import Envelope
 from modelpack.trust.expected import Expected, Identity, Key
-from modelpack.trust.proof import STEPS, Outcome, Proof, Step, Unproved
-from modelpack.trust.statement import Statement
-from modelpack.trust.trusted_root import Authority, Log, TrustedRoot
+from modelpack.trust.proof import STEPS, Proof, Step, Unproved
+from modelpack.trust.trusted_root import TrustedRoot
 
-if TYPE_CHECKING:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-
-NOT_NEEDED: Final = "\0"
 _SKEW: Final = 300
 "seconds by which a clock may be ahead of ours"
 
@@ -39,7 +40,7 @@ def verify(
 
     `payload` is what a bundle without an envelope has signed: cosign's older signatures.
     """
-    case = _Case(
+    case = Case(
         bundle=bundle, subject=subject, trusted=trusted, expected=expected, now=now, payload=payload
     )
     steps: list[Step] = []
@@ -51,63 +52,26 @@ def verify(
     return case.proof(tuple(steps))
 
 
-def _taken(step: Step, case: "_Case") -> Step:
-    outcome: Outcome
+def _taken(step: Step, case: Case) -> Step:
     try:
         found = _TAKEN[step.name](case)
     except Unproved as error:
         return replace(step, outcome="failed", found=error.reason, hint=error.hint)
     except InputError as error:
         return replace(step, outcome="failed", found=str(error))
-    outcome = "not needed" if found.startswith(NOT_NEEDED) else "passed"
-    return replace(step, outcome=outcome, found=found.removeprefix(NOT_NEEDED))
+    if isinstance(found, NotNeeded):
+        return replace(step, outcome="not needed", found=found.why)
+    return replace(step, outcome="passed", found=found)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Case:
-    """What is given, and what the steps have found so far."""
+@dataclass(frozen=True, slots=True)
+class NotNeeded:
+    """What a step finds where there is nothing for it to look at."""
 
-    bundle: Bundle
-    subject: Digest
-    trusted: TrustedRoot
-    expected: Expected
-    now: int
-    payload: bytes
-    data: bytes = b""
-    "what the signature is over"
-    statement: Statement | None = None
-    key: "PublicKeyTypes | None" = None
-    signed_by: Key | None = None
-    certificate: "x509.Certificate | None" = None
-    der: bytes = b""
-    logs: list[Log] = field(default_factory=list)
-    "those that have it"
-    times: list[float] = field(default_factory=list)
-    authority: Authority | None = None
-    issuer: "x509.Certificate | None" = None
-    certificate_logged: float = 0
-    signer: str = ""
-    identity: str = ""
-    extensions: Mapping[str, str] = field(default_factory=dict)
-
-    def proof(self, steps: tuple[Step, ...]) -> Proof:
-        """Return what was found."""
-        fingerprint = hashlib.sha256(public_keys.spki(self.key)).hexdigest() if self.key else ""
-        return Proof(
-            steps=steps,
-            statement=self.statement,
-            predicate_type=self.statement.predicate_type if self.statement else "",
-            signer=self.signer,
-            identity=self.identity,
-            issuer=self.extensions.get("issuer", ""),
-            key=fingerprint,
-            extensions=self.extensions,
-            time=int(min(self.times)) if self.times else None,
-            log_index=self.bundle.entries[0].log_index if self.logs else None,
-        )
+    why: str
 
 
-def _envelope(case: _Case) -> str:
+def _envelope(case: Case) -> str:
     content = case.bundle.content
     if not isinstance(content, Envelope):
         if not case.payload:
@@ -120,7 +84,7 @@ def _envelope(case: _Case) -> str:
     return content.payload_type
 
 
-def _statement(case: _Case) -> str:
+def _statement(case: Case) -> str:
     if case.data == case.payload:
         case.statement = simple_signing.parse(case.payload)
         return "what cosign's older signatures say"
@@ -128,37 +92,35 @@ def _statement(case: _Case) -> str:
     return f"{len(case.payload)} bytes"
 
 
-def _subject(case: _Case) -> str:
+def _subject(case: Case) -> str:
     if case.statement is None or not case.statement.is_about(case.subject):
         raise Unproved(f"it is not about {case.subject}", hint="it was made for another image")
     return case.subject
 
 
-def _predicate_type(case: _Case) -> str:
+def _predicate_type(case: Case) -> str:
     found = case.statement.predicate_type if case.statement else ""
     if found != case.expected.predicate_type:
         raise Unproved(f"it is `{printable(found)}`, not `{case.expected.predicate_type}`")
     return found
 
 
-def _signature(case: _Case) -> str:
+def _signature(case: Case) -> str:
     match case.bundle.material:
         case PublicKey():
             return _signature_by_key(case)
         case Certificate(der=der):
             case.der = der
-        case Chain(certificates=certificates):
-            case.der = certificates[0]
-    from modelpack.trust import certificates as x509_certificates  # noqa: PLC0415  heavy
-
-    case.certificate = x509_certificates.load(case.der)
+        case Chain(certificates=chain):
+            case.der = chain[0]
+    case.certificate = certificates.load(case.der)
     case.key = case.certificate.public_key()
     if not public_keys.has_signed(case.key, case.bundle.signature, case.data):
         raise Unproved("the key of the certificate has not signed this")
     return "by the key of the certificate"
 
 
-def _signature_by_key(case: _Case) -> str:
+def _signature_by_key(case: Case) -> str:
     keys = [signer for signer in case.expected.signers if isinstance(signer, Key)]
     if not keys:
         raise Unproved("signed with a key, and no key is trusted", hint="give it with `--key`")
@@ -171,9 +133,9 @@ def _signature_by_key(case: _Case) -> str:
     raise Unproved(f"no trusted key has signed this (tried: {names})")
 
 
-def _transparency_log(case: _Case) -> str:
+def _transparency_log(case: Case) -> str | NotNeeded:
     if not case.expected.log and not case.certificate:
-        return f"{NOT_NEEDED}not looked at, as was asked for"
+        return NotNeeded("not looked at, as was asked for")
     entries = case.bundle.entries
     if not entries:
         raise Unproved("no transparency log has it", hint=_without_log(case))
@@ -195,18 +157,16 @@ def _transparency_log(case: _Case) -> str:
     return f"{how} in {log.url or log.id.hex()[:16]} as number {entry.log_index}"
 
 
-def _without_log(case: _Case) -> str:
+def _without_log(case: Case) -> str:
     return "" if case.certificate else "`--no-log` takes a signature by key without one"
 
 
-def _time(case: _Case) -> str:
+def _time(case: Case) -> str | NotNeeded:
     stamps = case.bundle.timestamps
     if len(set(stamps)) != len(stamps):
         raise Unproved("the same timestamp twice")
     sources = ["the log"] * len(case.times)
     if stamps and (case.trusted.timestamp_authorities or case.certificate):
-        from modelpack.trust import timestamps  # noqa: PLC0415  heavy
-
         for stamp in stamps:
             found = timestamps.proved(
                 stamp, case.bundle.signature, case.trusted.timestamp_authorities
@@ -222,15 +182,13 @@ def _time(case: _Case) -> str:
         if not all(log.valid.covers(time) for time in case.times or [case.now]):
             raise Unproved("the key of the transparency log was not to be relied on at that time")
     if not case.times:
-        return f"{NOT_NEEDED}nobody says when it was made"
+        return NotNeeded("nobody says when it was made")
     return f"{rfc3339(int(min(case.times)))}, says {' and '.join(dict.fromkeys(sources))}"
 
 
-def _certificate(case: _Case) -> str:
+def _certificate(case: Case) -> str | NotNeeded:
     if case.certificate is None:
-        return f"{NOT_NEEDED}signed with a bare key"
-    from modelpack.trust import certificates  # noqa: PLC0415  heavy
-
+        return NotNeeded("signed with a bare key")
     case.authority, case.issuer = certificates.issuer_of(
         case.certificate, case.trusted.authorities, case.times
     )
@@ -240,25 +198,21 @@ def _certificate(case: _Case) -> str:
     return f"by {case.authority.uri or 'an authority of the trusted root'}, from {start} to {end}"
 
 
-def _certificate_log(case: _Case) -> str:
+def _certificate_log(case: Case) -> str | NotNeeded:
     if case.certificate is None or case.issuer is None:
-        return f"{NOT_NEEDED}signed with a bare key"
-    from modelpack.trust import certificates  # noqa: PLC0415  heavy
-
+        return NotNeeded("signed with a bare key")
     case.certificate_logged = certificates.logged_at(
         case.certificate, case.issuer, case.trusted.certificate_logs
     )
     return rfc3339(int(case.certificate_logged))
 
 
-def _signer(case: _Case) -> str:
+def _signer(case: Case) -> str:
     if case.signed_by is not None:
         case.signer = case.signed_by.name
         return str(case.signed_by)
     if case.certificate is None:
         raise Unproved("nobody is known to have signed it")
-    from modelpack.trust import certificates  # noqa: PLC0415  heavy
-
     case.identity = certificates.identity(case.certificate)
     case.extensions = certificates.extensions(case.certificate)
     issuer = case.extensions.get("issuer", "")
@@ -273,10 +227,10 @@ def _signer(case: _Case) -> str:
     raise Unproved(f"signed by {who}, who is not {' nor '.join(map(str, wanted))}")
 
 
-def _freshness(case: _Case) -> str:
+def _freshness(case: Case) -> str | NotNeeded:
     limit = case.expected.max_age
     if limit is None:
-        return f"{NOT_NEEDED}any age will do"
+        return NotNeeded("any age will do")
     if not case.times:
         raise Unproved("nobody says when it was made, and it must not be old")
     age = case.now - int(min(case.times))
@@ -285,13 +239,11 @@ def _freshness(case: _Case) -> str:
     return f"made {_span(max(age, 0))} ago, at most {_span(limit)}"
 
 
-def _second_opinion(case: _Case) -> str:
+def _second_opinion(case: Case) -> str | NotNeeded:
     if case.certificate is None or case.authority is None:
-        return f"{NOT_NEEDED}sigstore-python knows no bare keys"
+        return NotNeeded("sigstore-python knows no bare keys")
     if not case.bundle.media_type or not isinstance(case.bundle.content, Envelope):
-        return f"{NOT_NEEDED}sigstore-python does not read cosign's older form"
-    from modelpack.trust import second_opinion  # noqa: PLC0415  heavy
-
+        return NotNeeded("sigstore-python does not read cosign's older form")
     logged = case.certificate_logged
     relied_on = TrustedRoot(
         authorities=(case.authority,),
@@ -316,7 +268,7 @@ def _span(seconds: int) -> str:
     return f"{seconds} seconds"
 
 
-_TAKEN: Mapping[str, Callable[[_Case], str]] = dict(
+_TAKEN: Mapping[str, Callable[[Case], str | NotNeeded]] = dict(
     zip(
         STEPS,
         (
