@@ -28,7 +28,8 @@ def command() -> None:
 )  # fmt: skip
 @click.option(
     "--images", multiple=True, required=True, metavar="PATTERN",
-    help="Which images it is asked of, such as `ghcr.io/acme/*` (repeatable).",
+    help="Which images it is asked of, whatever their tag or digest, such as `ghcr.io/acme/*`; `*` "
+    "stands for any characters (repeatable).",
 )  # fmt: skip
 @click.option(
     "--trusted-root", type=_FILE, metavar="FILE",

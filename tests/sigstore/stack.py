@@ -6,7 +6,6 @@ Nothing here uses the code under test.
 
 import base64
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from tests.sigstore.certificates import (
     sha256,
     spki,
 )
+from tests.sigstore.clock import Clock
 from tests.sigstore.fulcio import CertificateLog, Fulcio
 from tests.sigstore.identity import SOMEBODY, Issuer
 from tests.sigstore.log import Log
@@ -50,17 +50,6 @@ _DETAILS = {
     256: ("PKIX_ECDSA_P256_SHA_256", hashes.SHA256()),
     384: ("PKIX_ECDSA_P384_SHA_384", hashes.SHA384()),
 }
-
-
-@dataclass
-class Clock:
-    """The time of all services; the machine's own unless a test says another."""
-
-    moment: float | None = None
-
-    def __call__(self) -> float:
-        """Return seconds since 1970."""
-        return time.time() if self.moment is None else self.moment
 
 
 @dataclass

@@ -72,6 +72,34 @@ def test_exactly_these_signers_and_statements(
     assert "attestors.sci])" in by_message["no provenance by ci"]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "kyverno", "controller"),
+    [
+        ("ghcr.io/acme/*", ["ghcr.io/acme/*"], ["ghcr.io/acme/**"]),
+        ("ghcr.io/acme/minilm",
+         ["ghcr.io/acme/minilm", "ghcr.io/acme/minilm:*", "ghcr.io/acme/minilm@*"],
+         ["ghcr.io/acme/minilm:**", "ghcr.io/acme/minilm@**"]),
+        ("localhost:5000/a/*/b",
+         ["localhost:5000/a/*/b", "localhost:5000/a/*/b:*", "localhost:5000/a/*/b@*"],
+         ["localhost:5000/a/**/b:**", "localhost:5000/a/**/b@**"]),
+        ("docker.io/acme/*", ["docker.io/acme/*"], ["index.docker.io/acme/**"]),
+    ],
+)  # fmt: skip
+def test_every_tag_and_digest_of_an_image_is_asked(
+    capsys: pytest.CaptureFixture[str], policy: Path, pattern: str, kyverno: list[str],
+    controller: list[str],
+) -> None:  # fmt: skip
+    """A controller lets in unasked what its pattern does not match, tag and digest included."""
+    for name, wanted in (("kyverno", kyverno), ("policy-controller", controller)):
+        words = ("deploy", "policy", name, f"--policy={policy}", f"--images={pattern}")
+        done = command_line.run_here(capsys, *words)
+        assert done.status == 0, done.err
+        for item in admission.resources(done.out):
+            spec = item["spec"]
+            globs = spec["matchImageReferences"] if name == "kyverno" else spec["images"]
+            assert [each["glob"] for each in globs] == wanted
+
+
 def test_a_private_sigstore(
     capsys: pytest.CaptureFixture[str], policy: Path, tmp_path: Path
 ) -> None:
@@ -137,6 +165,9 @@ def test_keys_are_for_kyverno(
     [
         (["--name=Not_A_Name"], "--name: not a name of a Kubernetes resource"),
         (["--images=*"], "--images: not a pattern of image names"),
+        (["--images=acme/minilm"], "--images: not a pattern of image names"),
+        (["--images=ghcr.io/acme/minilm:1"], "--images: not a pattern of image names"),
+        (["--images=ghcr.io/acme/minilm@sha256:ab"], "--images: not a pattern of image names"),
         (['--images=a"\n- x'], "--images: not a pattern of image names"),
         (["--tuf-mirror=https://tuf.test"], "--tuf-mirror: a TUF repository is its address"),
     ],

@@ -17,7 +17,8 @@ TEMPLATES: Final[Mapping[str, str]] = MappingProxyType({
     "policy-controller": "policy/policy-controller.yaml.j2",
 })  # fmt: skip
 _NAME: Final = re.compile(r"(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-_GLOB: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/*@-]{0,511}")
+_HOST: Final = re.compile(r"localhost(?::[0-9]+)?|[A-Za-z0-9*.-]+(?:\.[A-Za-z0-9*-]+|:[0-9*]+)")
+_PATH: Final = re.compile(r"[a-z0-9._/*-]{1,400}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Target:
     name: str
     "of the resources"
     images: tuple[str, ...]
-    "patterns, such as `ghcr.io/acme/*`"
+    "patterns of names without tag or digest, such as `ghcr.io/acme/*`; `*`: any characters"
     source: str
     "the policy's file, for people"
 
@@ -55,12 +56,37 @@ class Target:
             findings.append(Finding(message="no images", at="--images",
                                     hint="give a pattern, such as `ghcr.io/acme/*`"))  # fmt: skip
         findings += [
-            Finding(message=f"not a pattern of image names: `{each[:80]}`", at="--images")
+            Finding(
+                message=f"not a pattern of image names: `{each[:80]}`",
+                at="--images",
+                hint="REGISTRY/NAME without tag or digest, in which `*` stands for anything",
+            )
             for each in self.images
-            if not _GLOB.fullmatch(each)
+            if not _is_pattern(each)
         ]
         if findings:
             raise InputError(*findings)
+
+
+def _is_pattern(text: str) -> bool:
+    host, slash, path = text.partition("/")
+    return bool(slash and _HOST.fullmatch(host) and _PATH.fullmatch(path))
+
+
+def _globs(controller: str, pattern: str) -> tuple[str, ...]:
+    """Return the controller's patterns for every tag and digest of the images of `pattern`.
+
+    It matches whole references: one that is not matched is let in unasked.
+    """
+    if controller == "kyverno":
+        stars, bare = "*", [pattern]
+    else:
+        # where `*` ends at a slash, names always have a tag, and Docker Hub another name
+        stars, bare = "**", []
+        pattern = re.sub(r"^docker\.io/", "index.docker.io/", pattern).replace("*", stars)
+    if pattern.endswith("*"):
+        return (pattern,)
+    return (*bare, f"{pattern}:{stars}", f"{pattern}@{stars}")
 
 
 def render(
@@ -73,7 +99,7 @@ def render(
     values: dict[str, Any] = {
         "name": target.name,
         "source": target.source,
-        "images": target.images,
+        "images": [glob for each in target.images for glob in _globs(target.controller, each)],
         "left_out": demands.left_out,
         "log": demands.log,
         "signers": demands.signers,
