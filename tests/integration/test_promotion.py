@@ -1,6 +1,7 @@
 """Promotion in real registries: who may, after what; nothing old passes for the current one."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from tests.sigstore.certificates import new_key, private_pem, public_pem
 
 pytestmark = pytest.mark.integration
 
+DAY = 86_400
 POLICY = """
 schema = 1
 log = false
@@ -70,8 +72,9 @@ class Desk:
         assert done.status == status, f"{done.err}\n{done.out}"
         return done
 
-    def release(self, version: str) -> str:
-        """Build, push and sign a version; return its digest."""
+    def release(self, version: str, *, day: int = 0) -> str:
+        """Build, push and sign a version that was committed on a day; return its digest."""
+        os.environ["SOURCE_DATE_EPOCH"] = str(projects.EPOCH + day * DAY)
         toml = projects.TOML.replace('version = "1.0.0"', f'version = "{version}"')
         folder = projects.make_project(self.root / version, self.root / "cache", toml=toml)
         name = f"{self.repository}:{version}"
@@ -120,6 +123,7 @@ def desk(
 ) -> Desk:  # fmt: skip
     monkeypatch.setenv("MODELPACK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MODELPACK_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
     return Desk(tmp_path, registry.repository(), lambda *words: run_here(capsys, *words))
 
 
@@ -256,3 +260,42 @@ def test_what_is_served_is_compared(desk: Desk) -> None:
     assert "version is `0.9.0`, not `1.0.0`" in unmet(report)["running"]
     with listening(b"{}") as (url, _):
         desk.verify(":staging", "staging", "--running", url, status=1)
+
+
+def versions(desk: Desk, *options: object) -> dict[str, Any]:
+    """Return what `prune` says, by the first tag of each version."""
+    done = desk.type("prune", desk.repository, "--json", *options)
+    return {one["tags"][0]: one for one in done.document["versions"]}
+
+
+def test_old_versions_go_with_what_vouches_for_them_and_nothing_else(desk: Desk) -> None:
+    digests = [desk.release(f"{number}.0.0", day=number) for number in range(1, 6)]
+    desk.promote(f"@{digests[0]}", "staging")
+    desk.promote(f"@{digests[1]}", "staging")
+
+    said = versions(desk, "--keep", "1")
+    stays = {tag: one["stays"] for tag, one in said.items() if one["stays"]}
+    assert stays == {
+        "1.0.0": "staging would be rolled back to it",
+        "2.0.0": "it is staging",
+        "5.0.0": "one of the newest 1",
+    }
+    assert [tag for tag, one in said.items() if not one["stays"]] == ["4.0.0", "3.0.0"]
+    assert versions(desk, "--keep", "1") == said  # nothing went
+
+    done = desk.type("prune", desk.repository, "--keep", "1", "--yes", "--json").document
+    assert {*digests[2:4]} < {*done["removed"]}
+    assert len(done["removed"]) > 2 * 4  # signature, provenance, SBOM, model: signed and bare
+    assert sorted(versions(desk, "--keep", "1")) == ["1.0.0", "2.0.0", "5.0.0"]
+    desk.verify(":staging", "staging")
+    desk.type("verify", f"{desk.repository}:5.0.0", "--key", desk.root / "builder.pub", "--no-log")
+    for gone in digests[2:4]:
+        desk.type("inspect", f"{desk.repository}@{gone}", status=2)
+
+
+def test_what_is_young_stays_and_what_is_asked_for_must_be_said(desk: Desk) -> None:
+    desk.release("1.0.0")
+    assert versions(desk, "--older-than", "1d")["1.0.0"]["stays"] is None
+    assert versions(desk, "--older-than", "99999d")["1.0.0"]["stays"] == "it is young"
+    assert "--keep N" in desk.type("prune", desk.repository, status=2).err
+    assert "HOST/NAME" in desk.type("prune", f"{desk.repository}:1", "--keep", "1", status=2).err
