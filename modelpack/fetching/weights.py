@@ -118,7 +118,8 @@ def _bring(
     """Return where each file is on this machine, fetching several at once, the largest first."""
     store = KeptFiles(machine.cache, digests=machine.digests)
     keys = {file.path: _key(place, file) for file in files}
-    lasting = {file.path: bool(revision or file.version or file.etag) for file in files}
+    # A time of the last change is too coarse to tell two contents apart for ever.
+    lasting = {f.path: bool(revision or f.version or f.etag.startswith('"')) for f in files}
     digits: dict[str, str] = {}
     for file in files:
         if file.sha256 and store.find(file.sha256, file.size):
