@@ -30,7 +30,7 @@ COMMANDS: dict[str, str] = {
     "scan": "Let Trivy look at an image, and judge what it finds.",
     "sign": "Sign an image, and what was found out about it here.",
     "promote": "Let an image become the one of a stage, such as production.",
-    "prune": "Remove old versions from a repository, with what vouches for them.",
+    "prune": "Remove old versions of a repository, and what vouches for them.",
     "ci": "Write a pipeline for GitHub, GitLab or another CI.",
     "deploy": "Write what a cluster needs to run an image, or to refuse it.",
     "doctor": "Show what this machine lacks, and for which command.",
