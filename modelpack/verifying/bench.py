@@ -20,6 +20,7 @@ from modelpack.verifying.times import finished
 _NOBODY = "nothing that is signed says so"
 _SHOWN = 3
 _HINTS: Mapping[str, str] = MappingProxyType({
+    "image": "name an image, or an index that has one",
     "signature": "who may sign it does so with `modelpack sign IMAGE`",
     "provenance": "build it where the policy allows it, and sign it there",
     "base": "build on another base, or allow this one in the policy",

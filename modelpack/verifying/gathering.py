@@ -6,6 +6,7 @@ from typing import Final
 
 from modelpack.digest import Digest
 from modelpack.errors import Finding, Unavailable
+from modelpack.inputs.quoting import quoted
 from modelpack.inspection.documents import Documents
 from modelpack.inspection.reading import Readable, read
 from modelpack.inspection.vouching import ReferrerDocument, Vouched, with_referrers
@@ -94,10 +95,13 @@ class _Walk:
     def _children(self, index: Digest, entries: tuple[Descriptor, ...]) -> Iterator[Descriptor]:
         unsigned = 0
         for entry in entries:
-            if _ATTESTATION in entry.annotations:
+            if _is_attestation(entry):
                 unsigned += 1
             elif entry.media_type in MANIFESTS | INDEXES:
                 yield entry
+            else:
+                raise Unavailable(f"the index names what is not read: {quoted(entry.media_type)}",
+                                  at=index)  # fmt: skip
         if unsigned:
             self.notes.append(Finding(
                 message=f"{unsigned} attestations of BuildKit in the index are signed by nobody, "
@@ -116,3 +120,8 @@ class _Walk:
             ))  # fmt: skip
         if any(one.unavailable for one in found.referrers):
             self.unavailable.add(digest)
+
+
+def _is_attestation(entry: Descriptor) -> bool:
+    """Tell whether an entry is BuildKit's, and for no platform: an engine would run all others."""
+    return _ATTESTATION in entry.annotations and str(entry.platform) == "unknown/unknown"

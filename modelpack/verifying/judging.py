@@ -35,6 +35,11 @@ def judge(
             break
         found = _signature(bench, digest, policy.signature, covered)
         judged.append(Judged(role="index", digest=digest, platform="", requirements=(found,)))
+    if not gathered.images:
+        nothing = unmet("image", "there is one", "the index names no image")
+        judged.append(
+            Judged(role="index", digest=gathered.root, platform="", requirements=(nothing,))
+        )
     for facts in gathered.images:
         found_of = tuple(_of_image(bench, facts, covered))
         judged.append(Judged(role="image", digest=facts.digest, platform=facts.platform,

@@ -13,6 +13,7 @@ from modelpack.spec.structure import table_fields
 from modelpack.trust import policy_file
 from modelpack.trust.policy import Policy, grammar
 from modelpack.trust.policy.decoding import parse
+from tests.command_line import run_here
 from tests.sigstore.certificates import new_key, private_pem, public_pem
 
 ROOT = Path(__file__).parents[2]
@@ -235,6 +236,10 @@ def test_the_schema_takes_what_the_decoder_takes() -> None:
         jsonschema.validate(_plain(tomli.loads(text)), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"schema": 1, "signers": {}, "unknown": 1}, schema)
+
+
+def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(capsys, "schema", "--policy").document == grammar.schema()
 
 
 def test_every_key_is_described() -> None:

@@ -13,9 +13,10 @@ import pytest
 from modelpack.digest import Digest
 from modelpack.oci.archive import Streamed
 from modelpack.oci.image import Index
-from modelpack.oci.layer import blob_of
+from modelpack.oci.layer import INDEX, blob_of
 from modelpack.oci.layout import Layout
 from modelpack.oci.referrers import Referrer
+from modelpack.oci.store import Root
 from modelpack.platform import Platform
 from modelpack.trust import bundle as bundles
 from tests import signed_images as made
@@ -23,6 +24,7 @@ from tests.command_line import Done, run_here
 from tests.described_image import complete, described
 from tests.fakes.fake_engine import FakeEngine
 from tests.images import image as small_image
+from tests.images import nothing
 from tests.sigstore.attaching import attached, statement
 from tests.sigstore.certificates import new_key, public_pem
 from tests.sigstore.identity import SOMEBODY
@@ -31,6 +33,10 @@ from tests.sigstore.stack import BUNDLE, Sigstore, new_sigstore
 DAY = 86_400
 IMAGE = complete().image()
 DIGEST = IMAGE.digest
+ATTESTATION = small_image("an SBOM that nobody has signed")
+BUILDKIT = {
+    "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": DIGEST,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -343,6 +349,62 @@ def test_a_statement_about_one_platform_is_none_about_another(desk: Desk) -> Non
     }
     assert outcomes[first.digest] == ["met", "met"]
     assert outcomes[second.digest] == ["met", "failed"]
+
+
+def test_what_buildkit_puts_into_an_index_is_never_verified(desk: Desk) -> None:
+    entry = ATTESTATION.manifest_blob.descriptor.as_json() | {
+        "platform": {"os": "unknown", "architecture": "unknown"}, "annotations": BUILDKIT,
+    }  # fmt: skip
+    digest = index_of(desk, IMAGE.manifest_blob.descriptor.as_json(), entry)
+    done = desk.verify("--json")
+    assert done.status == 0, done.out
+    roles = [(one["role"], one["digest"]) for one in done.document["judged"]]
+    assert roles == [("index", digest), ("image", DIGEST)]
+    assert "signed by nobody" in done.document["findings"][0]["message"]
+    assert desk.verify("--statement", "sbom").status == 1
+
+
+def index_of(desk: Desk, *entries: Any) -> Digest:
+    """Write an index with these entries, signed by somebody."""
+    value = {"schemaVersion": 2, "mediaType": INDEX, "manifests": list(entries)}
+    whole = blob_of(json.dumps(value).encode(), INDEX)
+    beside = made.signed(desk.sigstore, whole.digest)
+    shutil.rmtree(desk.folder / "image", ignore_errors=True)
+    with Layout(desk.folder / "image") as layout:
+        for image in (IMAGE, ATTESTATION):
+            for blob in (*image.blobs, image.manifest_blob):
+                layout.write(blob, nothing)
+        for blob in beside.blobs(whole.descriptor):
+            layout.write(blob, nothing)
+        layout.commit([Root(manifest=whole, tags=("1.0.0",), referrers=(beside,))])
+    return whole.digest
+
+
+def test_an_index_without_an_image_is_a_no(desk: Desk) -> None:
+    """Though it is signed: nothing of what a policy asks was looked at."""
+    index_of(desk)
+    done = desk.verify()
+    assert done.status == 1
+    assert "the index names no image" in done.out
+
+
+def test_what_an_engine_would_run_is_no_attestation(desk: Desk) -> None:
+    """An index of anybody, in which an image calls itself BuildKit's."""
+    entry = IMAGE.manifest_blob.descriptor.as_json() | {
+        "platform": {"os": "linux", "architecture": "amd64"}, "annotations": BUILDKIT,
+    }  # fmt: skip
+    index_of(desk, entry)
+    done = desk.verify("--statement", "sbom", "--json")
+    assert done.status == 1
+    assert [one["digest"] for one in done.document["judged"]] == [DIGEST]
+
+
+def test_what_is_not_read_is_no_answer(desk: Desk) -> None:
+    odd = ATTESTATION.manifest_blob.descriptor.as_json() | {"mediaType": "application/vnd.acme"}
+    index_of(desk, IMAGE.manifest_blob.descriptor.as_json(), odd)
+    done = desk.verify()
+    assert done.status == 3
+    assert "application/vnd.acme" in done.err
 
 
 # ---- policies
