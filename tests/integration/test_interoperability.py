@@ -232,6 +232,20 @@ def test_cosign_believes_a_layout(site: Site, mode: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)
+@pytest.mark.parametrize("mode", ["keyless-rekor-1", "key"])
+def test_cosign_believes_its_older_form(site: Site, mode: str, kind: str) -> None:
+    name = site.copied(f"oci:{site.layout}", kind)
+    done = site.modelpack("sign", name, *site.how(mode), "--legacy", "--yes")
+    assert done.status == 0, done.err
+    older = ("verify", "--new-bundle-format=false")
+    verified = site.real.cosign(*older, *site.who(mode).cosign, name)
+    assert verified.returncode == 0, verified.stderr
+    for wrong in WRONG[mode]:
+        refused = site.real.cosign(*older, *site.who(mode, wrong=wrong).cosign, name)
+        assert refused.returncode != 0, refused.stdout
+
+
+@pytest.mark.parametrize("kind", REGISTRIES)
 @pytest.mark.parametrize("way", WAYS)
 def test_we_believe_cosign(site: Site, way: str, kind: str) -> None:
     name = site.copied(f"oci:{site.layout}", kind)
