@@ -1,11 +1,11 @@
 """Measure pushing an image side by side: crane, skopeo, kit, docker, and modelpack.
 
 Self-contained: makes a model of safetensors shards, a project around it and a ready layout, starts
-a registry on loopback, and measures in one run: each tool's push of the layout, modelpack from the
-source files, both again with one code file changed, and modelpack to a sink that throws everything
-away, which shows how much of the time is the registry's own. Every push goes to an empty registry.
+a registry on loopback, and measures in one run: each tool's push of the layout, `docker build` and
+`docker push`, modelpack from the source files (hashed while they are sent, and hashed before), with
+one code file changed, and modelpack to a sink that throws everything away, which shows how much of
+the time is the registry's own. Every push goes to an empty registry but the one after the change.
 Tools that are not installed are left out; `sh tests/tools/build.sh crane` builds one.
-`docker push` and `kit push` are measured without their packing.
 """
 
 import argparse
@@ -28,6 +28,11 @@ from pathlib import Path
 from measuring import Row, describe, hash_all, measured, stage, table
 from model import MIB, make_project, make_shards, settle, size_of
 
+DOCKERFILE = """\
+FROM scratch
+COPY weights /models/bench
+COPY app /app/app
+"""
 TOOLS = Path(__file__).parents[1] / "tests" / "tools" / "build.sh"
 
 
@@ -53,21 +58,48 @@ def main() -> int:
             print("no registry: sh tests/tools/build.sh registry", file=sys.stderr)
             return 1
         for name, contender in contenders(root, project):
-            with registry(program, root) as address, stage(name):
+            with registry(program, root) as (address, content), stage(name):
                 settle()
                 rows.append(named(name, contender(f"{address}/bench:1")))
-        with registry(program, root) as address, stage("modelpack build --push, and an edit"):
+        with registry(program, root) as (address, content), stage("modelpack build --push"):
+            for path in shards:
+                os.utime(path)  # a file of another time is another file, to be hashed again
             settle()
             first = modelpack(root, *build(project, f"{address}/bench:1"))
+        rows.append(named("modelpack build --push, hashed while it is sent", first))
+        with registry(program, root) as (address, content), stage("again, and an edit"):
+            settle()
+            again = modelpack(root, *build(project, f"{address}/bench:1"))
             edit(project)
+            before = stored(content)
             second = modelpack(root, *build(project, f"{address}/bench:2"))
-        rows.append(named("modelpack build --push, from source files", first))
+            second.note = f"{(stored(content) - before) / 1e6:.2f} MB new in the registry"
+        rows.append(named("modelpack build --push, hashed before", again))
         rows.append(named("the same, one code file changed", second))
         with sink() as address, stage("a sink that throws everything away"):
             row = modelpack(root, *push(project, f"{address}/bench:1"), "--no-referrers")
         rows.append(named("modelpack push, of the layout, to a null sink", row))
         print(table(rows))
+        print(compared(rows))
     return 0
+
+
+def stored(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def compared(rows: Sequence[Row]) -> str:
+    """Return our pushes as ratios to those of others."""
+    lines = []
+    others = ("crane push", "docker build + docker push")
+    for theirs in (row for row in rows if row.name in others and row.seconds):
+        lines += [
+            f"{ours.name}: {ours.seconds / theirs.seconds:.2f} x {theirs.name}"
+            for ours in rows
+            if ours.name.startswith("modelpack") and ours.seconds and theirs.seconds
+        ]
+    return "\n".join(lines)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -102,19 +134,43 @@ def contenders(root: Path, project: Path) -> Iterator[tuple[str, Push]]:
 
         def kit_push(name: str) -> Row:
             packed = run(root, [kit, "pack", str(project), "-t", name], **home)
-            return packed if packed.seconds is None else run(
-                root, [kit, "push", "--plain-http", name], **home
-            )  # fmt: skip
+            return together(packed, run(root, [kit, "push", "--plain-http", name], **home))
 
-        yield "kit push (not an image that runs)", kit_push
+        yield "kit pack + kit push (not an image that runs)", kit_push
     if docker_answers():
 
         def docker_push(name: str) -> Row:
             modelpack(root, "build", str(project), "-q", "--load", "--tag", name)
-            return run(root, ["docker", "push", "-q", name])
+            pushed = run(root, ["docker", "push", "-q", name])
+            run(root, ["docker", "rmi", "-f", name])
+            return pushed
 
         yield "docker push", docker_push
+
+        def docker_build(name: str) -> Row:
+            (project / "Dockerfile").write_text(DOCKERFILE)
+            built = run(root, ["docker", "build", "-q", "-t", name, str(project)],
+                        DOCKER_BUILDKIT="1")  # fmt: skip
+            pushed = run(root, ["docker", "push", "-q", name])
+            run(root, ["docker", "rmi", "-f", name])
+            return together(built, pushed)
+
+        yield "docker build + docker push", docker_build
     yield "modelpack push, of the layout", lambda name: modelpack(root, *push(project, name))
+
+
+def together(first: Row, second: Row) -> Row:
+    """Return what both took, one after the other; the first that failed."""
+    for row in (first, second):
+        if row.seconds is None:
+            return row
+    assert first.seconds is not None
+    assert second.seconds is not None
+    return Row(
+        "", first.seconds + second.seconds,
+        megabytes=max(first.megabytes or 0, second.megabytes or 0),
+        note=f"{first.seconds:.1f} + {second.seconds:.1f}",
+    )  # fmt: skip
 
 
 def push(project: Path, name: str) -> tuple[str, ...]:
@@ -167,8 +223,8 @@ def docker_answers() -> bool:
 
 
 @contextmanager
-def registry(program: str, root: Path) -> Iterator[str]:
-    """Run an empty registry on loopback; yield its address."""
+def registry(program: str, root: Path) -> Iterator[tuple[str, Path]]:
+    """Run an empty registry on loopback; yield its address, and where its content is."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -184,7 +240,7 @@ def registry(program: str, root: Path) -> Iterator[str]:
         )  # fmt: skip
         try:
             wait_for(address)
-            yield address
+            yield address, Path(folder) / "content"
         finally:
             process.kill()
             process.wait()
