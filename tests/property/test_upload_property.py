@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 from fakes.upload_server import running_uploads
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from modelpack import reference
@@ -39,6 +39,7 @@ def in_pieces(folder: Path, at: Sequence[int]) -> Blob:
 
 
 @settings(max_examples=25)
+@example(cuts=[1], forgets=False, at=[], persists=True)  # `0-0`: one byte, or none?
 @given(
     cuts=st.lists(st.integers(1, CHUNK - 1), max_size=5), forgets=st.booleans(),
     at=st.lists(st.integers(0, len(DATA)), max_size=4), persists=st.booleans(),

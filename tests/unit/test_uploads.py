@@ -17,7 +17,7 @@ from modelpack.inputs.file_digests import FileDigest, FileDigests
 from modelpack.oci.blobs import content_of
 from modelpack.oci.layer import Absent, Blob, Pieces, Remote, StoredFile, blob_of
 from modelpack.oci.referrers import appended, tag_for
-from modelpack.oci.registry import known, sending, uploads
+from modelpack.oci.registry import known, sending, upload
 from modelpack.oci.registry.places import Places
 from modelpack.oci.registry.repository import Repository
 from modelpack.oci.registry.settings import Settings
@@ -103,6 +103,26 @@ def test_a_cut_upload_goes_on_at_the_very_byte(server: UploadServer) -> None:
     assert sum(counts) == BLOB.size
     starts = [chunk.partition("-")[0] for chunk in server.chunks()]
     assert starts[:2] == ["0", str(MIB // 3)]
+
+
+@pytest.mark.parametrize("failure", ["cut", "too large"])
+def test_requests_are_shorter_after_one_that_failed(
+    server: UploadServer, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    monkeypatch.setattr(known, "CHUNK", 2 * MIB)
+    monkeypatch.setattr(known, "CAREFUL", MIB)
+    if failure == "cut":
+        server.keep = [0]
+    else:
+        server.statuses = {"PATCH": [413]}
+    store = repository(server)
+    store.write(BLOB, nothing)
+    assert held(server) == [DATA]
+    assert server.chunks()[:2] == ["0-2097151", "0-1048575"]
+    server.asked.clear()
+    other = blob_of(DATA[::-1], "text/plain")
+    store.write(other, nothing)
+    assert server.chunks()[0] == "0-1048575"
 
 
 def test_an_upload_that_is_lost_begins_anew(server: UploadServer) -> None:
@@ -457,7 +477,7 @@ def test_an_upload_never_goes_from_https_to_http() -> None:
     def reply(url: str, location: str) -> object:
         return type("Reply", (), {"url": url, "headers": {"Location": location}, "at": ""})()
 
-    follow = uploads._following
+    follow = upload.following
     assert follow(reply("https://r.io/v2/", "http://r.io/v2/x?y")) == "https://r.io/v2/x?y"  # type: ignore[arg-type]
     assert follow(reply("https://r.io/v2/", "/v2/x")) == "https://r.io/v2/x"  # type: ignore[arg-type]
     for location in ("http://s3.io/x", "ftp://r.io/x", "", "http://[/"):

@@ -8,8 +8,10 @@ upload formats that KitOps found out (kitops-ml/kitops, upload-format.go).
 from dataclasses import dataclass
 
 _MIB = 1 << 20
-CHUNK = 64 * _MIB
-"bytes of one request, where a registry does not want it otherwise"
+CHUNK = 256 * _MIB
+"bytes of one request, where a registry does not want it otherwise: it pays for each one"
+CAREFUL = 64 * _MIB
+"the same after one that failed: what stands before a registry may end long ones (some at 100 MB)"
 _CHUNKS = 9000
 "of one blob: Quay and stores behind registries take 10,000 parts"
 
@@ -23,11 +25,12 @@ class Traits:
     in_one_request: bool = False
     "it refuses, or loses, what comes in chunks"
 
-    def chunk(self, size: int, *, least: int = 0, most: int = 0) -> int:
+    def chunk(self, size: int, *, least: int = 0, most: int = 0, careful: bool = False) -> int:
         """Return the bytes of each request for a blob of `size`; `least`, `most`: as it says."""
         if self.in_one_request:
             return max(size, 1)
-        wanted = max(CHUNK, -(-size // _CHUNKS // _MIB) * _MIB)
+        usual = min(CHUNK, CAREFUL) if careful else CHUNK
+        wanted = max(usual, -(-size // _CHUNKS // _MIB) * _MIB)
         return max(min(wanted, most) if most else wanted, least, 1)
 
 

@@ -8,8 +8,7 @@ digest before all that was sent has been hashed here, now or since the file was 
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from modelpack.errors import ModelpackError, Unavailable
 from modelpack.oci.layer import Absent, Blob, Descriptor, Remote
@@ -18,11 +17,12 @@ from modelpack.oci.registry.known import Traits
 from modelpack.oci.registry.sending import Hashed, Sending, sending
 from modelpack.oci.registry.session import Session
 from modelpack.oci.registry.unfinished import Note, Unfinished
+from modelpack.oci.registry.upload import Upload, following, started
 from modelpack.oci.store import KnownDigests
 from modelpack.progress import Advance
 from modelpack.reference import Registry
-from modelpack.web.client import Client, Passing, Reply, raise_if_passing
-from modelpack.web.urls import host_of, is_web, origin
+from modelpack.web.client import Client, Passing, raise_if_passing
+from modelpack.web.urls import host_of
 
 AT_ONCE = 1 << 20
 "bytes of a blob that is sent in one request, from memory"
@@ -32,22 +32,10 @@ _PLACES = 3
 "repositories that are tried for one blob"
 _CREATED = 201
 _DONE = range(200, 300)
-_LOST = frozenset({400, 404, 410, 416})
-"the registry does not know this upload, or not at this place"
+_LOST = frozenset({400, 404, 410, 413, 416})
+"the registry does not know this upload, or not at this place; or the chunk is too large"
 _RANGE = re.compile(r"(?:bytes[= ])?0-([0-9]{1,18})")
 _OCTETS = {"Content-Type": "application/octet-stream"}
-
-
-@dataclass
-class _Upload:
-    """Where an upload stands."""
-
-    location: str = ""
-    offset: int = 0
-    least: int = 0
-    most: int = 0
-    is_sure: bool = True
-    "nothing was sent that the registry did not confirm"
 
 
 class Uploads:
@@ -59,6 +47,8 @@ class Uploads:
     ) -> None:  # fmt: skip
         self._name, self._session, self._client = name, session, client
         self._traits, self._unfinished, self._known = traits, unfinished, known
+        self._is_careful = False
+        "a request failed: the next ones are shorter"
 
     def push(self, blob: Blob, advance: Advance, *, places: Sequence[str] = ()) -> None:
         """Bring `blob`, which the repository does not have, into it.
@@ -93,9 +83,9 @@ class Uploads:
                     note.remove()
                     content.tell(0)
                     content = sending(blob, advance, self._known)
-            return self._complete(content, begun or _Upload(), note)
+            return self._complete(content, begun or Upload(), note)
 
-    def _send_small(self, blob: Blob, data: bytes, begun: _Upload | None) -> None:
+    def _send_small(self, blob: Blob, data: bytes, begun: Upload | None) -> None:
         def once() -> None:
             nonlocal begun
             upload, begun = begun or self._start(), None  # an upload that failed is not used again
@@ -111,7 +101,7 @@ class Uploads:
                 pass
         return is_mounted
 
-    def _complete(self, content: Sending, upload: _Upload, note: Note) -> None:
+    def _complete(self, content: Sending, upload: Upload, note: Note) -> None:
         """Send what is missing, prove it, and let it have its digest."""
         try:
             self._send(content, upload, note)
@@ -124,41 +114,41 @@ class Uploads:
             raise
         note.remove()
 
-    def _mount(self, blob: Blob, places: Sequence[str]) -> tuple[bool, _Upload | None]:
+    def _mount(self, blob: Blob, places: Sequence[str]) -> tuple[bool, Upload | None]:
         """Mount the blob from one of `places`; else return the upload that began instead, if any.
 
         A registry that does not mount begins an upload for the bytes.
         """
-        begun: _Upload | None = None
+        begun: Upload | None = None
         for place in places[:_PLACES]:
             path = f"blobs/uploads/?mount={blob.digest}&from={place}"
             try:
                 with self._session.open("POST", path, also=place) as reply:
                     if reply.status == _CREATED:
                         return True, None
-                    begun = _begun(reply) if reply.status in _DONE else begun
+                    begun = started(reply) if reply.status in _DONE else begun
             except Unavailable:
                 continue  # not to be had there; the bytes are
         return False, begun
 
-    def _start(self) -> _Upload:
+    def _start(self) -> Upload:
         with self._session.open("POST", "blobs/uploads/") as reply:
             raise_if_passing(reply)
             if reply.status not in _DONE:
                 raise failures.refused(reply, "the registry begins no upload")
-            return _begun(reply)
+            return started(reply)
 
-    def _resumed(self, location: str, least: int) -> _Upload | None:
+    def _resumed(self, location: str, least: int) -> Upload | None:
         """Return where the upload stands that another process began; None: it is lost."""
         if not location or self._traits.in_one_request:
             return None
-        upload = _Upload(location, least=least)
+        upload = Upload(location, least=least)
         try:
             return upload if self._client.again(lambda: self._ask(upload)) else None
         except Unavailable:
             return None
 
-    def _ask(self, upload: _Upload) -> bool:
+    def _ask(self, upload: Upload) -> bool:
         """Learn from the registry where `upload` stands; False when it is lost."""
         with self._session.open("GET", upload.location) as reply:
             raise_if_passing(reply)
@@ -167,11 +157,17 @@ class Uploads:
             reached = _RANGE.fullmatch(reply.headers.get("Range", "").strip())
             # `0-0` is what some answer for nothing at all.
             upload.offset = int(reached[1]) + 1 if reached and int(reached[1]) else 0
-            upload.location = _following(reply, or_else=upload.location)
+            upload.location = following(reply, or_else=upload.location)
             upload.is_sure = True
             return True
 
-    def _send(self, content: Sending, upload: _Upload, note: Note) -> None:
+    def _is_there(self, upload: Upload) -> bool:
+        """Tell whether an upload that was cut can go on, and not where it was refused."""
+        if self._traits.in_one_request or not self._ask(upload):
+            return False
+        return upload.offset != upload.refused
+
+    def _send(self, content: Sending, upload: Upload, note: Note) -> None:
         """Send what is missing; as long as every try brings some bytes, another one follows."""
         confirmed = [0]
         for _ in range(_CUTS):
@@ -186,16 +182,18 @@ class Uploads:
         raise Unavailable("the connection is cut again and again", at=str(self._name))
 
     def _go_on(
-        self, content: Sending, upload: _Upload, note: Note, confirmed: list[int]
+        self, content: Sending, upload: Upload, note: Note, confirmed: list[int]
     ) -> None:  # fmt: skip
-        again = not upload.is_sure and not self._traits.in_one_request
-        if not upload.location or (not upload.is_sure and not (again and self._ask(upload))):
+        self._is_careful |= not upload.is_sure
+        if not upload.location or (not upload.is_sure and not self._is_there(upload)):
             fresh = self._start()
             upload.location, upload.least, upload.most = fresh.location, fresh.least, fresh.most
-            upload.offset, upload.is_sure = 0, True
+            upload.offset, upload.is_sure, upload.refused = 0, True, -1
         note.write(upload.location, upload.least)
         size = content.blob.size
-        step = self._traits.chunk(size, least=upload.least, most=upload.most)
+        step = self._traits.chunk(
+            size, least=upload.least, most=upload.most, careful=self._is_careful
+        )  # fmt: skip
         content.tell(upload.offset)
         while upload.offset < size:
             before = upload.offset
@@ -203,7 +201,7 @@ class Uploads:
             note.write(upload.location, upload.least)
             confirmed[0] += upload.offset - before
 
-    def _patch(self, content: Sending, upload: _Upload, length: int) -> None:
+    def _patch(self, content: Sending, upload: Upload, length: int) -> None:
         """Send one chunk and learn how much of it has arrived."""
         start = upload.offset
         headers = {**_OCTETS, "Content-Length": str(length)}
@@ -215,6 +213,7 @@ class Uploads:
         ) as reply:
             raise_if_passing(reply)
             if reply.status in _LOST:
+                upload.refused = start
                 raise Passing(
                     f"`{host_of(reply.url)}` does not go on with the upload (status "
                     f"{reply.status}){failures.said(reply)}", at=reply.at, hint="push again",
@@ -228,10 +227,10 @@ class Uploads:
                     f"`{host_of(reply.url)}` says that it has {arrived} bytes of "
                     f"{start + length}", at=reply.at,
                 )  # fmt: skip
-            upload.location = _following(reply, or_else=upload.location)
+            upload.location = following(reply, or_else=upload.location)
             upload.offset, upload.is_sure = arrived, True
 
-    def _close(self, upload: _Upload, blob: Blob, data: bytes) -> None:
+    def _close(self, upload: Upload, blob: Blob, data: bytes) -> None:
         """Give what was sent its digest; `data` is all of a small blob."""
         joint = "&" if urlsplit(upload.location).query else "?"
         with self._session.open(
@@ -248,44 +247,9 @@ class Uploads:
             return reply.status in _DONE
 
 
-def _begun(reply: Reply) -> _Upload:
-    return _Upload(
-        _following(reply),
-        least=_number(reply, "OCI-Chunk-Min-Length"),
-        most=_number(reply, "OCI-Chunk-Max-Length"),
-    )
-
-
 def source_of(blob: Blob, name: Registry) -> str:
     """Return the repository of the same registry that `blob` comes from, or nothing."""
     if not isinstance(blob.origin, Remote):
         return ""
     host, _, repository = blob.origin.place.repository.partition("/")
     return repository if host == name.host and repository != name.repository else ""
-
-
-def _following(reply: Reply, *, or_else: str = "") -> str:
-    """Return the URL to go on with; raise where it leads from https to http, or to nothing."""
-    target = reply.headers.get("Location", "")
-    if not target and or_else:
-        return or_else
-    try:
-        url = urljoin(reply.url, target)
-    except ValueError:
-        url = ""
-    if not target or not is_web(url):
-        raise Unavailable(f"`{host_of(reply.url)}` gives no URL to upload to", at=reply.at)
-    before, after = origin(reply.url), origin(url)
-    if before[0] == "https" and after[0] == "http":
-        if before[1] != after[1]:
-            raise Unavailable(
-                f"`{host_of(reply.url)}` leads an upload from https to http", at=reply.at
-            )
-        # A registry behind a proxy that speaks TLS for it, and does not know.
-        url = urlunsplit(urlsplit(url)._replace(scheme="https", netloc=urlsplit(reply.url).netloc))
-    return url
-
-
-def _number(reply: Reply, name: str) -> int:
-    text = reply.headers.get(name, "").strip()
-    return int(text[:12]) if text.isascii() and text.isdecimal() else 0
