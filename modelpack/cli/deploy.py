@@ -37,7 +37,7 @@ def command() -> None:
 )  # fmt: skip
 @click.option(
     "--tuf-mirror", metavar="URL",
-    help="TUF repository of a Sigstore of your own: Kyverno asks it even with --trusted-root.",
+    help="TUF repository of a Sigstore of your own, which the controllers ask in any case.",
 )  # fmt: skip
 @click.option("--tuf-root", type=_FILE, metavar="FILE", help="Its root.json; with --tuf-mirror.")
 @click.option("--name", default="modelpack", metavar="NAME", help="Of the resources.")
@@ -110,9 +110,9 @@ def _private(
     if trusted_root is None:
         return None
     data = policy_file.contents(trusted_root, limit=_ROOT_LIMIT)
+    trusted_roots.parse(data, at=str(trusted_root))
     return Private(
-        trusted=trusted_roots.parse(data, at=str(trusted_root)), text=data.decode(),
-        mirror=mirror or "",
+        text=data.decode(), mirror=mirror or "",
         root=policy_file.contents(tuf_root, limit=_ROOT_LIMIT) if tuf_root else b"",
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Policies of clusters: what is demanded, how it is rendered, what is refused or left out."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -111,17 +112,23 @@ def test_a_private_sigstore(
     )
     given = found["spec"]["attestors"][0]["cosign"]["trustedRoot"]["value"]
     assert json.loads(given) == json.loads(root.read_bytes())
-    trust, *policies = admission.resources(
-        rendered(capsys, "policy-controller", f"--policy={policy}", f"--trusted-root={root}")
-    )
-    assert trust["kind"] == "TrustRoot"
-    keys = trust["spec"]["sigstoreKeys"]
-    assert {name: len(items) for name, items in keys.items()} == {
-        "certificateAuthorities": 1, "tLogs": 2, "ctLogs": 1, "timestampAuthorities": 1,
-    }  # fmt: skip
+    (tmp_path / "root.json").write_text("{}", "utf-8")
+    private = [f"--policy={policy}", f"--trusted-root={root}", "--tuf-mirror=https://tuf.test",
+               f"--tuf-root={tmp_path / 'root.json'}"]  # fmt: skip
+    (found,) = admission.resources(rendered(capsys, "kyverno", *private))
+    tuf = {"mirror": "https://tuf.test", "root": base64.b64encode(b"{}").decode()}
+    for item in found["spec"]["attestors"]:
+        assert item["cosign"]["tuf"] == {"mirror": tuf["mirror"], "root": {"data": tuf["root"]}}
+    trust, *policies = admission.resources(rendered(capsys, "policy-controller", *private))
+    assert (trust["kind"], trust["spec"]) == ("TrustRoot", {"remote": tuf})
     for item in policies:
         for authority in item["spec"]["authorities"]:
             assert authority["keyless"]["trustRootRef"] == trust["metadata"]["name"]
+    done = command_line.run_here(
+        capsys, "deploy", "policy", "policy-controller", IMAGES, *private[:2]
+    )
+    assert done.status == 2
+    assert "--trusted-root: policy-controller finds no log" in done.err
 
 
 def test_what_is_not_judged_there_is_said(capsys: pytest.CaptureFixture[str], policy: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from modelpack.deploy.admission.demands import Demand, Demands, Signer
 from modelpack.errors import Finding, InputError
-from modelpack.trust.trusted_root import Authority, Log, TrustedRoot
 
 TEMPLATES: Final[Mapping[str, str]] = MappingProxyType({
     "kyverno": "policy/kyverno.yaml.j2",
@@ -25,7 +24,6 @@ _PATH: Final = re.compile(r"[a-z0-9._/*-]{1,400}")
 class Private:
     """A Sigstore of one's own, instead of the public one."""
 
-    trusted: TrustedRoot
     text: str
     "the trusted root as JSON"
     mirror: str = ""
@@ -96,6 +94,7 @@ def render(
     target.check()
     if target.controller == "policy-controller":
         _check_keyless(demands)
+        _check_tuf(private)
     values: dict[str, Any] = {
         "name": target.name,
         "source": target.source,
@@ -105,7 +104,6 @@ def render(
         "signers": demands.signers,
         "demands": [_demand(each) for each in demands.demands],
         "trusted_root": private.text if private else "",
-        "trust_root": _trust_root(private.trusted) if private else None,
         "tuf": _tuf(private) if private and private.mirror else None,
     }
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  only where one is rendered
@@ -123,6 +121,19 @@ def render(
 def _json(value: object) -> str:
     """Return a value as JSON, which YAML reads as it is: nothing in it is anything but text."""
     return json.dumps(value, sort_keys=True)
+
+
+def _check_tuf(private: Private | None) -> None:
+    """Raise InputError for keys without a TUF repository, with which no bundle ever verifies.
+
+    policy-controller 0.15 takes the hexadecimal text of a log's id for the id, where a TrustRoot
+    lists keys (`pkg/apis/config/sigstore_keys.go`, ConvertTransparencyLogInstance).
+    """
+    if private and not private.mirror:
+        raise InputError(
+            "policy-controller finds no log of a Sigstore of your own but through its TUF "
+            "repository", at="--trusted-root", hint="give `--tuf-mirror` and `--tuf-root`, too",
+        )  # fmt: skip
 
 
 def _demand(demand: Demand) -> Mapping[str, Any]:
@@ -153,36 +164,3 @@ def _check_keyless(demands: Demands) -> None:
 
 def _tuf(private: Private) -> Mapping[str, str]:
     return {"mirror": private.mirror, "root": base64.b64encode(private.root).decode()}
-
-
-def _trust_root(trusted: TrustedRoot) -> Mapping[str, Any]:
-    """Return a trusted root as the `sigstoreKeys` of a TrustRoot."""
-    return {
-        "certificateAuthorities": [_authority(each) for each in trusted.authorities],
-        "tLogs": [_log(each) for each in trusted.logs],
-        "ctLogs": [_log(each) for each in trusted.certificate_logs],
-        "timestampAuthorities": [_authority(each) for each in trusted.timestamp_authorities],
-    }
-
-
-def _authority(authority: Authority) -> Mapping[str, Any]:
-    chain = "".join(_pem("CERTIFICATE", der) for der in authority.chain)
-    return {
-        "subject": {"organization": "sigstore", "commonName": "sigstore"},
-        "uri": authority.uri,
-        "certChain": base64.b64encode(chain.encode()).decode(),
-    }
-
-
-def _log(log: Log) -> Mapping[str, Any]:
-    pem = _pem("PUBLIC KEY", log.key)
-    return {
-        "baseURL": log.url,
-        "hashAlgorithm": "sha-256",
-        "publicKey": base64.b64encode(pem.encode()).decode(),
-    }
-
-
-def _pem(word: str, der: bytes) -> str:
-    text = base64.encodebytes(der).decode()
-    return f"-----BEGIN {word}-----\n{text}-----END {word}-----\n"
