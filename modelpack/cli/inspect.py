@@ -2,12 +2,22 @@
 
 import platform as this_machine
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from modelpack.cli.output import Output, with_output
 
+if TYPE_CHECKING:
+    from modelpack.inspection.reading import Readable
+    from modelpack.inspection.value import Inspection
+    from modelpack.oci.layer import Descriptor
+    from modelpack.trust.policy import Policy
+    from modelpack.verifying.report import Report
+
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def complete_raw(*_: object) -> list[str]:
@@ -28,8 +38,31 @@ def complete_raw(*_: object) -> list[str]:
     "what stands beside the image sbom, provenance, oms, scan, test, rebuild, vex, verification, "
     "signature, attestation:TYPE, or the digest of a referrer.",
 )  # fmt: skip
+@click.option(
+    "--html", type=_FILE, metavar="FILE",
+    help="Write a page for a browser: one file, which fetches nothing.",
+)  # fmt: skip
+@click.option(
+    "--policy",
+    type=_FILE,
+    metavar="FILE",
+    help="With --html: verify too, and show what was asked for and found. Ends as `verify` does.",
+)
+@click.option(
+    "--trusted-root", type=_FILE, metavar="FILE",
+    help="With --policy: whom to trust, without network.",
+)  # fmt: skip
 @with_output
-def command(*, output: Output, image: str, platform: str, raw: str) -> None:
+def command(
+    *,
+    output: Output,
+    image: str,
+    platform: str,
+    raw: str,
+    html: Path | None,
+    policy: Path | None,
+    trusted_root: Path | None,
+) -> None:
     """Show what an image claims to be and where it came from.
 
     IMAGE is a project (a folder, default `.`: the image last built from it), a layout
@@ -47,6 +80,8 @@ def command(*, output: Output, image: str, platform: str, raw: str) -> None:
     from modelpack.inspection.reading import read  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
 
+    _expect_together(raw, html, policy, trusted_root)
+    asked = _policy(policy) if policy else None
     name = reference.parse(image, at="IMAGE")
     kind = inspect_raw.expect(raw) if raw else ""
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
@@ -55,18 +90,81 @@ def command(*, output: Output, image: str, platform: str, raw: str) -> None:
             documents = with_referrers(store, documents)
         if not kind:
             documents = with_contents(store, documents)
+        report = _judged(store, root, asked, trusted_root) if asked else None
     if kind:
         print_exactly(inspect_raw.document(documents, kind))
         return
-    from modelpack.cli import display  # noqa: PLC0415
-    from modelpack.cli.inspect_report import report  # noqa: PLC0415
+    from modelpack.cli import display, inspect_report  # noqa: PLC0415
     from modelpack.inspection.describing import describe  # noqa: PLC0415
 
     inspection = describe(documents)
+    if html is not None:
+        _write_page(output, html, inspection, policy, report)
+        return
     output.result(
-        text="" if output.as_json else report(inspection, verbose=output.verbose),
+        text="" if output.as_json else inspect_report.report(inspection, verbose=output.verbose),
         document=display.plain(inspection),
     )
+
+
+def _expect_together(
+    raw: str, html: Path | None, policy: Path | None, trusted_root: Path | None
+) -> None:
+    """Raise where options are given that say nothing together."""
+    if raw and html is not None:
+        raise click.UsageError("`--raw` and `--html` are two things to make")
+    if policy is not None and html is None:
+        raise click.UsageError("`--policy` goes with `--html`: modelpack verify --policy FILE")
+    if trusted_root is not None and policy is None:
+        raise click.UsageError("`--trusted-root` goes with `--policy`")
+
+
+def _policy(path: Path) -> "Policy":
+    from modelpack.trust import policy_file  # noqa: PLC0415
+
+    return policy_file.read(path)
+
+
+def _judged(
+    store: "Readable", root: "Descriptor", policy: "Policy", trusted_root: Path | None
+) -> "Report":
+    """Return what comes of verifying the very image that is shown."""
+    from modelpack.cli.environment import now  # noqa: PLC0415
+    from modelpack.cli.verify import whom_to_trust  # noqa: PLC0415
+    from modelpack.verifying.gathering import gather  # noqa: PLC0415
+    from modelpack.verifying.judging import judge  # noqa: PLC0415
+
+    trusted = whom_to_trust(policy, trusted_root, None)
+    return judge(gather(store, root), policy, trusted=trusted, now=now())
+
+
+def _write_page(
+    output: Output,
+    path: Path,
+    inspection: "Inspection",
+    policy: Path | None,
+    report: "Report | None",
+) -> None:
+    """Write the page; end as `verify` does where it was asked what is proved."""
+    from modelpack import templates  # noqa: PLC0415
+    from modelpack.cli import page  # noqa: PLC0415
+    from modelpack.cli.verify import EXIT  # noqa: PLC0415
+    from modelpack.oci.file_writing import unwritable  # noqa: PLC0415
+
+    verified = page.Verified(policy=policy.name, report=report) if policy and report else None
+    text = page.page(inspection, templates.text(page.TEMPLATE), verified=verified)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise unwritable(str(path), error) from error
+    answer = report.answer if report else None
+    said = f": {answer}" if answer else ": claims, not verified"
+    output.result(
+        text=f"{path}{said}",
+        document={"html": str(path), "digest": inspection.digest, "answer": answer},
+    )
+    if answer:
+        click.get_current_context().exit(EXIT[answer])
 
 
 def host_platform() -> str:

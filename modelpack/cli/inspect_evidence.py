@@ -33,12 +33,13 @@ def _rows(one: ReferrerClaim) -> Iterator[tuple[str, str, str]]:
 
 
 def _details(one: ReferrerClaim) -> str:
-    rows = [(name, value) for name, value in _facts(one) if value]
+    rows = [(name, value) for name, value in facts(one) if value]
     title = display.escape(f"{one.what or one.predicate_type or one.artifact_type} {one.digest}")
     return f"{title}\n{display.table(rows, width=0)}" if rows else ""
 
 
-def _facts(one: ReferrerClaim) -> Iterator[tuple[str, str]]:
+def facts(one: ReferrerClaim) -> Iterator[tuple[str, str]]:
+    """Yield all that one claim says, name and value; what it does not say is empty."""
     yield "predicate", one.predicate_type
     yield "tag", one.by if one.by != "subject" else ""
     if provenance := one.provenance:

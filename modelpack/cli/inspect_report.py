@@ -20,10 +20,10 @@ def report(inspection: Inspection, *, verbose: bool) -> str:
     """Return the whole text; `verbose` leaves nothing out."""
     sections = [
         f"{NOTICE}: what the {'artifact' if inspection.artifact else 'image'} says about itself",
-        _block(_identity(inspection)),
+        _block(identity(inspection)),
         _sentences("DOES NOT ADD UP", inspection.findings),
-        _block(_origin(inspection, verbose=verbose)),
-        _block(_start(inspection, verbose=verbose)),
+        _block(origin(inspection, verbose=verbose)),
+        _block(start(inspection, verbose=verbose)),
         _platforms(inspection),
         _layers(inspection),
         _weights(inspection),
@@ -46,7 +46,8 @@ def _sentences(title: str, sentences: Sequence[str]) -> str:
     return "\n".join([title, *lines]) if lines else ""
 
 
-def _identity(inspection: Inspection) -> Iterator[tuple[str, str]]:
+def identity(inspection: Inspection) -> Iterator[tuple[str, str]]:
+    """Yield what it is: its digests, and what its author says of the model."""
     model, claims = inspection.model, inspection.claims
     artifact = inspection.artifact
     yield "artifact" if artifact else "image", inspection.digest
@@ -58,7 +59,7 @@ def _identity(inspection: Inspection) -> Iterator[tuple[str, str]]:
             yield "view of", image
     yield "index", inspection.index
     yield "platform", inspection.platform
-    yield "size", f"{display.size(inspection.size)} in {_count(len(inspection.layers), 'layer')}"
+    yield "size", f"{display.size(inspection.size)} in {count(len(inspection.layers), 'layer')}"
     yield "created", claims.created
     yield "model", f"{model.name} {model.version}".strip()
     yield "about", model.description
@@ -74,11 +75,12 @@ def _identity(inspection: Inspection) -> Iterator[tuple[str, str]]:
     yield "unsafe", "; ".join(claims.unsafe)
 
 
-def _origin(inspection: Inspection, *, verbose: bool) -> Iterator[tuple[str, str]]:
+def origin(inspection: Inspection, *, verbose: bool) -> Iterator[tuple[str, str]]:
+    """Yield what it was built from."""
     source, training, claims = inspection.source, inspection.training, inspection.claims
     state = {True: " + changes", False: "", None: ""}[source.dirty]
     yield "revision", source.revision + state if source.revision else ""
-    files = "" if source.files is None else f", {_count(source.files, 'file')}"
+    files = "" if source.files is None else f", {count(source.files, 'file')}"
     yield "source", source.digest + files if source.digest else ""
     yield "trained by", training.run
     yield "trained with", training.source
@@ -96,7 +98,8 @@ def _origin(inspection: Inspection, *, verbose: bool) -> Iterator[tuple[str, str
     yield "plan", claims.plan
 
 
-def _start(inspection: Inspection, *, verbose: bool) -> Iterator[tuple[str, str]]:
+def start(inspection: Inspection, *, verbose: bool) -> Iterator[tuple[str, str]]:
+    """Yield how its container starts."""
     config = inspection.config
     yield "user", config.user
     yield "entry", _words(config.entrypoint)
@@ -110,7 +113,7 @@ def _start(inspection: Inspection, *, verbose: bool) -> Iterator[tuple[str, str]
         for item in config.env:
             yield "env", item
     elif config.env:
-        yield "env", f"{_count(len(config.env), 'variable')} (-v shows them)"
+        yield "env", f"{count(len(config.env), 'variable')} (-v shows them)"
 
 
 def _words(words: Sequence[str]) -> str:
@@ -160,18 +163,18 @@ def _weight_set(item: WeightSetClaim, files: Sequence[WeightFileClaim], how: str
             "" if file.tensors is None else str(file.tensors),
             "" if file.parameters is None else display.number(file.parameters),
             file.sha256[:12],
-            _dtypes(file.dtypes),
+            dtypes(file.dtypes),
         )
         for file in files
         if file.set == item.name
     ]
     total = (
-        _count(item.files, "file"),
+        count(item.files, "file"),
         display.size(item.size),
         str(item.tensors) if item.tensors else "",
         display.number(item.parameters) if item.parameters else "",
         "",
-        _dtypes(item.dtypes),
+        dtypes(item.dtypes),
     )
     head = ("FILE", "SIZE", "TENSORS", "PARAMS", "SHA256", "DTYPES")
     origin = f", from {item.source}" if item.source else ""
@@ -179,11 +182,11 @@ def _weight_set(item: WeightSetClaim, files: Sequence[WeightFileClaim], how: str
     return f"{title}\n{display.table([*rows, total], head=head, right=(1, 2, 3))}"
 
 
-def _dtypes(dtypes: Mapping[str, int]) -> str:
+def dtypes(counts: Mapping[str, int]) -> str:
     """Return one dtype by name, several with their numbers of parameters."""
-    if len(dtypes) == 1:
-        return next(iter(dtypes))
-    return ", ".join(f"{dtype} {display.number(count)}" for dtype, count in dtypes.items())
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{dtype} {display.number(count)}" for dtype, count in counts.items())
 
 
 def _packages(inspection: Inspection, *, verbose: bool) -> str:
@@ -219,5 +222,6 @@ def _short(digest: str) -> str:
     return digests.short(digests.Digest(digest))
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return `1 layer`, `3 layers`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

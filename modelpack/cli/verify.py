@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from modelpack.verifying.report import Report
 
 KINDS = ("signature", "provenance", "sbom", "scan", "test", "rebuild", "weights")
-_EXIT = {"verified": 0, "refused": 1, "unknown": 3}
+EXIT = {"verified": 0, "refused": 1, "unknown": 3}
 _ANSWER = 1 << 20
 "bytes of what a service says of itself"
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -109,7 +109,7 @@ def command(*, output: Output, image: str, **options: Any) -> None:  # noqa: ANN
     from modelpack.verifying.stages import sequence_of  # noqa: PLC0415
 
     policy = _policy(options)
-    trusted = _trusted(policy, options["trusted_root"], options["trust_config"])
+    trusted = whom_to_trust(policy, options["trusted_root"], options["trust_config"])
     name = reference.parse(image, at="IMAGE")
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
         gathered = gather(store, root)
@@ -130,7 +130,7 @@ def command(*, output: Output, image: str, **options: Any) -> None:  # noqa: ANN
         text="" if output.as_json else verify_report.text(report, verbose=output.verbose),
         document=verify_report.document(report),
     )
-    click.get_current_context().exit(_EXIT[report.answer])
+    click.get_current_context().exit(EXIT[report.answer])
 
 
 def _stage(policy: "Policy", stage: str) -> str:
@@ -247,7 +247,7 @@ def _signer(options: dict[str, Any]) -> "tuple[str, Any]":
     )  # fmt: skip
 
 
-def _trusted(policy: "Policy", root: Path | None, configuration: Path | None) -> "TrustedRoot":
+def whom_to_trust(policy: "Policy", root: Path | None, configuration: Path | None) -> "TrustedRoot":
     """Return whom to trust; nobody where keys are enough, which asks no network."""
     from modelpack.trust import policy_file, public_root, trusted_root  # noqa: PLC0415
 

@@ -1,0 +1,158 @@
+"""The page of `inspect --html` in Chromium, without a network: nothing runs, nothing is asked for.
+
+MODELPACK_SCREENSHOTS names a folder in which the pictures stay, for people to look at.
+"""
+
+import os
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.network_namespace import Namespace, new_namespace
+from tests.unit import test_page as made
+
+pytestmark = pytest.mark.integration
+DESKTOP, PHONE = (1280, 2600), (390, 4200)
+_OPTIONS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+    "--disable-background-networking", "--disable-dev-shm-usage", "--enable-logging=stderr",
+    "--virtual-time-budget=2000",
+)  # fmt: skip
+_OWNED = "<script>document.documentElement.dataset.owned = 1</script>"
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Chromium in a network of its own, with a profile that nobody else has."""
+
+    program: str
+    network: Namespace
+    profile: Path
+
+    def open(self, page: Path, *options: str) -> tuple[str, list[str]]:
+        """Return what it prints of a page, and what the page's console has."""
+        with self.network.inside():
+            done = subprocess.run(
+                [self.program, *_OPTIONS, f"--user-data-dir={self.profile}", *options,
+                 page.as_uri()],
+                capture_output=True, text=True, errors="replace", check=False, timeout=120,
+            )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        lines = done.stderr.splitlines()
+        return done.stdout, [
+            line for line in lines if ":CONSOLE" in line and "source: file:" in line
+        ]
+
+
+@pytest.fixture(scope="module")
+def browser(
+    require_tool: Callable[[str], str],
+    unavailable: Callable[[str], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Browser]:
+    """Return a browser that reaches nobody."""
+    program = require_tool("chromium")
+    try:
+        with new_namespace() as network:
+            yield Browser(program, network, tmp_path_factory.mktemp("profile"))
+    except OSError as error:
+        unavailable(f"no network of one's own: {error.strerror}")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a page with what was verified, one of claims alone, and one that is hostile."""
+    folder = tmp_path_factory.mktemp("pages")
+    hostile = " ".join((_OWNED, *made.HOSTILE))
+    texts = {
+        "verified": made.rendered(made.inspection(), made.verified()),
+        "claims": made.rendered(made.inspection()),
+        "hostile": made.rendered(made.hostile(hostile), made.verified(hostile)),
+    }
+    found = {}
+    for name, text in texts.items():
+        found[name] = folder / f"{name}.html"
+        found[name].write_text(text, encoding="utf-8")
+    return found
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Return the folder in which pictures stay."""
+    kept = os.environ.get("MODELPACK_SCREENSHOTS")
+    folder = Path(kept) if kept else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["verified", "claims", "hostile"])
+@pytest.mark.parametrize(("width", "height"), [DESKTOP, PHONE])
+def test_a_page_is_drawn_on_a_screen(
+    browser: Browser, pages: dict[str, Path], pictures: Path, name: str, width: int, height: int
+) -> None:
+    target = pictures / f"{name}-{width}.png"
+    _, console = browser.open(
+        pages[name], f"--screenshot={target}", f"--window-size={width},{height}"
+    )
+    assert console == []
+    header = target.read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", header[16:]) == (width, height)
+
+
+def test_a_page_can_be_printed(browser: Browser, pages: dict[str, Path], pictures: Path) -> None:
+    target = pictures / "verified.pdf"
+    _, console = browser.open(
+        pages["verified"], f"--print-to-pdf={target}", "--no-pdf-header-footer"
+    )
+    assert console == []
+    assert target.read_bytes().startswith(b"%PDF-")
+    assert 1 <= target.read_bytes().count(b"/Type /Page\n") <= 12
+
+
+def test_what_an_image_says_does_not_run(browser: Browser, pages: dict[str, Path]) -> None:
+    document, console = browser.open(pages["hostile"], "--dump-dom")
+    assert "What is in this image" in document
+    assert "data-owned" not in document
+    assert "<script" not in document
+    assert "<img" not in document
+    assert console == []
+
+
+def test_the_policy_of_the_page_stops_what_is_not_escaped(
+    browser: Browser, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    """Were escaping to fail, nothing would run either, nor be asked for."""
+    text = pages["claims"].read_text(encoding="utf-8")
+    broken = tmp_path / "broken.html"
+    picture = '<img src="http://127.0.0.1:9/picture.png">'
+    broken.write_text(text.replace("<main>", f"<main>{_OWNED}{picture}"), encoding="utf-8")
+    document, console = browser.open(broken, "--dump-dom")
+    assert "data-owned" not in document
+    assert sum("Content Security Policy" in line for line in console) == 2
+    unguarded = tmp_path / "unguarded.html"
+    start = text.index('<meta http-equiv="Content-Security-Policy"')
+    end = text.index(">", start) + 1
+    unguarded.write_text(
+        (text[:start] + text[end:]).replace("<main>", f"<main>{_OWNED}"), encoding="utf-8"
+    )
+    assert "data-owned" in browser.open(unguarded, "--dump-dom")[0]
+
+
+def test_a_page_fits_its_screen(browser: Browser, tmp_path: Path) -> None:
+    """Nothing has to be scrolled sideways: a script, which the page never has, measures it."""
+    text = made.rendered(made.hostile("x" * 3000), made.verified("y" * 3000))
+    start = text.index('<meta http-equiv="Content-Security-Policy"')
+    measure = (
+        "<script>onload = () => document.documentElement.dataset.over ="
+        " document.documentElement.scrollWidth - innerWidth</script>"
+    )
+    page = tmp_path / "wide.html"
+    page.write_text(text[:start] + measure + text[text.index(">", start) + 1 :], encoding="utf-8")
+    for width, height in (DESKTOP, (500, 900)):
+        document, _ = browser.open(page, "--dump-dom", f"--window-size={width},{height}")
+        assert 'data-over="0"' in document
