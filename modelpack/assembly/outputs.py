@@ -25,7 +25,10 @@ Vouched = Mapping[Digest, tuple[Descriptor, tuple[Referrer, ...]]]
 
 
 SCAN_COPIES: Final = ("scan*.json",)
-_COPIES: Final = ("sbom*.cdx.json", "provenance.json", "oms*.json", *SCAN_COPIES)
+CHECK_COPIES: Final = ("checks.json",)
+_COPIES: Final = (
+    "sbom*.cdx.json", "provenance.json", "oms*.json", *SCAN_COPIES, *CHECK_COPIES
+)  # fmt: skip
 "names of the copies in `dist/`"
 
 

@@ -98,6 +98,8 @@ class Dependencies:
     lockfile: str = ""
     source: str = ""
     indexes: tuple[str, ...] = ("pypi",)
+    development: str = ""
+    "hash-locked requirements of `[checks]`, which no image holds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,7 @@ FORMS: Mapping[str, Form] = MappingProxyType({
     "code.workdir": _FOLDER,
     "dependencies.lockfile": _NEAR_PATH,
     "dependencies.source": _NEAR_PATH,
+    "dependencies.development": _NEAR_PATH,
     "dependencies.indexes": Form(
         _ANY_NAME.pattern, "the name of an index",
         "name it here, and its URL in this machine's configuration",

@@ -188,6 +188,13 @@ def _check_dependencies(spec: Spec, problems: Problems) -> None:
         problems.add(
             "dependencies.source", "is the lockfile itself", hint="name its input", rule="overlap"
         )
+    if dependencies.development and dependencies.development in (
+        dependencies.lockfile, dependencies.source
+    ):  # fmt: skip
+        problems.add(
+            "dependencies.development", "is what the image holds itself",
+            hint="name a lock of its own for the checks, or leave it out", rule="overlap",
+        )  # fmt: skip
     if dependencies.lockfile and not dependencies.indexes:
         problems.add("dependencies.indexes", "is empty", hint='such as `["pypi"]`', rule="empty")
 

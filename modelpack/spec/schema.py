@@ -58,6 +58,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType({
     "dependencies": "Python packages, locked with hashes.",
     "dependencies.lockfile": "Hash-locked requirements, or a pylock.toml.",
     "dependencies.source": "Input that `modelpack lock` compiles the lockfile from.",
+    "dependencies.development": "Hash-locked requirements of [checks]; no image holds them.",
     "dependencies.indexes": "Names of package indexes; their URLs are each machine's business.",
     "runtime": "What the code runs on and how it is started.",
     "runtime.device": "`cuda` when the code needs an NVIDIA GPU.",

@@ -1,7 +1,7 @@
 """What every requirement is judged with: the policy, what was gathered, and the proofs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Literal
@@ -89,9 +89,16 @@ class Bench:
     def newest(
         self, name: str, facts: Facts, signers: tuple[str, ...], max_age: str, *, wanted: str,
         complaints: Callable[[Accepted], Iterator[str]],
+        counts: Callable[[Accepted], bool] = lambda _: True,
     ) -> Requirement:  # fmt: skip
-        """Judge the newest statement of a kind alone: an older yes hides no newer no."""
+        """Judge the newest statement of a kind alone: an older yes hides no newer no.
+
+        Of one type there are several kinds: others than those that `counts` accepts are not there.
+        """
         sought = self.seek(name, facts.digest, TYPES[name], signers, max_age)
+        if others := [one for one in sought.accepted if not counts(one)]:
+            left = tuple(one for one in sought.accepted if one not in others)
+            sought = replace(sought, accepted=left, why=sought.why or _NOBODY)
         wanted = f"{wanted}, says {self.named(signers)}"
         if not sought.accepted:
             return unmet(name, wanted, sought.why, outcome=sought.otherwise)

@@ -1,0 +1,1 @@
+"""The author's own checks (`[checks]`), run with what the image holds and nothing else."""

@@ -1,0 +1,281 @@
+"""The author's checks run with what the image holds, and with nothing of this machine."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import projects
+
+ROOT = Path(__file__).parents[2]
+REFUSED, WRONG, UNAVAILABLE = 1, 2, 3
+SECRET = "a-secret-of-this-machine"
+TOOL = b"def answer():\n    return 42\n"
+LATE = (
+    "import subprocess, sys, time; print('started', flush=True); "
+    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep({0})'], "
+    "start_new_session=True); time.sleep({0})"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """An example that was built, and wheels that only its checks may see."""
+
+    project: Path
+    wheels: Path
+    spec: str
+
+    def write(self, checks: dict[str, list[str]], *, development: dict[str, str]) -> None:
+        """Give the project these checks, and a development lock of these wheels."""
+        lines = [f"{name} = {json.dumps(argv)}\n" for name, argv in checks.items()]
+        key = 'development = "dev.lock"\n' if development else ""
+        spec = self.spec.replace("[dependencies]\n", f"[dependencies]\n{key}")
+        text = f"{spec}\n[checks]\n{''.join(lines)}"
+        (self.project / "modelpack.toml").write_text(text, "utf-8")
+        pins = [f"{line} --hash=sha256:{digest}\n" for line, digest in development.items()]
+        (self.project / "dev.lock").write_text("".join(pins), "utf-8")
+
+    def wheel(self, name: str, version: str, files: dict[str, bytes]) -> dict[str, str]:
+        """Put a wheel where pip finds it; return what pins it."""
+        content = projects.wheel(name, version, files)
+        (self.wheels / f"{name}-{version}-py3-none-any.whl").write_bytes(content)
+        return {f"{name}=={version}": hashlib.sha256(content).hexdigest()}
+
+    def command(self, *options: str) -> list[str]:
+        """Return the command line of a check."""
+        return [sys.executable, "-m", "modelpack", "check", "--run", *options, str(self.project)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return an environment with a secret, and no package index but the folder of wheels."""
+        return {
+            **os.environ, "SECRET_TOKEN": SECRET, "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self.wheels),
+        }  # fmt: skip
+
+    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run the checks."""
+        return subprocess.run(
+            self.command(*options), cwd=ROOT, env=self.environment, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def desk(
+    tmp_path_factory: pytest.TempPathFactory, unavailable: Callable[[str], None]
+) -> Desk:  # fmt: skip
+    folder = tmp_path_factory.mktemp("checks")
+    project = folder / "digits"
+    ignored = shutil.ignore_patterns("dist", ".download")
+    shutil.copytree(ROOT / "examples" / "digits", project, ignore=ignored)
+    (project / "notes.txt").write_text("not packed", "utf-8")
+    (folder / "wheels").mkdir()
+    spec = (project / "modelpack.toml").read_text("utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "modelpack", "build", "--revision", "none", str(project)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode == UNAVAILABLE:
+        unavailable(f"building digits: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    made = Desk(project=project, wheels=folder / "wheels", spec=spec)
+    made.write({"namespaces": ["true-is-not-here"]}, development={})
+    tried = made.run()
+    if "gives no namespaces" in tried.stderr:
+        unavailable(tried.stderr.strip().splitlines()[-2])
+    return made
+
+
+def states(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    document = json.loads(done.stdout)
+    return {check["name"]: check["status"] for check in document["checks"]["checks"]}
+
+
+def python(code: str) -> list[str]:
+    return ["python", "-c", code]
+
+
+def test_checks_see_the_image_and_nothing_else(desk: Desk) -> None:
+    pin = desk.wheel("devtool", "1.0", {"devtool/__init__.py": TOOL})
+    weights = "/models/digits/model-00001-of-00002.safetensors"
+    desk.write({
+        "own-packages": python("import numpy, sys; assert sys.prefix == '/opt/venv'"),
+        "development": python("import devtool; assert devtool.answer() == 42"),
+        "code": python("import service, os; assert os.getcwd() == '/app'"),
+        "weights": python(f"assert open({weights!r}, 'rb').read(8)"),
+        "user": python("import os; assert (os.getuid(), os.getgid()) == (10001, 0)"),
+        "home": python("import pathlib; (pathlib.Path.home() / 'x').write_text('x')"),
+        "loopback": python(
+            "import socket; s = socket.create_server(('127.0.0.1', 0)); "
+            "socket.create_connection(s.getsockname(), 3)"
+        ),
+        "host-packages": python("import hypothesis"),
+        "host-files": python(f"open({str(desk.project / 'notes.txt')!r})"),
+        "not-packed": python("open('notes.txt')"),
+        "network": python("import socket; socket.create_connection(('192.0.2.1', 80), 3)"),
+        "environment": python(
+            "import os; assert os.environ['HOME'] == '/home/app'; "
+            "assert os.environ['PATH'].startswith('/opt/venv/bin:'); "
+            "assert 'SECRET_TOKEN' not in os.environ and 'PIP_NO_INDEX' not in os.environ"
+        ),
+        "others": python(
+            "import glob; found = [open(p, 'rb').read() for p in glob.glob('/proc/[0-9]*/cmdline')]"
+            "; assert len(found) < 4, found"
+        ),
+        "write-code": python("open('service/new.py', 'w')"),
+        "write-weights": python(f"open({weights!r}, 'ab')"),
+        "status": python("raise SystemExit(7)"),
+        "program": ["nothing-of-this-name"],
+    }, development=pin)  # fmt: skip
+    done = desk.run("--json")
+    assert done.returncode == REFUSED, done.stderr
+    assert states(done) == {
+        "own-packages": 0, "development": 0, "code": 0, "weights": 0, "user": 0, "home": 0,
+        "loopback": 0, "environment": 0, "others": 0,
+        "host-packages": 1, "host-files": 1, "not-packed": 1, "network": 1, "write-code": 1,
+        "write-weights": 1, "status": 7, "program": 127,
+    }  # fmt: skip
+    assert "No module named 'hypothesis'" in done.stderr
+    assert "Network is unreachable" in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_what_they_say_is_kept_and_signed_only_if_all_passed(desk: Desk, tmp_path: Path) -> None:
+    pin = desk.wheel("devtool", "1.0", {"devtool/__init__.py": TOOL})
+    key = tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)],
+        check=True,
+    )
+    modelpack = [sys.executable, "-m", "modelpack"]
+    sign = [*modelpack, "sign", str(desk.project), f"--key={key}", "--no-log"]
+
+    def signing() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(sign, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    def build() -> None:
+        subprocess.run(
+            [*modelpack, "build", "-q", "--revision", "none", str(desk.project)], cwd=ROOT,
+            check=True, capture_output=True,
+        )  # fmt: skip
+
+    def write(code: str) -> None:
+        desk.write({"tool": python(code)}, development=pin)
+        path = desk.project / "modelpack.toml"
+        path.write_text(path.read_text("utf-8") + '[sign]\nrequire = ["checks"]\n', "utf-8")
+
+    write("import devtool; print('ran'); raise SystemExit(3)")
+    build()
+    assert not (desk.project / "dist" / "checks.json").exists()
+    assert "was not run here" in signing().stderr
+    failed = desk.run("--json")
+    assert failed.returncode == REFUSED, failed.stderr
+    assert json.loads(failed.stdout)["checks"]["attached"] is True
+    statement = json.loads((desk.project / "dist" / "checks.json").read_text("utf-8"))
+    assert statement["predicate"]["result"] == "FAILED"
+    assert statement["predicate"]["failedTests"] == ["tool"]
+    refused = signing()
+    assert refused.returncode == REFUSED
+    assert "did not pass" in refused.stderr
+
+    write("import devtool")
+    unkept = desk.run("--json")  # of a spec that no image was built of yet
+    assert unkept.returncode == 0, unkept.stderr
+    assert json.loads(unkept.stdout)["checks"]["attached"] is False
+    build()
+    passed = desk.run("--json")
+    assert json.loads(passed.stdout)["checks"]["attached"] is True
+    statement = json.loads((desk.project / "dist" / "checks.json").read_text("utf-8"))
+    names = [item["name"] for item in statement["predicate"]["configuration"]]
+    assert "development/devtool-1.0-py3-none-any.whl" in names
+    (command,) = [i for i in statement["predicate"]["configuration"] if i["name"] == "check/tool"]
+    assert command["annotations"]["dev.modelpack.checks.status"] == 0
+    signed = signing()
+    assert signed.returncode == 0, signed.stderr
+    assert "test-result" in signed.stdout
+    # Nothing of it is in the image.
+    bill = (desk.project / "dist" / "sbom.cdx.json").read_text("utf-8")
+    assert "numpy" in bill
+    assert "devtool" not in bill
+
+
+def test_other_versions_than_the_images_are_refused(desk: Desk) -> None:
+    pin = desk.wheel("numpy", "1.0", {"numpy/__init__.py": b""})
+    desk.write({"any": python("import numpy")}, development=pin)
+    done = desk.run()
+    assert done.returncode == REFUSED, done.stderr
+    assert "`dev.lock` pins numpy 1.0, the image has" in done.stderr
+
+
+def test_a_wheel_that_changes_a_file_of_the_image_is_refused(desk: Desk) -> None:
+    pin = desk.wheel("sneaky", "1.0", {"numpy/__init__.py": b"evil"})
+    desk.write({"any": python("import numpy")}, development=pin)
+    done = desk.run()
+    assert done.returncode == REFUSED, done.stderr
+    assert "numpy/__init__.py`, which the image holds" in done.stderr
+
+
+def test_output_cannot_steer_a_terminal_and_ends_somewhere(desk: Desk) -> None:
+    code = "import sys; sys.stdout.write(chr(27) + '[31mred\\n' + ('x' * 60 + '\\n') * 60000)"
+    desk.write({"loud": python(code)}, development={})
+    done = desk.run()
+    assert done.returncode == 0
+    assert "\x1b" not in done.stderr
+    assert "\\x1b[31mred" in done.stderr
+    assert "left out" in done.stderr
+    assert len(done.stderr) < 3_000_000
+
+
+def test_what_takes_too_long_is_killed_with_all_that_it_started(desk: Desk) -> None:
+    seconds = 100_000 + os.getpid()
+    desk.write({"slow": python(LATE.format(seconds))}, development={})
+    done = desk.run("--timeout", "2", "--json")
+    assert done.returncode == REFUSED
+    (check,) = json.loads(done.stdout)["checks"]["checks"]
+    assert check["state"] == "late"
+    assert not sleeping(seconds)
+
+
+def test_ctrl_c_kills_all_that_a_check_started(desk: Desk) -> None:
+    seconds = 200_000 + os.getpid()
+    desk.write({"slow": python(LATE.format(seconds))}, development={})
+    with subprocess.Popen(
+        desk.command(), cwd=ROOT, env=desk.environment, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "started" in line:
+                break
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+    assert running.returncode not in (0, REFUSED)
+    assert not sleeping(seconds)
+
+
+def sleeping(seconds: int) -> bool:
+    """Tell whether a process with this number in its command is left, after a moment."""
+    mark = f"time.sleep({seconds})".encode()
+    for _ in range(50):
+        if not any(mark in command_of(path) for path in Path("/proc").glob("[0-9]*/cmdline")):
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def command_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
