@@ -41,6 +41,7 @@ from modelpack.project_lock import judge_lock, make_lock, moved, require_fresh
 from modelpack.resolve.bases import base_findings
 from modelpack.resolve.dependencies import check_lockfile
 from modelpack.resolve.gpu import gate_gpu
+from modelpack.resolve.libraries import gate_libraries
 from modelpack.resolve.signatures import require_signatures
 from modelpack.resolve.weights import gate as gate_weights
 from modelpack.spec import Spec
@@ -378,6 +379,7 @@ def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
         lambda: base_findings(this.lock, machine=machine) if this.lock else None,
         lambda: check_lockfile(this.spec, this.root, this.lock),
         lambda: gate_gpu(this.spec, this.lock) if this.lock else None,
+        lambda: gate_libraries(this.spec, this.lock, this.root) if this.lock else None,
         lambda: _gate_signatures(this, machine=machine) if this.lock else None,
         lambda: read_code(this, machine=machine, epoch=0, options=Options()).findings,
         lambda: gate_weights(this.spec, this.root, required=this.lock is None),

@@ -1,6 +1,6 @@
 """Weights on this machine against the lock: the locked ones, or not needed, or a stale lock."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,13 @@ from modelpack.inputs import weights as weight_inputs
 from modelpack.inputs.file_digests import FileDigest, FileDigests
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.weights import SourceFile
-from modelpack.lock import Lock, WeightFile, WeightsLock
+from modelpack.lock import Lock, PlatformLock, WeightFile, WeightsLock
 from modelpack.oci.store import Store
+from modelpack.resolve import libraries
 from modelpack.resolve.weights import check, check_each, find, located
 from modelpack.spec import Spec
 
-CHECK_VERSION = 1
+CHECK_VERSION = 2
 "of the weight gates: counts up when they refuse more, so that old verdicts do not stand"
 Proof = Literal["hashed", "lock"]
 _HINT = "modelpack lock"
@@ -73,7 +74,7 @@ def weights_at_hand(
     passed: list[tuple[Digest, Digest]] = []
     for written, weights, files in found.groups:
         if not findings:
-            passed += _gate(written, weights, files, machine)
+            passed += _gate(spec, written, weights, files, lock.platforms, machine)
     unproved: tuple[_Known, ...] = ()
     if not findings:
         to_hash, unproved, findings = _split(found.known, machine, store)
@@ -183,7 +184,12 @@ def _differences(weights: WeightsLock, files: tuple[SourceFile, ...]) -> list[Fi
 
 
 def _gate(
-    written: specs.Weights, weights: WeightsLock, files: tuple[SourceFile, ...], machine: Machine
+    spec: Spec,
+    written: specs.Weights,
+    weights: WeightsLock,
+    files: tuple[SourceFile, ...],
+    platforms: Sequence[PlatformLock],
+    machine: Machine,
 ) -> tuple[tuple[Digest, Digest], ...]:
     """Run the weight gates over these contents, unless they passed before on this machine.
 
@@ -194,14 +200,17 @@ def _gate(
     whole = len(files) == len(weights.files)
     key = digest_of(
         f"checked:{CHECK_VERSION}:{weights.digest}:{sorted(written.allow_unsafe)}:"
-        f"{sorted(written.require)}".encode()
+        f"{sorted(written.require)}:{libraries.relevant(platforms)}".encode()
     )
     if machine.digests.derived(key) == weights.digest:
         return ()
     # Where the targets have the others, only single files can be looked at.
-    findings = check(written, files) if whole else check_each(written, files)
+    findings = (
+        *located(written, check(written, files) if whole else check_each(written, files)),
+        *(libraries.of_files(spec, written, files, platforms) if whole else ()),
+    )
     if any(finding.severity == "error" for finding in findings):
-        raise Refused(*located(written, findings))
+        raise Refused(*findings)
     return ((key, weights.digest),) if whole else ()
 
 

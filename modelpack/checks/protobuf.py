@@ -1,7 +1,7 @@
 """Tell protocol buffer messages of machine learning apart by their fields, having no magic."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from modelpack.checks.window import Window
@@ -23,6 +23,37 @@ class Field(NamedTuple):
     value: int
     "the number, or the length of what lies at `offset`"
     offset: int
+
+
+class Malformed(Exception):  # noqa: N818  a state of the input
+    """What should be a message is none."""
+
+
+def message(window: Window, spend: Callable[[], None]) -> Iterator[Field]:
+    """Yield every field of a message; raise Malformed where it is none. `spend` counts them."""
+    offset = 0
+    while offset < window.size:
+        spend()
+        key, after = _varint(window, offset)
+        value, end = _value(window, key & 7, after)
+        if after == offset or key >> 3 == 0 or end <= after or end > window.size:
+            raise Malformed(f"no field at byte {offset} of {window.size}")
+        yield Field(key >> 3, key & 7, value, end - value if key & 7 == _LENGTH else after)
+        offset = end
+
+
+def varints(window: Window, limit: int) -> Iterator[int]:
+    """Yield the numbers of a packed field, up to `limit`; raise Malformed where it is none."""
+    offset = 0
+    for _ in range(limit):
+        if offset >= window.size:
+            return
+        value, after = _varint(window, offset)
+        if after == offset:
+            break
+        yield value
+        offset = after
+    raise Malformed(f"no list of up to {limit} numbers")
 
 
 def identify(window: Window) -> str:

@@ -20,6 +20,7 @@ _TABLE = (
     Signature("gguf", b"GGUF"),
     Signature("ggml", b"tjgg"),
     Signature("tflite", b"TFL3", 4),
+    Signature("xgboost", b"{L\0\0\0\0\0\0\0\x07learner"),
     Signature("numpy", b"\x93NUMPY"),
     Signature("parquet", b"PAR1"),
     Signature("arrow", b"ARROW1"),

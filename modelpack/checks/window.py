@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+_BLOCK = 1 << 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
@@ -84,3 +86,18 @@ class WindowReader(io.RawIOBase):
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
+
+
+def buffered(window: Window) -> Window:
+    """Return the same window, for readers of a few bytes at a time: they are read in blocks."""
+    start, block = 0, b""
+
+    def source(offset: int, count: int) -> bytes:
+        nonlocal start, block
+        if count >= _BLOCK:
+            return window.read(offset, count)
+        if not start <= offset <= offset + count <= start + len(block):
+            start, block = offset, window.read(offset, _BLOCK)
+        return block[offset - start : offset - start + count]
+
+    return Window(source=source, size=window.size, cut=window.cut)

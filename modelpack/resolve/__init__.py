@@ -32,6 +32,7 @@ from modelpack.resolve.dependencies import (
     resolve_wheels,
 )
 from modelpack.resolve.gpu import gpu_findings, memory_of, memory_of_files
+from modelpack.resolve.libraries import library_findings, on_this_machine
 from modelpack.resolve.signatures import gate_start, verify_signatures
 from modelpack.resolve.weights import Gated, fetched, gated, in_order, lock_weights
 from modelpack.spec import Spec
@@ -83,7 +84,11 @@ def resolve(
         _refuse((*found, *more, *gpu_findings(spec, locked, None)))
         passed = in_order(spec, (*passed, *fetched(spec, root, machine=machine)))
     memory = memory_of_files(spec, passed) if known is None else memory_of(spec, known)
-    findings = [*found, *more, *gpu_findings(spec, locked, memory)]
+    files = passed if known is None else on_this_machine(spec, root)
+    findings = [
+        *found, *more, *gpu_findings(spec, locked, memory),
+        *library_findings(spec, files, locked),
+    ]  # fmt: skip
     _refuse(findings)  # before the weights are hashed
     weights = known
     if weights is None:

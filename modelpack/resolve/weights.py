@@ -161,10 +161,15 @@ def find(root: Path, weights: specs.Weights) -> tuple[SourceFile, ...]:
 
 def check(weights: specs.Weights, files: Sequence[SourceFile]) -> tuple[Finding, ...]:
     """Return what the gates say of these files: formats, headers, indexes, side files, secrets."""
-    from modelpack.checks import weights as structure  # noqa: PLC0415  not for a code-only build
+    from modelpack.checks import model_files  # noqa: PLC0415  not for a code-only build
+    from modelpack.checks import weights as structure  # noqa: PLC0415  neither
 
     sources: Mapping[str, Path] = {file.path: file.source for file in files}
-    return (*structure.findings(sources, require=weights.require), *check_each(weights, files))
+    return (
+        *structure.findings(sources, require=weights.require),
+        *model_files.look(sources).findings,
+        *check_each(weights, files),
+    )
 
 
 def check_each(weights: specs.Weights, files: Sequence[SourceFile]) -> tuple[Finding, ...]:

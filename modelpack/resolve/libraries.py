@@ -1,0 +1,69 @@
+"""The gate for model files against the locked libraries, over what is locked or about to be."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from modelpack import spec as specs
+from modelpack.errors import Finding, ModelpackError, Refused
+from modelpack.inputs.weights import SourceFile
+from modelpack.lock import Lock, PlatformLock
+from modelpack.resolve.weights import Gated, find, located
+from modelpack.spec import Spec
+
+
+def library_findings(
+    spec: Spec, found: Sequence[Gated], platforms: Sequence[PlatformLock]
+) -> tuple[Finding, ...]:
+    """Return what of these weights the wheels of `platforms` cannot load."""
+    return tuple(
+        finding for group in found
+        for finding in of_files(spec, group.weights, group.files, platforms)
+    )  # fmt: skip
+
+
+def of_files(
+    spec: Spec,
+    weights: specs.Weights,
+    files: Sequence[SourceFile],
+    platforms: Sequence[PlatformLock],
+) -> tuple[Finding, ...]:
+    """Return the same of the files of one `[weights]`."""
+    if not files or not platforms:
+        return ()
+    from modelpack.checks import libraries, model_files  # noqa: PLC0415  not for a code-only build
+
+    looked = model_files.look({file.path: file.source for file in files})
+    place = spec.dependencies.lockfile or "dependencies.lockfile"
+    return located(weights, libraries.findings(looked, platforms, place))
+
+
+def on_this_machine(spec: Spec, root: Path) -> tuple[Gated, ...]:
+    """Return the weight files that are here, ungated: other gates tell what is wrong with them."""
+    found: list[Gated] = []
+    for weights in spec.weights:
+        if weights.path and (root / weights.path).is_dir():
+            try:
+                files = find(root, weights)
+            except ModelpackError:
+                continue
+            found.append(Gated(weights=weights, files=files, findings=()))
+    return tuple(found)
+
+
+def gate_libraries(spec: Spec, lock: Lock, root: Path) -> tuple[Finding, ...]:
+    """Return the warnings for weights of this machine; raise Refused with everything found."""
+    findings = library_findings(spec, on_this_machine(spec, root), lock.platforms)
+    if any(finding.severity == "error" for finding in findings):
+        raise Refused(*findings)
+    return findings
+
+
+def relevant(platforms: Sequence[PlatformLock]) -> tuple[str, ...]:
+    """Return what of the locked wheels a verdict depends on."""
+    from modelpack.checks import libraries  # noqa: PLC0415  not for a code-only build
+
+    names = libraries.names()
+    return tuple(sorted({
+        f"{wheel.name}=={wheel.version}"
+        for platform in platforms for wheel in platform.wheels if wheel.name in names
+    }))  # fmt: skip
