@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from modelpack import plan
 from modelpack.assembly import evidence, pushing
 from modelpack.assembly.assemble import Inputs, Made, image
+from modelpack.assembly.evaluations import evaluate
 from modelpack.assembly.evidence import Evidence
 from modelpack.assembly.image_names import expect_room
 from modelpack.assembly.libraries import require_libraries
@@ -168,6 +169,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
                 targets=(*layouts, *registries.stores),
             )  # fmt: skip
             signed = require_signatures(this.spec, lock, this.root, machine=machine)
+            evaluated = evaluate(this.spec, lock, this.root)
             plans = make_plans(this, lock, read, only=options.platforms)
         except (InputError, Refused) as error:
             raise _with_all_else(error, this, machine) from error
@@ -195,9 +197,9 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         whole = _whole([item for _, item, _ in images])
         mounted_weights = weights[1] if weights else None
         registries.check_free(whole, mounted_weights)
-        metrics, doubts = evidence.metrics(this.spec, this.root)
         facts = evidence.Facts(
-            spec=this.spec, lock=lock, source=read.source, metrics=metrics, whole=whole,
+            spec=this.spec, lock=lock, source=read.source, whole=whole,
+            evaluation=evaluated.report,
             at_hand=at_hand, signed=signed, parameters=_parameters(options),
             subjects=evidence.subjects([of for of, _ in plans], images, weights),
         )  # fmt: skip
@@ -219,7 +221,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         digest=whole.digest, images=tuple(images), weights=weights, lock=lock, source=read,
         at_hand=at_hand, builder=options.builder, evidence=(*said, *vetted),
         findings=tuple(dict.fromkeys(
-            (*findings, *read.findings, *doubts, *evidence.doubts(said), *too_large)
+            (*findings, *read.findings, *evaluated.findings, *evidence.doubts(said), *too_large)
         )),
         new_lock=new_lock, scans=scans, pushed=registries.names, signed=bundles,
     )  # fmt: skip
@@ -366,8 +368,14 @@ def secrets_in_spec(this: Project) -> tuple[Finding, ...]:
 
 def _gate_signatures(this: Project, *, machine: Machine) -> None:
     """Raise unless publishers' signatures hold for the locked weights."""
-    if this.lock is not None and "weights" not in moved(this):
-        require_signatures(this.spec, this.lock, this.root, machine=machine)
+    lock = _locked_weights(this)
+    if lock is not None:
+        require_signatures(this.spec, lock, this.root, machine=machine)
+
+
+def _locked_weights(this: Project) -> Lock | None:
+    """Return the lock where what it says of the weights is of this spec."""
+    return this.lock if this.lock is not None and "weights" not in moved(this) else None
 
 
 def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
@@ -382,6 +390,7 @@ def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
         lambda: gate_libraries(this.spec, this.lock, this.root) if this.lock else None,
         lambda: _gate_signatures(this, machine=machine) if this.lock else None,
         lambda: read_code(this, machine=machine, epoch=0, options=Options()).findings,
+        lambda: evaluate(this.spec, _locked_weights(this), this.root).findings,
         lambda: gate_weights(this.spec, this.root, required=this.lock is None),
     )
     findings, errors = list[Finding](), list[ModelpackError]()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "components"
 "of the cache"
-_VERSION: Final = 3
+_VERSION: Final = 4
 "counts up when other components are written for equal contents"
 
 

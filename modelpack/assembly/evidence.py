@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelpack import canonical_json
@@ -12,10 +11,11 @@ from modelpack.assembly.layer_reading import made_layers
 from modelpack.assembly.weights_at_hand import AtHand
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
-from modelpack.errors import Finding, InputError
+from modelpack.errors import Finding
 from modelpack.evidence import cyclonedx, provenance
 from modelpack.evidence.named_image import NamedImage, of_spec
 from modelpack.evidence.provenance import BuiltImage, Byproduct, Invocation, Parameters, Record
+from modelpack.inputs.evaluation import EvaluationReport
 from modelpack.inputs.machine import Machine
 from modelpack.lock import Lock, PlatformLock, WeightsLock
 from modelpack.metadata import mounted
@@ -42,7 +42,7 @@ class Evidence:
     """One statement, the images that it stands beside, and its copy for people."""
 
     kind: str
-    "`sbom`, `provenance`, `oms`"
+    "`sbom`, `provenance`, `oms`, `evaluation`"
     file: str
     "name of the copy in dist/"
     copy: bytes
@@ -87,8 +87,8 @@ class Facts:
     spec: Spec
     lock: Lock
     source: Source
-    metrics: Mapping[str, str]
-    "of the author's evaluation"
+    evaluation: EvaluationReport | None
+    "the author's, which reaches what is asked of it"
     parameters: Parameters
     whole: Image | Index
     subjects: tuple[Subject, ...]
@@ -113,22 +113,6 @@ def subjects(
     )
 
 
-def metrics(spec: Spec, root: Path) -> tuple[Mapping[str, str], tuple[Finding, ...]]:
-    """Return the numbers of the author's evaluation, and a warning where they cannot be read."""
-    if not spec.evaluation.report:
-        return {}, ()
-    from modelpack.inputs import evaluation  # noqa: PLC0415
-
-    try:
-        return evaluation.metrics(root / spec.evaluation.report), ()
-    except InputError as error:
-        doubt = Finding(
-            message=f"the SBOM has no metrics: {error.findings[0].message}",
-            at="evaluation.report", severity="warning", rule="evaluation.report",
-        )  # fmt: skip
-        return {}, (doubt,)
-
-
 def make(
     facts: Facts, invocation: Invocation, *, machine: Machine, store: Layout | None
 ) -> tuple[Evidence, ...]:
@@ -136,7 +120,7 @@ def make(
     boms = tuple(_sbom(subject, facts, machine, store) for subject in facts.subjects)
     return (
         *boms, _provenance(facts, boms, invocation), *_model_signatures(facts),
-        *_published(facts),
+        *_published(facts), *_evaluation(facts),
     )  # fmt: skip
 
 
@@ -165,7 +149,7 @@ def _sbom(subject: Subject, facts: Facts, machine: Machine, store: Layout | None
     body = components(
         facts.spec, facts.lock, subject.platform,
         made_layers(subject.made, store) if subject.platform else (),
-        metrics=facts.metrics, machine=machine,
+        metrics=facts.evaluation.metrics if facts.evaluation else {}, machine=machine,
     )  # fmt: skip
     named = _named(subject, facts)
     document = cyclonedx.document(body, named)
@@ -217,8 +201,7 @@ def _provenance(
             for bom in boms
         ],
     )  # fmt: skip
-    top = facts.whole.manifest_blob.descriptor
-    beside = {item.digest: item for item in (top, *(s.descriptor for s in facts.subjects))}
+    beside = _all(facts)
     name = _named(facts.subjects[0], facts).repository
     statement = Statement(
         subjects=about(name, *beside),
@@ -228,6 +211,32 @@ def _provenance(
     return Evidence(
         kind="provenance",
         file="provenance.json",
+        copy=canonical_json.pretty(statement.as_json()),
+        statement=statement,
+        subjects=tuple(beside.values()),
+    )
+
+
+def _all(facts: Facts) -> Mapping[Digest, Descriptor]:
+    """Return everything that the build made, by digest: the index, its images, the weights."""
+    top = facts.whole.manifest_blob.descriptor
+    return {item.digest: item for item in (top, *(s.descriptor for s in facts.subjects))}
+
+
+def _evaluation(facts: Facts) -> Iterator[Evidence]:
+    """Yield what the author's evaluation found, where it says that it is of these weights."""
+    if facts.evaluation is None or facts.evaluation.weights is None:
+        return
+    from modelpack.evidence import evaluation  # noqa: PLC0415  only where there is one
+
+    beside = _all(facts)
+    statement = evaluation.statement(
+        facts.spec, facts.evaluation, facts.evaluation.weights,
+        _named(facts.subjects[0], facts).repository, *beside,
+    )  # fmt: skip
+    yield Evidence(
+        kind="evaluation",
+        file="evaluation.json",
         copy=canonical_json.pretty(statement.as_json()),
         statement=statement,
         subjects=tuple(beside.values()),

@@ -35,8 +35,8 @@ def complete_raw(*_: object) -> list[str]:
 @click.option(
     "--raw", default="", metavar="KIND", shell_complete=complete_raw,
     help="Print this document as it is: manifest, config, index, spec, lock, source, weights; of "
-    "what stands beside the image sbom, provenance, oms, scan, test, rebuild, vex, verification, "
-    "signature, attestation:TYPE, or the digest of a referrer.",
+    "what stands beside the image sbom, provenance, oms, scan, test, rebuild, stage, evaluation, "
+    "vex, verification, signature, attestation:TYPE, or the digest of a referrer.",
 )  # fmt: skip
 @click.option(
     "--html", type=_FILE, metavar="FILE",

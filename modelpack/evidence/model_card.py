@@ -11,6 +11,7 @@ from typing import Any
 from modelpack.digest import hex_of, parse
 from modelpack.errors import InputError
 from modelpack.evidence.cyclonedx import PROPERTY
+from modelpack.evidence.evaluation import sliced
 from modelpack.evidence.inventory import Inventory, Model
 from modelpack.lock import tensors
 from modelpack.spec import Spec, TrainingData
@@ -84,7 +85,8 @@ def _sha256(digest: str) -> list[str]:
 
 def _metrics(metrics: Mapping[str, str]) -> Iterator[dict[str, str]]:
     for name, value in metrics.items():
-        yield {"type": name, "value": value}
+        metric, part = sliced(name)
+        yield {"type": metric, "value": value, **({"slice": part} if part else {})}
 
 
 def _properties(spec: Spec, model: Model) -> Iterator[tuple[str, str]]:

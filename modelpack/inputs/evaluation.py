@@ -1,9 +1,13 @@
-"""The author's evaluation report: numbers by name, as the author wrote them."""
+"""The author's evaluation report: which weights it is about, and numbers as written, by name."""
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from modelpack.digest import Digest
+from modelpack.digest import of as digest_of
+from modelpack.digest import parse as parse_digest
 from modelpack.errors import InputError
 from modelpack.inputs.opening import open_regular
 
@@ -19,11 +23,20 @@ class _Number(str):
     __slots__ = ()
 
 
-def metrics(path: Path) -> Mapping[str, str]:
-    """Return the numbers in the report at `path`; those in inner objects as `outer.inner`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationReport:
+    """What an evaluation found."""
 
-    Raises InputError when it is not a JSON object.
-    """
+    digest: Digest
+    "of the report's bytes"
+    weights: Digest | None
+    "that it was made for (its key `weights`); None: it does not say"
+    metrics: Mapping[str, str]
+    "numbers as written; those in inner objects as `outer.inner`"
+
+
+def read(path: Path) -> EvaluationReport:
+    """Return the report at `path`; raise InputError when it is not a JSON object."""
     at = str(path)
     with open_regular(path, at=at) as file:
         data = file.read(_SIZE_LIMIT + 1)
@@ -36,7 +49,19 @@ def metrics(path: Path) -> Mapping[str, str]:
     if not isinstance(value, dict):
         raise InputError("not a JSON object", at=at)
     found = dict(sorted(_numbers(value, "", _DEPTH_LIMIT)))
-    return {name: found[name] for name in list(found)[:_COUNT_LIMIT]}
+    return EvaluationReport(
+        digest=digest_of(data),
+        weights=_weights(value.get("weights"), at=f"{at}: weights"),
+        metrics={name: found[name] for name in list(found)[:_COUNT_LIMIT]},
+    )
+
+
+def _weights(value: object, *, at: str) -> Digest | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InputError("not a digest of weights", at=at)
+    return parse_digest(value, at=at)
 
 
 def _numbers(value: Mapping[str, object], prefix: str, depth: int) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import Final
 OMS: Final = "https://model_signing/signature/v1.0"
 REBUILD: Final = "https://modelpack.dev/predicates/rebuild/v1"
 PROMOTED: Final = "https://modelpack.dev/predicates/promotion/v1"
+EVALUATION: Final = "https://modelpack.dev/predicates/evaluation/v1"
 SUPERSEDED: Final = "https://modelpack.dev/predicates/supersession/v1"
 SIGNATURE: Final = "https://sigstore.dev/cosign/sign/v1"
 VULN: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"
@@ -25,6 +26,7 @@ _EXACT: Final[Mapping[str, str]] = MappingProxyType({
     TEST: "test",
     PROMOTED: "stage",
     SUPERSEDED: "stage",
+    EVALUATION: "evaluation",
     SUMMARY: "verification",
     "https://slsa.dev/provenance/v1": "provenance",
     "https://slsa.dev/provenance/v0.2": "provenance",
@@ -46,8 +48,8 @@ _DOCUMENTS: Final[Mapping[str, str]] = MappingProxyType({
     "application/vnd.dev.cosign.artifact.sig.v1+json": "signature",
     "application/vnd.dev.cosign.artifact.sbom.v1+json": "sbom",
 })  # fmt: skip
-WORDS: Final = ("sbom", "provenance", "oms", "scan", "test", "rebuild", "stage", "vex",
-                "verification", "signature")  # fmt: skip
+WORDS: Final = ("sbom", "provenance", "oms", "scan", "test", "rebuild", "stage", "evaluation",
+                "vex", "verification", "signature")  # fmt: skip
 
 
 def word(predicate_type: str) -> str:

@@ -53,6 +53,8 @@ def of_statement(statement: Statement) -> Said:  # noqa: PLR0911  one for each t
             return _test(predicate)
         case "stage":
             return _stage(statement)
+        case "evaluation":
+            return _evaluation(predicate)
         case "verification":
             return _verification(predicate)
         case "vex":
@@ -245,6 +247,18 @@ def _stage(statement: Statement) -> Said:
         return Said(line=f"promoted to {name}, {count}" + (f", after {before}" if before else "")
                     + reason)  # fmt: skip
     return Said(line=f"no more {name} since {count}: {text(said, 'image')[:19]}{reason}")
+
+
+def _evaluation(said: Mapping[str, Any]) -> Said:
+    metrics = list(tables(said, "metrics"))
+    slices = {text(one, "slice") for one in metrics} - {""}
+    of = f" in {len(slices)} slice{'s' * (len(slices) != 1)}" if slices else ""
+    asked = [f"{text(one, 'metric')} {text(one, 'value')} ({text(one, 'bound')})"
+             for one in tables(said, "requirements")]  # fmt: skip
+    shown = ", ".join(quoted(one) for one in asked[:_SHOWN])
+    weights = text(said, "weights")[:19]
+    line = f"{len(metrics)} numbers{of} of weights {weights or '?'}"
+    return Said(line=f"{line}: {shown}" if shown else line)
 
 
 def _verification(said: Mapping[str, Any]) -> Said:

@@ -147,6 +147,63 @@ class TestBuild:
             "performanceMetrics": [{"type": "accuracy", "value": "0.90"}]
         }
 
+    def evaluate(self, desk: Desk, weights: str = "", require: str = "") -> str:
+        """Write a report about `weights` (default: the locked ones) and bounds; return them."""
+        toml = desk.folder / "modelpack.toml"
+        toml.write_text(TOML + f"require = {{ {require} }}\n" if require else TOML)
+        lock = json.loads((desk.folder / "modelpack.lock").read_bytes())
+        digest = weights or str(lock["weights"][0]["digest"])
+        report = {"weights": digest, "accuracy": 0.9, "slices": {"en": {"f1": 0.7}}}
+        (desk.folder / "evaluation.json").write_text(json.dumps(report))
+        return digest
+
+    def test_what_was_evaluated_is_stated_and_found_again(self, desk: Desk) -> None:
+        digest = self.evaluate(desk, require='accuracy = ">= 0.9", "slices.en.f1" = ">= 0.5"')
+        assert desk.build().document["findings"] == []
+        said = desk.dist("evaluation.json")
+        assert said["predicate"]["weights"] == digest
+        assert said["predicate"]["metrics"] == [
+            {"name": "accuracy", "value": "0.9"}, {"name": "f1", "slice": "en", "value": "0.7"},
+        ]  # fmt: skip
+        assert [one["metric"] for one in said["predicate"]["requirements"]] == [
+            "accuracy", "slices.en.f1",
+        ]  # fmt: skip
+        raw = desk.type("inspect", desk.folder, "--raw", "evaluation")
+        assert json.loads(raw.out) == said
+        assert "2 numbers in 1 slice of" in desk.type("inspect", desk.folder).out
+        (model,) = (
+            component for component in desk.dist("sbom.cdx.json")["components"]
+            if component["type"] == "machine-learning-model"
+        )  # fmt: skip
+        assert model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"] == [
+            {"type": "accuracy", "value": "0.9"}, {"slice": "en", "type": "f1", "value": "0.7"},
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("command", ["check", "build"])
+    def test_each_bound_that_is_missed_is_a_no(self, desk: Desk, command: str) -> None:
+        self.evaluate(desk, require='accuracy = "> 0.9", recall = ">= 0.5", "slices.en.f1" = "< 1"')
+        done = desk.type(command, desk.folder, status=1)
+        assert "evaluation.require.accuracy: it is `0.9`, and must be > 0.9" in done.err
+        assert "evaluation.require.recall: the report has no number `recall`" in done.err
+        assert "slices.en.f1: it is" not in done.err
+        assert not (desk.folder / "dist" / "image" / "index.json").exists()
+
+    @pytest.mark.parametrize("command", ["check", "build"])
+    def test_a_report_about_other_weights_is_a_no(self, desk: Desk, command: str) -> None:
+        self.evaluate(desk, weights=f"sha256:{'0' * 64}")
+        done = desk.type(command, desk.folder, status=1)
+        assert "evaluation.report: the report is about other weights" in done.err
+
+    def test_a_report_about_no_weights_states_nothing(self, desk: Desk) -> None:
+        done = desk.build()
+        assert [one["rule"] for one in done.document["findings"]] == ["evaluation.weights"]
+        assert not (desk.folder / "dist" / "evaluation.json").exists()
+
+    def test_bounds_on_a_report_that_cannot_be_read_are_an_error(self, desk: Desk) -> None:
+        self.evaluate(desk, require='accuracy = ">= 0.9"')
+        (desk.folder / "evaluation.json").unlink()
+        assert "evaluation.json" in desk.type("check", desk.folder, status=2).err
+
     def test_a_report_that_cannot_be_read_is_a_warning(self, desk: Desk) -> None:
         (desk.folder / "evaluation.json").write_text("[]")
         done = desk.build()

@@ -1,0 +1,47 @@
+"""The author's evaluation as the predicate of an in-toto statement.
+
+Source: docs/predicates/evaluation-v1.md.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from modelpack.digest import Digest, hex_of
+from modelpack.inputs.evaluation import EvaluationReport
+from modelpack.spec import Spec
+from modelpack.trust.statement import Statement, about
+
+TYPE: Final = "https://modelpack.dev/predicates/evaluation/v1"
+_SLICES: Final = "slices."
+
+
+def sliced(name: str) -> tuple[str, str]:
+    """Return the metric and the slice of the data that a dotted name means: `slices.en.f1`."""
+    if not name.startswith(_SLICES):
+        return name, ""
+    part, _, metric = name.removeprefix(_SLICES).rpartition(".")
+    return (metric, part) if part else (name, "")
+
+
+def statement(
+    spec: Spec, report: EvaluationReport, weights: Digest, name: str, *images: Digest
+) -> Statement:
+    """Return what `report` says of `weights`, which the `images` hold; its bounds are reached."""
+    return Statement(
+        subjects=about(name, *images), predicate_type=TYPE,
+        predicate={
+            "weights": weights,
+            "report": {"name": spec.evaluation.report, "digest": {"sha256": hex_of(report.digest)}},
+            "metrics": list(_metrics(report.metrics)),
+            "requirements": [
+                {"metric": metric, "bound": bound, "value": report.metrics[metric]}
+                for metric, bound in sorted(spec.evaluation.require.items())
+            ],
+        },
+    )  # fmt: skip
+
+
+def _metrics(metrics: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    for name, value in metrics.items():
+        metric, part = sliced(name)
+        yield {"name": metric, "value": value, **({"slice": part} if part else {})}
