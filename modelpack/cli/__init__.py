@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "render": "Write a Dockerfile and its context, for plain docker build.",
     "build": "Build the image; makes a missing modelpack.lock.",
     "run": "Run an image in Docker or podman, hardened.",
+    "test": "Ask a running image what must be answered, and measure it.",
     "inspect": "Show what an image claims to be and where it came from.",
     "diff": "Show what differs between two images, and what must be pulled.",
     "rebuild": "Make an image again and say where it differs.",

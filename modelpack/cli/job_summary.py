@@ -1,4 +1,4 @@
-"""What a build and a scan put on the page of a CI job, in Markdown."""
+"""What a build, a scan and a test put on the page of a CI job, in Markdown."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,6 +7,7 @@ from modelpack.cli import display, markdown
 
 if TYPE_CHECKING:
     from modelpack.evidence.scan.scanning import Scanned
+    from modelpack.functional.value import Tested
 
 _MOST = 50
 "rows of a table: a page of GitHub's holds 1 MiB for each step"
@@ -50,6 +51,20 @@ def scanned(name: str, scans: Sequence["Scanned"]) -> str:
     for one in scans:
         parts += _scan(one)
     return "\n\n".join(parts)
+
+
+def tested(name: str, tested: "Tested") -> str:
+    """Return what a functional test of the image `name` found."""
+    from modelpack.cli import testing_report  # noqa: PLC0415
+
+    rows = [tuple(map(markdown.text, row)) for row in testing_report.rows(tested)]
+    numbers = [tuple(map(markdown.text, row)) for row in testing_report.numbers(tested)]
+    return "\n\n".join([
+        f"### {markdown.text(name)}: test {tested.outcome}",
+        markdown.table(("", "check", "found"), rows[:_MOST]),
+        *_more(rows),
+        markdown.table(("measured", ""), numbers),
+    ])  # fmt: skip
 
 
 def _scan(scanned: "Scanned") -> Iterator[str]:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from modelpack.cli.output import Output, with_output
-from modelpack.errors import InputError, ModelpackError
+from modelpack.errors import InputError
 
 if TYPE_CHECKING:
-    from modelpack.assembly.evidence import Evidence
     from modelpack.evidence.scan.database import Wanted
     from modelpack.evidence.scan.scanning import Scanned
     from modelpack.project import Project
-    from modelpack.reference import Registry
     from modelpack.spec import Scan
 
 _EXIT = {"passed": 0, "failed": 1, "unknown": 3}
@@ -70,18 +68,19 @@ def command(
     with 3 when nothing can be said, such as with an old database.
     """
     from modelpack import reference  # noqa: PLC0415  not for `--help`
+    from modelpack.assembly import outputs  # noqa: PLC0415
     from modelpack.assembly import scans as scanning  # noqa: PLC0415
-    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.cli import environment, keeping  # noqa: PLC0415
     from modelpack.cli.place import open_machine  # noqa: PLC0415
     from modelpack.evidence.scan import places  # noqa: PLC0415
     from modelpack.evidence.scan.scanning import scan  # noqa: PLC0415
     from modelpack.evidence.scan.subject import layers_of  # noqa: PLC0415
     from modelpack.trust.made_here import MadeHere  # noqa: PLC0415
 
-    this = _project(image, file)
+    this = keeping.project_of(image, file)
     machine = open_machine(output, offline=offline)
     wanted, rules = wanted_database(database), _rules(this)
-    attaches = _attaches(image, attach)
+    attaches = keeping.attaches(image, attach)
     place = reference.parse(image, at="IMAGE")
     with places.subjects(
         place,
@@ -94,11 +93,11 @@ def command(
             raise InputError("there are several images, and a VEX document is about one",
                              at="--vex", hint="choose one with `--platform`")  # fmt: skip
         scans = [scan(one, rules=rules, wanted=wanted, machine=machine) for one in subjects]
-    name = _name(image, this)
+    name = keeping.name_of(image, this)
     said = scanning.evidence(scans, name)
     MadeHere(machine.cache).keep(one.digest for one in said)
     if attaches:
-        _keep(image, said, output, asked=bool(attach))
+        keeping.keep(image, said, output, patterns=outputs.SCAN_COPIES, asked=bool(attach))
     _tell_job(scans, name)
     if vex is not None:
         _write_vex(vex, scans[0], name)
@@ -140,18 +139,6 @@ def _weight(status: int) -> int:
     return (0, 3, 1).index(status)
 
 
-def _project(image: str, file: Path | None) -> "Project | None":
-    """Return the project whose rules count; an image's own claims never do."""
-    from modelpack import project, reference  # noqa: PLC0415
-
-    name = reference.parse(image, at="IMAGE")
-    if file is not None:
-        return project.read(file.parent, file=file)
-    if isinstance(name, reference.Project) and (Path(name.path) / project.FILENAME).exists():
-        return project.read(Path(name.path))
-    return None
-
-
 def _rules(this: "Project | None") -> "Scan":
     from modelpack.spec import Scan  # noqa: PLC0415
 
@@ -170,68 +157,6 @@ def wanted_database(given: Path | None) -> "Wanted":
     if given is None and folder:
         given = Path(folder).expanduser()
     return Wanted(folder=given, repository=repository, java_repository=java)
-
-
-def _keep(image: str, said: Sequence["Evidence"], output: Output, *, asked: bool) -> None:
-    """Keep what is said of an image with it: in a layout that can be written, and where asked.
-
-    A project gets copies for people as well. Raises what is wrong only where it was asked for.
-    """
-    from modelpack import opening, reference  # noqa: PLC0415
-    from modelpack.assembly import outputs, scans  # noqa: PLC0415
-    from modelpack.cli import build_record  # noqa: PLC0415
-    from modelpack.oci.layout import Layout  # noqa: PLC0415
-
-    match reference.parse(image):
-        case reference.Project() as place:
-            layout = Layout(opening.built(place))
-            outputs.write_copies(layout.root.parent, said, patterns=outputs.SCAN_COPIES)
-            build_record.amend(layout.root.parent / "build.json", said)
-        case reference.Layout() as place:
-            layout = Layout(Path(place.path))
-        case reference.Registry() as place if asked:
-            _attach_far(place, said)
-            return
-        case _:
-            return
-    try:
-        with layout:
-            scans.attach(layout, said)
-    except ModelpackError as error:  # it cannot be written, or has another image by now
-        if asked:
-            raise
-        output.say(f"what was found is not kept with the image: {error}")
-
-
-def _attach_far(place: "Registry", said: Sequence["Evidence"]) -> None:
-    from modelpack.assembly import scans  # noqa: PLC0415
-    from modelpack.cli.environment import cache_folder, registries  # noqa: PLC0415
-    from modelpack.oci.registry.unfinished import FOLDER  # noqa: PLC0415
-    from modelpack.oci.registry.writing import WritableRepository  # noqa: PLC0415
-
-    scans.attach(WritableRepository(place, registries(), uploads=cache_folder() / FOLDER), said)
-
-
-def _attaches(image: str, wanted: bool | None) -> bool:
-    """Tell whether what is said is to be kept with the image: in a registry only when asked."""
-    from modelpack import reference  # noqa: PLC0415
-
-    name = reference.parse(image, at="IMAGE")
-    kept = isinstance(name, reference.Project | reference.Layout)
-    if wanted and not (kept or isinstance(name, reference.Registry)):
-        raise click.UsageError("`--attach` is for an image in a layout or a registry")
-    return kept if wanted is None else wanted
-
-
-def _name(image: str, this: "Project | None") -> str:
-    """Return the name under which statements speak of the image."""
-    from modelpack import reference  # noqa: PLC0415
-    from modelpack.assembly import scans  # noqa: PLC0415
-
-    name = reference.parse(image, at="IMAGE")
-    if isinstance(name, reference.Registry):
-        return name.name
-    return scans.image_name(this.spec) if this else image
 
 
 def _write_vex(path: Path, scanned: "Scanned", name: str) -> None:

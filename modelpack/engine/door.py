@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from modelpack.engine.value import About, Container, HeldImage, State
+from modelpack.engine.value import About, Container, Exchanged, HeldImage, State
 from modelpack.oci.registry.credentials import Credential
 from modelpack.progress import Progress
 
@@ -55,6 +55,17 @@ class Engine(Protocol):
 
     def execute(self, container: str, command: tuple[str, ...]) -> int:
         """Run one more command in a running container, and return its exit status."""
+
+    def exchange(
+        self, container: str, command: tuple[str, ...], told: bytes, *, limit: int, seconds: float
+    ) -> Exchanged:
+        """Run one more command, tell it `told` and return what it answered, up to `limit` bytes.
+
+        The command must know by itself where what it is told ends: its stdin stays open.
+        """
+
+    def memory(self, container: str) -> int | None:
+        """Return the bytes that a running container needs now; None where nobody can tell."""
 
     def stop(self, container: str, *, patience: int) -> None:
         """Send the image's stop signal, and kill what still runs after `patience` seconds."""

@@ -9,9 +9,9 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
-from modelpack.engine import wire
+from modelpack.engine import exchanging, wire
 from modelpack.engine.failure import answered, spoken
-from modelpack.engine.value import About, Container, HeldImage, State
+from modelpack.engine.value import About, Container, Exchanged, HeldImage, State
 from modelpack.errors import InputError, Unavailable
 from modelpack.oci.content import BLOCK
 from modelpack.oci.registry.credentials import Credential
@@ -22,6 +22,8 @@ Client = Any
 "a docker.APIClient; the SDK has no types"
 _OK = 200
 _NO_SUCH = 404
+_ONE_SHOT = (1, 41)
+"the first API whose statistics do not take a second"
 _TAR_OVERHEAD = 1 << 16
 "bytes of a tar of one file beside the file"
 
@@ -150,6 +152,27 @@ class SdkEngine:
             self._client.exec_start(made)
             return int(self._client.exec_inspect(made)["ExitCode"] or 0)
 
+    def exchange(
+        self, container: str, command: tuple[str, ...], told: bytes, *, limit: int, seconds: float
+    ) -> Exchanged:
+        """Run one more command, tell it `told` and return what it answered, up to `limit` bytes."""
+        with self._spoken("ask in the container"):
+            made = self._client.exec_create(container, list(command), stdin=True)["Id"]
+            raw = self._patient.exec_start(made, socket=True)
+            try:
+                out, err = exchanging.exchange(raw, told, limit=limit, seconds=seconds)
+            finally:
+                raw.close()
+            status = self._client.exec_inspect(made)["ExitCode"]
+        return Exchanged(status=int(status or 0), stdout=out, stderr=err)
+
+    def memory(self, container: str) -> int | None:
+        """Return the bytes that a running container needs now; None where nobody can tell."""
+        at_once = {"one_shot": True} if _version(self._about.api) >= _ONE_SHOT else {}
+        with self._spoken("measure the container"):
+            stats = _found(self._client.stats, container, stream=False, **at_once)
+        return None if stats is None else wire.memory(stats)
+
     def stop(self, container: str, *, patience: int) -> None:
         """Send the image's stop signal, and kill what still runs after `patience` seconds."""
         with self._spoken("stop the container"):
@@ -159,6 +182,10 @@ class SdkEngine:
         """Remove a container, killing it if it runs; none there is as good."""
         with self._spoken("remove the container"):
             _found(self._client.remove_container, container, force=True, v=True)
+
+
+def _version(api: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in api.split(".") if part.isdecimal())
 
 
 def _found(ask: Any, what: str, **options: Any) -> Any:  # noqa: ANN401

@@ -51,6 +51,8 @@ class HeldImage:
     config: Mapping[str, Any]
     "how it starts, as the engine tells: User, Env, Labels, ExposedPorts …"
     diff_ids: tuple[str, ...] = ()
+    size: int = 0
+    "bytes of its layers, unpacked, as the engine counts them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,3 +136,12 @@ class State:
     "what the engine says went wrong"
     name: str
     ports: tuple[Port, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchanged:
+    """What came of a command that was told something in a container."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes

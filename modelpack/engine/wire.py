@@ -38,6 +38,7 @@ def held(found: Mapping[str, Any]) -> HeldImage:
         platform=Platform(str(found.get("Os", "")), str(found.get("Architecture", ""))),
         config=found.get("Config") or {},
         diff_ids=tuple((found.get("RootFS") or {}).get("Layers") or ()),
+        size=int(found.get("Size") or 0),
     )
 
 
@@ -112,3 +113,16 @@ def auth(credential: Credential | None) -> dict[str, str]:
         "registrytoken": credential.registry_token,
     }
     return {key: value for key, value in found.items() if value}
+
+
+def memory(stats: Mapping[str, Any]) -> int | None:
+    """Return what cannot be taken back, as `docker stats` and Kubernetes count; None: not told.
+
+    Files that were read and not used again (`inactive_file`) are given up before anybody is killed.
+    """
+    found = stats.get("memory_stats") or {}
+    usage, details = found.get("usage"), found.get("stats") or {}
+    if not isinstance(usage, int) or usage <= 0:
+        return None
+    cached = details.get("inactive_file", details.get("total_inactive_file", 0))
+    return max(usage - cached, 0) if isinstance(cached, int) else usage

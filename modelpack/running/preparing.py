@@ -12,6 +12,7 @@ from modelpack.engine.door import Engine
 from modelpack.errors import InputError, ModelpackError
 from modelpack.inspection.reading import read_image
 from modelpack.oci.layer import Descriptor
+from modelpack.oci.manifest import Manifest
 from modelpack.oci.registry.credentials import Credentials
 from modelpack.progress import Progress
 from modelpack.reference import ContainersStorage, Daemon, Reference, Registry
@@ -30,6 +31,8 @@ class Found:
     "of the manifest; None: an engine's image, whose manifest nobody sees"
     source: tuple[loading.Source, Descriptor] | None
     "where its layers are; None: in the engine already"
+    size: int
+    "bytes: manifest, configuration and layers as stored, else unpacked as the engine counts"
 
     def held(self, engine: Engine) -> str | None:
         """Return a name or id under which the engine has exactly this image, if it has it."""
@@ -81,6 +84,7 @@ def found(
                     name=own[0] if own else config.digest if config else "",
                     digest=documents.descriptor.digest,
                     source=(store, documents.descriptor),
+                    size=_size(documents.manifest, documents.descriptor),
                 )
 
 
@@ -104,7 +108,13 @@ def _held(
             f"the engine has no image `{known}`", at=str(engine.about),
             hint=f"docker pull {known}" if isinstance(name, Registry) else "modelpack build --load",
         )  # fmt: skip
-    return Found(facts=facts.of_held(engine, held), name=known, digest=None, source=None)
+    return Found(facts=facts.of_held(engine, held), name=known, digest=None, source=None,
+                 size=held.size)  # fmt: skip
+
+
+def _size(manifest: Manifest, descriptor: Descriptor) -> int:
+    parts = (descriptor, *manifest.layers, *([manifest.config] if manifest.config else []))
+    return sum(part.size for part in parts)
 
 
 def folders(name: Reference) -> dict[str, Path] | None:

@@ -175,6 +175,10 @@ class Test:
     """`[test]`: golden requests and limits of the functional gate."""
 
     golden: tuple[str, ...] = ()
+    concurrency: int = 1
+    "clients that ask at once while it is measured"
+    duration: str = "5s"
+    "for how long they ask"
     limits: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
 

@@ -62,6 +62,10 @@ _URL_PATH = Form(
 _ANY_NAME = Form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", "a name", "letters, digits, `.`, `_`, `-`")
 _SIZE = Form(quantity.SIZE, "a size", "such as `80 GiB`")
 _DURATION = Form(quantity.DURATION, "a duration", "a number and ms, s, m, h, d or w, such as `7d`")
+_CPUS = Form(
+    r"(?!0*(?:\.0*)?$)[0-9]{1,4}(?:\.[0-9]{1,3})?", "a number of processors",
+    "such as `2` or `0.5`",
+)  # fmt: skip
 
 FORMS: Mapping[str, Form] = MappingProxyType({
     "model.name": _NAME,
@@ -126,6 +130,7 @@ FORMS: Mapping[str, Form] = MappingProxyType({
         r"linux/(?:amd64|arm64)", "a platform", "use `linux/amd64` or `linux/arm64`"
     ),
     "test.golden": _GLOB,
+    "test.duration": _DURATION,
     "evaluation.report": _INNER_PATH,
     "evaluation.require.*": Form(
         r"(?:>=|<=|==|>|<) ?-?[0-9]{1,18}(?:\.[0-9]{1,18})?", "a bound on a metric",
@@ -161,12 +166,13 @@ KEY_FORMS: Mapping[str, Form] = MappingProxyType({
 
 LIMITS: Mapping[str, Form] = MappingProxyType({
     "cold-start": _DURATION, "p50": _DURATION, "p95": _DURATION, "p99": _DURATION,
-    "memory": _SIZE, "image-size": _SIZE,
+    "stop": _DURATION, "memory": _SIZE, "memory-growth": _SIZE, "image-size": _SIZE, "cpus": _CPUS,
 })  # fmt: skip
 "the keys of `test.limits`, and how each one's value is written"
 
 RANGES: Mapping[str, tuple[int, int]] = MappingProxyType({
     "runtime.port": (0, 65_535), "runtime.user": (1, 2**31 - 1),
+    "test.concurrency": (1, 256),
 })  # fmt: skip
 
 NOT_EMPTY = frozenset({"weights", "weights.include", "code.command", "checks.*", "image.platforms"})
@@ -177,7 +183,8 @@ REPEATABLE = frozenset({"code.command", "checks.*", "weights", "training.data", 
 
 NOT_BLANK = frozenset({
     "model.name", "model.version", "code.path", "code.workdir", "runtime.base",
-    "scan.database-max-age", "scan.ignore.id", "scan.ignore.reason", "training.data.name",
+    "test.duration", "scan.database-max-age", "scan.ignore.id", "scan.ignore.reason",
+    "training.data.name",
 })  # fmt: skip
 "texts that may not be empty; an empty one elsewhere is as if it were left out"
 

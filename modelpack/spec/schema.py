@@ -97,6 +97,8 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType({
     "checks": "Your own gates for `modelpack check --run`: name = [program, arguments…].",
     "test": "Functional gate of the running image.",
     "test.golden": "Requests with their expected answers.",
+    "test.concurrency": "Clients that ask at once while it is measured.",
+    "test.duration": "For how long they ask, such as `10s`.",
     "test.limits": "What the running image may take at most.",
     "card": "What the model is for.",
     "card.intended-use": "What it is meant for.",

@@ -42,6 +42,10 @@ class Script:
     out_of_memory: bool = False
     health: Callable[[int], int] = lambda asked: 0
     "status of a command inside, by how many were run before"
+    answers: Callable[[list[str], bytes], bytes] | None = None
+    "what a command inside that is told something writes"
+    memory: Callable[[], int] = lambda: 30 << 20
+    "bytes that it needs"
 
 
 @dataclass
@@ -398,6 +402,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True  # what an upgraded connection says at its end
         self.send_response(200)
         self.end_headers()
+        container = engine.containers[name]
+        if container.script.answers is not None:
+            self.wfile.flush()
+            line = self.rfile.readline()
+            told = line + self.rfile.read(int(line))
+            data = container.script.answers(container.executed[int(number)], told)
+            self.wfile.write(struct.pack(">BxxxL", 1, len(data)) + data)
+
+    def stats(self, engine: FakeEngine, name: str) -> None:
+        memory = engine.containers[name].script.memory()
+        cached = 5 << 20
+        self._json(
+            {"memory_stats": {"usage": memory + cached, "stats": {"inactive_file": cached}}}
+        )  # fmt: skip
 
     def exec_inspect(self, engine: FakeEngine, name: str, number: str) -> None:
         status = engine.containers[name].script.health(int(number))
@@ -420,6 +438,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("POST", f"/containers/{_ID}/stop", _Handler.stop),
     ("DELETE", f"/containers/{_ID}", _Handler.remove),
     ("GET", f"/containers/{_ID}/archive", _Handler.file),
+    ("GET", f"/containers/{_ID}/stats", _Handler.stats),
     ("POST", f"/containers/{_ID}/exec", _Handler.exec_create),
     ("POST", f"/exec/{_ID}x([0-9]+)/start", _Handler.exec_start),
     ("GET", f"/exec/{_ID}x([0-9]+)/json", _Handler.exec_inspect),

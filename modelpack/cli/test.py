@@ -1,0 +1,141 @@
+"""`modelpack test`: the functional gate."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modelpack.cli.output import Output, with_output
+from modelpack.errors import InputError
+
+if TYPE_CHECKING:
+    from modelpack.functional.golden import Golden
+    from modelpack.functional.rules import Rules
+    from modelpack.functional.value import Tested
+    from modelpack.oci.layer import Descriptor
+
+_EXIT = {"passed": 0, "failed": 1, "unknown": 3}
+
+
+@click.command("test")
+@click.argument("image", default=".", metavar="[IMAGE]")
+@click.option(
+    "--file", type=click.Path(path_type=Path), metavar="F",
+    help="Take [test] and the golden files from this file's project (default: modelpack.toml of "
+    "IMAGE, where it is a project).",
+)  # fmt: skip
+@click.option(
+    "--concurrency", type=click.IntRange(1, 256), metavar="N",
+    help="Clients that ask at once while it is measured (default: test.concurrency, 1).",
+)  # fmt: skip
+@click.option(
+    "--duration", default="", metavar="TIME",
+    help="For how long they ask, such as 10s (default: test.duration, 5s).",
+)  # fmt: skip
+@click.option(
+    "--mount-weights", "mounts", multiple=True, metavar="[NAME=]FOLDER",
+    help="The folder of weights that are not in the image (default: the project's own).",
+)  # fmt: skip
+@click.option(
+    "--trust", default="", metavar="FOLDER", help="Who must have signed the weights, as in `run`."
+)
+@click.option(
+    "--junit", "junit_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Also write the report as JUnit XML.",
+)  # fmt: skip
+@click.option(
+    "--attach/--no-attach", default=None,
+    help="Keep the result with the image (default: in a layout).",
+)  # fmt: skip
+@with_output
+def command(
+    *,
+    output: Output,
+    image: str,
+    file: Path | None,
+    concurrency: int | None,
+    duration: str,
+    mounts: tuple[str, ...],
+    trust: str,
+    junit_file: Path | None,
+    attach: bool | None,
+) -> None:
+    """Run an image in Docker or podman, ask it what must be answered, and measure it.
+
+    IMAGE is as in `modelpack run`. It runs read-only, without capabilities and without a network,
+    as a user that nobody planned for, with no more memory and processors than [test] limits say.
+    Golden requests must be answered as their files say; readiness, liveness, version, metrics and
+    SIGTERM must be right; cold start, latency, memory and size are held against the limits. Ends
+    with 1 when something is not as it must be, and with 3 when a limit could not be measured.
+    """
+    from modelpack import project  # noqa: PLC0415  not for `--help`
+    from modelpack.assembly import outputs  # noqa: PLC0415
+    from modelpack.cli import environment, job_summary, keeping, testing_report  # noqa: PLC0415
+    from modelpack.functional import golden_files, junit, preparing, rules  # noqa: PLC0415
+    from modelpack.trust.made_here import MadeHere  # noqa: PLC0415
+
+    attaches = keeping.attaches(image, attach)
+    this = keeping.project_of(image, file)
+    if this is None:
+        raise InputError("which golden requests must it answer?", at="--file",
+                         hint="--file modelpack.toml: the file with [test]")  # fmt: skip
+    tested, manifest = _test(
+        output, image, golden_files.read(this.root, this.spec.test.golden),
+        rules.of_spec(this.spec, concurrency=concurrency, duration=duration),
+        mounts=mounts, trust=trust,
+    )  # fmt: skip
+    name = keeping.name_of(image, this)
+    said = preparing.evidence(tested, manifest, name) if manifest else None
+    if said is None:
+        output.say("the engine does not tell the digest of the manifest: no statement is made")
+    else:
+        MadeHere(environment.cache_folder()).keep([said.digest])
+        if attaches:
+            keeping.keep(image, [said], output, patterns=outputs.TEST_COPIES, asked=bool(attach))
+    if junit_file is not None:
+        project.write(junit_file, junit.document(tested))
+    environment.job().tell({"test": tested.outcome}, summary=job_summary.tested(name, tested))
+    for line in testing_report.log(tested):
+        output.say(line)
+    document = testing_report.document(tested, said.digest if said else None)
+    output.result(text=testing_report.text(tested), document=document)
+    click.get_current_context().exit(_EXIT[tested.outcome])
+
+
+def _test(
+    output: Output,
+    image: str,
+    golden: "tuple[Golden, ...]",
+    rules: "Rules",
+    *,
+    mounts: tuple[str, ...],
+    trust: str,
+) -> "tuple[Tested, Descriptor | None]":
+    """Bring the image into the engine and test it; also return its manifest, where it is known."""
+    from modelpack import reference  # noqa: PLC0415
+    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.functional import preparing, testing  # noqa: PLC0415
+    from modelpack.functional.value import Tested  # noqa: PLC0415
+    from modelpack.running import preparing as running  # noqa: PLC0415
+
+    what = reference.parse(image, at="IMAGE")
+    engine, progress = environment.engine_for(what), output.progress()
+    with running.found(
+        what, engine=engine, host="", progress=progress, credentials=environment.credentials()
+    ) as found:
+        container = preparing.container(
+            found, rules, mounts=mounts, trust=trust, project=running.folders(what)
+        )
+        subject = preparing.subject(
+            engine, found, container, golden=golden, rules=rules, progress=progress
+        )
+        manifest = found.source[1] if found.source else None
+    started = environment.now()
+    checks, measured, log = testing.test(engine, subject, progress=progress)
+    return Tested(
+        digest=manifest.digest if manifest else None, image=subject.container.image,
+        engine=str(engine.about), checks=checks, measured=measured,
+        concurrency=rules.concurrency, duration=rules.duration, limits=rules.limits,
+        golden={one.name: one.digest for one in golden}, started=started,
+        finished=environment.now(), log=log,
+    ), manifest  # fmt: skip

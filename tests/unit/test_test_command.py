@@ -1,0 +1,293 @@
+"""`modelpack test`: what passes, what each fault is called, and what is kept of it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from modelpack.functional import inside, predicate
+from modelpack.oci.layout import Layout
+from modelpack.signing import requirements
+from modelpack.trust import statement
+from modelpack.trust.made_here import MadeHere
+from tests.command_line import Done, run_here
+from tests.described_image import complete
+from tests.fakes.fake_engine import FakeEngine, Script
+from tests.images import put
+from tests.scripted_model import DIGEST, Model, served
+
+IMAGE = complete().image()
+SHORT = ("--duration", "60ms")
+TOML = """\
+schema = 1
+[model]
+name = "digits"
+version = "1.0.0"
+[weights]
+path = "weights"
+[code]
+command = ["python", "-m", "service"]
+[runtime]
+port = {port}
+health = {{ live = "/healthz", ready = "/readyz", version = "/version", metrics = "/metrics" }}
+[test]
+golden = ["golden/*.json"]
+"""
+GOLDEN = {
+    "request": {"path": "/double", "json": {"values": [1.0, 2.0, 3.0]}},
+    "response": {"status": 200, "json": {"doubled": [2.0, 4.0, 6.0], "count": 3}},
+    "tolerance": {"absolute": 0.001},
+    "ranges": {"/doubled/*": [0, 10]},
+    "batch": {"input": "/values", "output": "/doubled"},
+}
+VERIFIED = json.dumps(
+    {"component": "modelpack.guard", "event": "guard.verified", "digest": DIGEST}
+).encode()
+
+
+def in_process(command: list[str], told: bytes) -> bytes:
+    """Do what is done in the container here; process 1 here may be root's."""
+    answer = json.loads(inside.do(told.partition(b"\n")[2], int(command[-1])))
+    return json.dumps({**answer, "uid": 54321} if "uid" in answer else answer).encode()
+
+
+def by_itself(command: list[str], told: bytes) -> bytes:
+    """Run what is run in the container, with this interpreter."""
+    done = subprocess.run([sys.executable, *command[1:]], input=told, capture_output=True,
+                          check=True)  # fmt: skip
+    return done.stdout
+
+
+class Desk:
+    """A project with its image, an engine, and a service that answers as `model` says."""
+
+    def __init__(self, folder: Path, fake: FakeEngine, type_: Callable[..., Done]) -> None:
+        self.folder, self.fake, self._type = folder, fake, type_
+        (folder / "golden").mkdir()
+        self.golden(GOLDEN)
+        with Layout(folder / "dist" / "image") as store:
+            put(store, IMAGE, "1.0.0")
+
+    def golden(self, value: Any, name: str = "one.json") -> None:
+        (self.folder / "golden" / name).write_text(json.dumps(value))
+
+    def test(
+        self, model: Model, *options: object, status: int = 0, toml: str = "", **script: Any
+    ) -> Done:
+        with served(model) as port:
+            (self.folder / "modelpack.toml").write_text(TOML.format(port=port) + toml)
+            self.fake.script = Script(
+                serves=True, stderr=VERIFIED + b"\n", answers=in_process,
+                memory=lambda: model.memory, **script,
+            )  # fmt: skip
+            done = self._type("test", self.folder, *SHORT, *options)
+        assert done.status == status, done.out + done.err
+        return done
+
+    def outcomes(self, model: Model, **options: Any) -> dict[str, Any]:
+        done = self.test(model, "--json", **options)
+        return {check["name"]: check for check in done.document["checks"]}
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path, fake: FakeEngine, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Desk:  # fmt: skip
+    monkeypatch.setenv("DOCKER_HOST", fake.url)
+    monkeypatch.setenv("MODELPACK_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return Desk(folder, fake, lambda *words: run_here(capsys, *words))
+
+
+def test_a_right_service_passes_and_the_statement_says_so(desk: Desk, tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    toml = '[test.limits]\nmemory = "64 MiB"\ncpus = "1.5"\nimage-size = "900 GB"\n'
+
+    done = desk.test(Model(), "--junit", junit, "--json", toml=toml)
+
+    shown = done.document
+    assert shown["outcome"] == "passed"
+    assert {check["outcome"] for check in shown["checks"]} == {"passed"}
+    assert shown["measured"]["memory"] == 30 << 20  # without what is cached
+    assert shown["measured"]["requests"] > 0
+    asked = desk.fake.last.asked
+    assert asked["User"] == "54321:0"
+    assert asked["HostConfig"]["NetworkMode"] == "none"
+    assert asked["HostConfig"]["ReadonlyRootfs"]
+    assert asked["HostConfig"]["Memory"] == 64 << 20
+    assert asked["HostConfig"]["NanoCpus"] == 1_500_000_000
+    assert desk.fake.removed  # nothing is left behind
+    suite = ET.fromstring(junit.read_bytes())
+    assert suite.attrib["failures"] == "0"
+    assert len(suite) == len(shown["checks"])
+    kept = statement.parse((desk.folder / "dist" / "test.json").read_bytes())
+    assert kept.predicate_type == predicate.TYPE
+    assert kept.is_about(IMAGE.digest)
+    assert kept.predicate["result"] == "PASSED"
+    assert kept.predicate["configuration"][0]["name"] == "golden/one.json"
+
+
+def test_the_statement_stands_beside_the_image_and_may_be_signed(desk: Desk) -> None:
+    for factor, passed in ((3.0, False), (2.0, True)):
+        done = desk.test(Model(factor=factor), "--json", status=0 if passed else 1)
+
+        layout = Layout(desk.folder / "dist" / "image")
+        (entry,) = [
+            one for one in layout.referrers(IMAGE.digest)
+            if one.annotations[statement.PREDICATE_TYPE] == predicate.TYPE
+        ]  # fmt: skip
+        (layer,) = layout.image(entry.digest).layers
+        assert layer.digest == done.document["statement"]
+        assert MadeHere(desk.folder.parent / "cache").since(layer.digest) is not None
+        said = statement.parse(layout.read(layer, limit=statement.SIZE_LIMIT))
+        if passed:
+            requirements.require(["test"], [IMAGE.digest], {IMAGE.digest: [("test", said)]})
+        else:
+            with pytest.raises(Exception, match="did not pass"):
+                requirements.require(["test"], [IMAGE.digest], {IMAGE.digest: [("test", said)]})
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "message"),
+    [
+        (Model(factor=2.01), "golden/one.json", "`/doubled/0`: 2.01 instead of 2.0"),
+        (Model(says=b'{"doubled": [NaN, 4.0, 6.0], "count": 3}'), "golden/one.json", "NaN"),
+        (Model(says=b'{"doubled": [1e999, 4.0, 6.0], "count": 3}'), "golden/one.json", "1e999"),
+        (
+            Model(says=b'{"doubled": [2.0, 4.0, 6.0], "count": 3.0}'), "golden/one.json",
+            "`/count`: a number with a fraction instead of a whole number",
+        ),
+        (
+            Model(says=b'{"doubled": [2.0, 4.0], "count": 3}'), "golden/one.json",
+            "`/doubled`: 2 elements instead of 3",
+        ),
+        (Model(says=b"<html>"), "golden/one.json", "not JSON"),
+        (Model(drifts=0.0015), "golden/one.json", "asked again"),
+        (
+            Model(batch_factor=0.0005), "golden/one.json", "",
+        ),  # within the tolerance
+        (Model(ready=True, loading=1), "ready", "said ready, and the next request got 503"),
+        (Model(digest="sha256:" + "0" * 64), "version", "does not name the weights that run"),
+        (Model(counts=False), "metrics", "no counter of requests"),
+        (Model(swallows=True), "malformed input", "answered with 200"),
+        (Model(first_seconds=2.2), "first answer", "it took 2.2"),
+    ],
+)  # fmt: skip
+def test_each_fault_fails_under_its_name(desk: Desk, model: Model, name: str, message: str) -> None:
+    found = desk.outcomes(model, status=1 if message else 0)[name]
+
+    assert found["outcome"] == ("failed" if message else "passed")
+    assert message in found["found"]
+
+
+def test_what_depends_on_its_batch_fails_alone(desk: Desk) -> None:
+    desk.golden({**GOLDEN, "response": {"json": {"doubled": [2.5, 4.5, 6.5], "count": 3}}})
+
+    found = desk.outcomes(Model(batch_factor=0.5), status=1)
+
+    failed = sorted(name for name, check in found.items() if check["outcome"] == "failed")
+    assert failed == [f"golden/one.json example {n} alone" for n in range(3)]
+
+
+def test_what_leaks_fails_its_limit(desk: Desk) -> None:
+    limit = '[test.limits]\nmemory-growth = "1 MiB"\n'
+    options = {"toml": limit}
+
+    steady = desk.outcomes(Model(), **options)["limit memory-growth"]
+    leaking = desk.outcomes(Model(leaks=4 << 20), status=1, **options)["limit memory-growth"]
+
+    assert steady["outcome"] == "passed"
+    assert leaking["outcome"] == "failed"
+
+
+def test_what_cannot_be_measured_is_no_yes(desk: Desk) -> None:
+    done = desk.test(
+        Model(memory=-(5 << 20)), "--json", status=3, toml='[test.limits]\nmemory = "1 GiB"\n'
+    )
+
+    assert done.document["outcome"] == "unknown"
+    assert done.document["measured"]["memory"] is None
+    kept = json.loads((desk.folder / "dist" / "test.json").read_bytes())["predicate"]
+    assert kept["result"] == "WARNED"
+    assert kept["warnedTests"] == ["limit memory"]
+
+
+def test_what_is_deaf_is_killed_and_fails(desk: Desk) -> None:
+    found = desk.outcomes(Model(), status=1, deaf=True, toml='[test.limits]\nstop = "1s"\n')
+
+    assert "was killed" in found["stop"]["found"]
+
+
+def test_needing_more_memory_is_said_so(desk: Desk) -> None:
+    def ends(command: list[str], told: bytes) -> bytes:
+        desk.fake.last.out_of_memory = True
+        desk.fake.last.end(137)
+        return b""
+
+    (desk.folder / "modelpack.toml").write_text(
+        TOML.format(port=1) + '[test.limits]\nmemory = "16 MiB"\n'
+    )
+    desk.fake.script = Script(serves=True, answers=ends)
+
+    done = desk._type("test", desk.folder, *SHORT)
+
+    assert done.status == 1
+    assert "the container needed more memory than 16777216 bytes" in done.out
+    assert json.loads((desk.folder / "dist" / "test.json").read_bytes())["predicate"][
+        "failedTests"
+    ] == ["runs"]
+
+
+def test_all_that_is_wrong_with_golden_files_is_said_at_once(desk: Desk) -> None:
+    desk.golden({"request": {"path": "no"}, "response": {"status": 1}, "tolerence": {}})
+    desk.golden([], "two.json")
+    desk.golden({**GOLDEN, "batch": {"input": "/nothing", "output": "/doubled"}}, "three.json")
+
+    done = desk.test(Model(), status=2)
+
+    for message in (
+        "golden/one.json: request.path: not a path of the service",
+        "golden/one.json: response.status: not an HTTP status",
+        "golden/one.json: tolerence: unknown key",
+        "golden/two.json: not an object",
+        "golden/three.json: batch.input: there is no such list",
+    ):
+        assert message in done.err
+    assert not desk.fake.containers
+
+
+def test_other_images_need_a_file(desk: Desk) -> None:
+    with served(Model()) as port:
+        file = desk.folder / "modelpack.toml"
+        file.write_text(TOML.format(port=port))
+        desk.fake.script = Script(serves=True, answers=in_process, stderr=VERIFIED + b"\n")
+        layout = f"oci:{desk.folder / 'dist' / 'image'}"
+
+        without = desk._type("test", layout, *SHORT)
+        with_file = desk._type("test", layout, "--file", file, *SHORT)
+
+    assert without.status == 2
+    assert "which golden requests" in without.err
+    assert with_file.status == 0, with_file.out
+
+
+def test_the_program_in_the_container_needs_nothing_but_python(desk: Desk) -> None:
+    with served(Model()) as port:
+        (desk.folder / "modelpack.toml").write_text(TOML.format(port=port))
+        desk.fake.script = Script(serves=True, answers=by_itself, stderr=VERIFIED + b"\n")
+
+        done = desk._type("test", desk.folder, *SHORT, "--json")
+
+    assert "checks" in done.document, done.out
+    found = {check["name"]: check["outcome"] for check in done.document["checks"]}
+    assert {name for name, outcome in found.items() if outcome != "passed"} <= {"user"}
+    program = desk.fake.last.executed[0]
+    assert program[0].startswith("/")  # the interpreter that starts the guard
+    assert program[1:3] == ["-I", "-c"]
