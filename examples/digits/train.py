@@ -124,6 +124,8 @@ def write_case(name: str, images: np.ndarray, rows: np.ndarray) -> None:
         "request": {"method": "POST", "path": "/predict", "json": {"images": images.tolist()}},
         "response": {"status": 200, "json": {"predictions": predictions, "model": "digits"}},
         "tolerance": {"absolute": 1e-5},
+        "ranges": {"/predictions/*/probabilities/*": [0, 1]},
+        "batch": {"input": "/images", "output": "/predictions"},
     }
     path = HERE / "golden" / name
     path.parent.mkdir(exist_ok=True)

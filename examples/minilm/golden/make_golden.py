@@ -77,6 +77,7 @@ def write(path: Path, texts: list[str], rows: list[list[float]]) -> None:
             "json": {"embeddings": rows, "dimensions": len(rows[0]), "model": MODEL},
         },
         "tolerance": TOLERANCE,
+        "batch": {"input": "/texts", "output": "/embeddings"},
     }
     path.write_text(json.dumps(document, ensure_ascii=True, separators=(",", ":")) + "\n", "utf-8")
 
