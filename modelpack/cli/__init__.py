@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "diff": "Show what differs between two images, and what must be pulled.",
     "rebuild": "Make an image again and say where it differs.",
     "sbom": "Print the bill of materials of an image.",
+    "card": "Print a model card of an image, in Markdown.",
     "push": "Bring an image, and what belongs to it, into a registry.",
     "pull": "Fetch an image, and what belongs to it, from a registry.",
     "copy": "Copy an image, and what belongs to it, between places.",

@@ -90,7 +90,7 @@ def command(
             documents = with_referrers(store, documents)
         if not kind:
             documents = with_contents(store, documents)
-        report = _judged(store, root, asked, trusted_root) if asked else None
+        report = judged(store, root, asked, trusted_root) if asked else None
     if kind:
         print_exactly(inspect_raw.document(documents, kind))
         return
@@ -125,7 +125,7 @@ def _policy(path: Path) -> "Policy":
     return policy_file.read(path)
 
 
-def _judged(
+def judged(
     store: "Readable", root: "Descriptor", policy: "Policy", trusted_root: Path | None
 ) -> "Report":
     """Return what comes of verifying the very image that is shown."""

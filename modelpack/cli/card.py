@@ -1,0 +1,89 @@
+"""`modelpack card`: a model card in Markdown, from an image and its statements."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modelpack.cli.output import Output, with_output
+
+if TYPE_CHECKING:
+    from modelpack.cli.card_text import Told
+    from modelpack.cli.page import Verified
+    from modelpack.inspection.documents import Documents
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command("card")
+@click.argument("image", default=".", metavar="[IMAGE]")
+@click.option(
+    "--platform", default="", metavar="OS/ARCH", help="Choose this image of an index: linux/arm64."
+)
+@click.option(
+    "--policy", type=_FILE, metavar="FILE",
+    help="Verify too, and show what was asked for and found. Ends as `verify` does.",
+)  # fmt: skip
+@click.option(
+    "--trusted-root", type=_FILE, metavar="FILE",
+    help="With --policy: whom to trust, without network.",
+)  # fmt: skip
+@with_output
+def command(
+    *, output: Output, image: str, platform: str, policy: Path | None, trusted_root: Path | None
+) -> None:
+    """Print a model card, in Markdown, of what an image and the statements beside it say.
+
+    IMAGE is a project (a folder, default `.`: the image last built from it), a layout
+    oci:PATH[:TAG|@DIGEST], an archive oci-archive:FILE, or an image in a registry. What the model
+    is for, what it was trained on, how it was evaluated, what is in it and who vouches for it: all
+    claims, unless --policy says what must be proved.
+    """
+    from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
+    from modelpack.cli import card_text, inspect  # noqa: PLC0415
+    from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
+    from modelpack.cli.page import Verified  # noqa: PLC0415
+    from modelpack.cli.verify import EXIT  # noqa: PLC0415
+    from modelpack.inspection.artifacts import with_contents  # noqa: PLC0415
+    from modelpack.inspection.reading import read  # noqa: PLC0415
+    from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
+    from modelpack.trust import policy_file  # noqa: PLC0415
+
+    if trusted_root is not None and policy is None:
+        raise click.UsageError("`--trusted-root` goes with `--policy`")
+    asked = policy_file.read(policy) if policy else None
+    name = reference.parse(image, at="IMAGE")
+    verified = None
+    with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
+        documents = read(store, root, platform=platform, host=inspect.host_platform())
+        documents = with_contents(store, with_referrers(store, documents))
+        if asked and policy:
+            report = inspect.judged(store, root, asked, trusted_root)
+            verified = Verified(policy=policy.name, report=report)
+    told = _told(documents, verified)
+    text = card_text.card(told)
+    answer = verified.report.answer if verified else None
+    document = {"digest": told.inspection.digest, "answer": answer, "card": text}
+    output.result(text=text.rstrip("\n"), document=document)
+    if answer:
+        click.get_current_context().exit(EXIT[answer])
+
+
+def _told(documents: "Documents", verified: "Verified | None") -> "Told":
+    """Return what is said in the image and beside it."""
+    from modelpack.cli.card_text import Told  # noqa: PLC0415
+    from modelpack.inspection import description, predicates  # noqa: PLC0415
+    from modelpack.inspection.describing import describe  # noqa: PLC0415
+
+    meta = documents.meta
+    spec = description.parse(meta.files).spec if meta and not meta.trouble else None
+    said = {
+        one.statement.as_bytes(): one.statement.predicate
+        for one in documents.referrers
+        if one.statement and one.statement.predicate_type == predicates.EVALUATION
+        and one.statement.is_about(one.subject)
+    }  # fmt: skip
+    return Told(
+        inspection=describe(documents), card=spec.card if spec else None,
+        evaluations=tuple(said[key] for key in sorted(said)), verified=verified,
+    )  # fmt: skip
