@@ -41,6 +41,7 @@ from modelpack.project import Project
 from modelpack.project_lock import judge_lock, make_lock, moved, require_fresh
 from modelpack.resolve.bases import base_findings
 from modelpack.resolve.dependencies import check_lockfile
+from modelpack.resolve.development import development_wheels
 from modelpack.resolve.gpu import gate_gpu
 from modelpack.resolve.libraries import gate_libraries
 from modelpack.resolve.signatures import require_signatures
@@ -314,6 +315,11 @@ def render(
         read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
         planned = make_plans(this, lock, read, only=frozenset(platforms))
         weights = rendering.baked_weights(this.spec, lock, this.root, machine=machine)
+        development = {
+            platform.platform: development_wheels(this.spec, this.root, platform, machine=machine)
+            for platform, _ in planned
+            if this.spec.checks
+        }
     except (InputError, Refused) as error:
         raise _with_all_else(error, this, machine) from error
     inputs = Inputs(
@@ -321,7 +327,7 @@ def render(
         digests=machine.digests, threads=machine.threads,
     )  # fmt: skip
     return rendering.write_all(
-        planned, inputs, place, machine=machine, options=how,
+        planned, inputs, place, machine=machine, options=how, development=development,
         findings=(*findings, *read.findings),
     )  # fmt: skip
 

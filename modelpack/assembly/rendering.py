@@ -16,12 +16,13 @@ from modelpack.errors import Finding, StaleLock
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.python import pip_wheel
 from modelpack.inputs.scratch import scratch_folder
-from modelpack.lock import Lock, PlatformLock
+from modelpack.lock import Lock, PlatformLock, Wheel
 from modelpack.lock.bytecode import compiler
 from modelpack.metadata import mounted
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.plain_layers import write_plain
 from modelpack.plan import Plan
+from modelpack.platform import Platform
 from modelpack.spec import Spec
 
 Planned = tuple[PlatformLock, Plan]
@@ -44,6 +45,7 @@ def write_all(
     *,
     machine: Machine,
     options: dockerfile.Options,
+    development: Mapping[Platform, tuple[Wheel, ...]],
     findings: tuple[Finding, ...] = (),
 ) -> Rendered:
     """Render each plan and write everything that the Dockerfiles need to `place`."""
@@ -55,6 +57,7 @@ def write_all(
         rendered.append(
             dockerfile.render(
                 plan, inputs.spec, inputs.lock, platform, template=template, pip=pip_wheel.PIP,
+                development=development.get(platform.platform, ()),
                 name=f"{dockerfile.NAME}{suffix}", options=options,
             )
         )  # fmt: skip

@@ -97,11 +97,13 @@ def render(
     *,
     template: str,
     pip: Wheel,
+    development: Sequence[Wheel] = (),
     name: str = NAME,
     options: Options = Options(),
 ) -> Dockerfile:
     """Return the Dockerfile of `plan`, which was made for `platform`.
 
+    With `[checks]` it has a stage for them, with the `development` wheels that no image holds.
     Raises InputError for a value that no Dockerfile can hold.
     """
     folder = platform.platform.architecture
@@ -111,15 +113,23 @@ def render(
     archive = f"{folder}/base.tar" if isinstance(platform.base, AssembledBase) else ""
     requirements = f"{folder}/requirements.txt"
     inside = {f"{folder}/wheels/{w.filename}": w for w in wheels} if options.wheels else {}
+    own = f"{folder}/development.txt"
+    beside = {f"{folder}/development/{w.filename}": w for w in development if options.wheels}
     text = _fill(template, {
         "file": quote(name),
         "name": quote(_image_name(plan)),
         "link": options.link,
         "offline": bool(inside) or not wheels,
+        # Where no index is asked, the checks have no network even with old builders.
+        "alone": options.wheels or not (wheels or development),
         "base": _base(platform, archive),
         "environment": _environment(
             platform, requirements, pip, wheels=f"{folder}/wheels/" if inside else ""
         ) if wheels else None,
+        "checks": [quote(argv) for argv in spec.checks.values()],
+        "development": _environment(
+            platform, own, pip, wheels=f"{folder}/development/" if beside else ""
+        ) if development else None,
         "shards": [
             {"source": quote(f"{s.folder}/"), "destination": quote(f"{s.destination}/")}
             for s in shards
@@ -138,8 +148,11 @@ def render(
         platform=platform.platform,
         text=text,
         archive=archive,
-        requirements={requirements: _requirements(wheels)} if wheels else {},
-        wheels=inside,
+        requirements={
+            **({requirements: _requirements(wheels)} if wheels else {}),
+            **({own: _requirements(development)} if development else {}),
+        },
+        wheels={**inside, **beside},
         shards=shards,
         home=HOME.strip("/") if foreign else "",
     )
@@ -206,7 +219,7 @@ def _environment(
             f"{VENV}/bin/python", "-I", f"{pip.filename}/pip", "install", *source,
             "--require-hashes", "--only-binary=:all:", "--no-deps", "--no-compile",
             "--no-cache-dir", "--no-input", "--disable-pip-version-check",
-            "--requirement", "requirements.txt",
+            "--requirement", requirements.rpartition("/")[2],
         ]),
         "settle": quote([python, "-I", "environment.py", VENV, python, platform.bytecode]),
     }  # fmt: skip

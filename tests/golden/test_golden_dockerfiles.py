@@ -44,6 +44,8 @@ WHEELS = (
           filename="nvidia_cuda_runtime_cu12-12.9.79-py3-none-manylinux2014_x86_64.whl"),
     *values.platform_lock().wheels,
 )  # fmt: skip
+PYTEST = Wheel(name="pytest", version="9.2.0", size=1, sha256=values.sha("5"),
+               filename="pytest-9.2.0-py3-none-any.whl")  # fmt: skip
 SHARDS = tuple(
     values.weight_file(f"model-0000{n}-of-00002.safetensors", OWN_LAYER, layer=values.digest("9"))
     for n in (1, 2)
@@ -58,9 +60,13 @@ class Case:
     files: tuple[object, ...] = (*SHARDS, values.weight_file("config.json"))
     options: Options = USUAL
     name: str = dockerfile.NAME
+    development: tuple[Wheel, ...] = ()
 
 
 CASES = {
+    "checks": Case(options=Options(link=True), development=(PYTEST,)),
+    "checks-alone": Case(platform={"base": FOREIGN, "bytecode": "none", "wheels": ()},
+                         development=(PYTEST,)),
     "cpu-bake": Case(),
     "cuda": Case(platform={"wheels": WHEELS}),
     "foreign-base": Case(platform={
@@ -146,12 +152,15 @@ def rendered(name: str) -> str:
             for weights in spec.weights
         ),
     )  # fmt: skip
-    return text_of(spec, lock, lock.platforms[0], name=case.name, options=case.options)
+    return text_of(
+        spec, lock, lock.platforms[0], name=case.name, options=case.options,
+        development=case.development,
+    )  # fmt: skip
 
 
 def text_of(
     spec: Spec, lock: Lock, platform: PlatformLock, *, name: str = dockerfile.NAME,
-    options: Options = USUAL,
+    options: Options = USUAL, development: tuple[Wheel, ...] = (),
 ) -> str:  # fmt: skip
     """Return the Dockerfile of a locked platform; fingerprints are no part of what is looked at."""
     lock = changed(lock, fingerprints=values.lock().fingerprints)
@@ -160,5 +169,5 @@ def text_of(
     )
     return dockerfile.render(
         planned, spec, lock, platform, template=templates.text(dockerfile.TEMPLATE), pip=PIP,
-        name=name, options=options,
+        name=name, options=options, development=development,
     ).text  # fmt: skip

@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 
 from tests import projects
+from tests.docker_engine import Engine
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 REFUSED, WRONG, UNAVAILABLE = 1, 2, 3
@@ -279,3 +282,43 @@ def command_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def test_docker_runs_them_too_and_keeps_nothing(
+    desk: Desk, engine: Engine, tmp_path: Path
+) -> None:  # fmt: skip
+    pin = desk.wheel("devtool", "1.0", {"devtool/__init__.py": TOOL})
+    good = python(
+        "import devtool, numpy, os; assert (os.getuid(), os.getcwd()) == (10001, '/app'); "
+        "print('all', 'is', 'there', sep='-')"
+    )
+    alone = python("import socket; socket.create_connection(('192.0.2.1', 80), 3)")
+
+    def render(checks: dict[str, list[str]]) -> Path:
+        desk.write(checks, development=pin)
+        place = tmp_path / "context"
+        subprocess.run(
+            [sys.executable, "-m", "modelpack", "render", "-q", "--wheels",
+             "--revision", "none", f"--output={place}", str(desk.project)],
+            cwd=ROOT, env=desk.environment, check=True, capture_output=True,
+        )  # fmt: skip
+        return place
+
+    def build(place: Path, tag: str, *options: str) -> tuple[int, str]:
+        done = engine.build(place, tag, "--network=none", *options, buildkit=True)
+        return done.returncode, (done.stdout + done.stderr).decode()
+
+    place = render({"good": good, "network": alone})
+    status, said = build(place, "checked", "--target=check")
+    assert status != 0
+    assert "all-is-there" in said
+    assert "Network is unreachable" in said
+    # A plain build runs none of them, and its image has none of what they need.
+    status, said = build(place, "plain")
+    assert status == 0, said
+    site = "import importlib.util as i; assert i.find_spec('numpy') and not i.find_spec('devtool')"
+    engine.ask("run", "--rm", "--network=none", "--entrypoint=/opt/venv/bin/python", "plain", "-c",
+               site)  # fmt: skip
+    config = json.loads(engine.ask("inspect", "--format={{json .Config}}", "plain"))
+    assert config["User"] == "10001:0"
+    assert config["Cmd"] == ["python", "-m", "service"]
