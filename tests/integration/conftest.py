@@ -1,5 +1,6 @@
 """What the tests with real programs share: packed examples, an engine, pinned Go programs."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -66,7 +67,9 @@ def packed(
 def _pack(example: str, folder: Path, unavailable: Callable[[str], None]) -> Packed:
     source = ROOT / "examples" / example
     if (source / "get_weights.py").is_file():
-        done = _python(str(source / "get_weights.py"))
+        with open(source / "get_weights.py", "rb") as script:
+            fcntl.flock(script, fcntl.LOCK_EX)  # several processes run tests
+            done = _python(str(source / "get_weights.py"))
         if done.returncode:
             unavailable(f"the weights of {example}: {_last_line(done)}")
     project = folder / example

@@ -92,7 +92,8 @@ def test_weights_code_and_meta_are_shared_and_stored_once(desk: Desk, tmp_path: 
     with tarfile.open(archive) as tar:
         names = tar.getnames()
     assert len(names) == len(set(names))
-    assert sorted(name.rpartition("/")[2] for name in names if "sha256/" in name) == sorted(stored)
+    archived = {name.rpartition("/")[2] for name in names if "sha256/" in name}
+    assert set(stored) < archived  # and what vouches for the image
     assert "manifest.json" not in names  # `docker load` would take one platform for all
 
 
