@@ -21,6 +21,8 @@ _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?")
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 _READERS = frozenset({"vllm", "sglang", "lmdeploy"})
 "that read models by themselves, whatever transformers knows"
+_TWINS = {"xgboost-cpu": "xgboost"}
+"distributions of the same library and version, under another name"
 
 Wheels = Mapping[str, str]
 "names to versions, of one platform"
@@ -46,7 +48,7 @@ def names() -> frozenset[str]:
     """Return the distributions that a verdict depends on."""
     tables = [value for value in vars(table).values() if isinstance(value, Table)]
     needed = [name for names in table.QUANTISERS.values() for name in names]
-    return frozenset({*(one.library for one in tables), *_RUNTIMES, *_READERS, *needed})
+    return frozenset({*(one.library for one in tables), *_RUNTIMES, *_READERS, *_TWINS, *needed})
 
 
 def findings(
@@ -55,7 +57,7 @@ def findings(
     """Return what the locked libraries cannot load, each thing once for all platforms."""
     every: dict[Finding, None] = {}
     for platform in platforms:
-        wheels = {wheel.name: wheel.version for wheel in platform.wheels}
+        wheels = {_TWINS.get(wheel.name, wheel.name): wheel.version for wheel in platform.wheels}
         every.update(dict.fromkeys(_findings(found, wheels, lockfile)))
     return tuple(every)
 

@@ -111,7 +111,7 @@ def _tree_problems(tree: object, features: int) -> Iterator[str]:
     left, right, splits = columns[:3]
     parents: set[int] = set()
     for node in range(count):
-        if left[node] == right[node] == _LEAF:
+        if left[node] == _LEAF:  # where a leaf is a vector, the other is its place
             continue
         for child in (left[node], right[node]):
             if type(child) is not int or not 0 < child < count:

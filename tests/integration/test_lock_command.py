@@ -22,6 +22,7 @@ from modelpack.lock import encoding as lock_encoding
 from tests import debian_archive, projects
 from tests.command_line import Done, run_here, state_of
 from tests.debian_archive import NOW, Repository, deb, serve_files
+from tests.model_bytes import ubj, xgboost
 from tests.wheel_files import build as build_wheel
 
 pytestmark = pytest.mark.integration
@@ -282,6 +283,34 @@ def test_a_machine_without_the_weights_can_judge_and_renew_the_rest(desk: Desk) 
     done = desk.lock("--upgrade", "weights")
     assert done.status == 2
     assert "there is no folder `weights`" in done.err
+
+
+def test_weights_that_the_locked_library_cannot_load_are_refused_by_every_command(
+    desk: Desk,
+) -> None:
+    desk.edit('path = "weights"\n', 'path = "weights"\ninclude = ["*"]\n')
+    (desk.folder / "weights" / "model.ubj").write_bytes(ubj(xgboost()))
+    for version in ("1.5.2", "2.1.4"):
+        build_wheel(desk.wheels, "xgboost", version)
+    desk.pin("xgboost==2.1.4")
+    assert desk.lock().status == 0
+    assert desk.run("build", "--locked", desk.folder).status == 0
+    desk.pin("xgboost==1.5.2")
+    done = desk.lock("--upgrade", "deps")
+    words = (
+        "weights/model.ubj: is a model of XGBoost in UBJ: xgboost reads that from 1.6.0 on, 1.5.2 "
+        "is locked"
+    )
+    assert done.status == 1
+    assert any(words in line for line in done.messages), done.err
+    desk.pin("xgboost==2.1.4")
+    locked = lock_encoding.parse(desk.lock_file.read_bytes()).platforms[0]
+    wheels = tuple(replace(wheel, version="1.5.2") for wheel in locked.wheels)
+    projects.rewrite_lock(desk.folder, replace(locked, wheels=wheels))
+    for command in (("check",), ("build", "--locked")):
+        done = desk.run(*command, desk.folder)
+        assert done.status == 1
+        assert any(words in line for line in done.messages), done.err
 
 
 def test_the_parts_that_nobody_named_stay(desk: Desk) -> None:

@@ -26,6 +26,7 @@ from tests.hostile_files import (
     with_header,
     zipped,
 )
+from tests.model_bytes import gguf, onnx, onnx_graph, onnx_outside, tokenizer, ubj, xgboost
 
 Change = Callable[[Path], object]
 TOML = projects.TOML.replace('path = "weights"\n', 'path = "weights"\ninclude = ["*"]\n')
@@ -125,6 +126,30 @@ REFUSED: dict[str, tuple[Change, str]] = {
             write("weights/config.json", "{")(project),
         ),
         "weights/config.json: ",
+    ),
+    "ONNX that is cut off": (
+        write("weights/m.onnx", onnx()[:-3]),
+        "weights/m.onnx: is not a whole",
+    ),
+    "ONNX data elsewhere": (
+        write("weights/m.onnx", onnx(onnx_graph(tensors=[onnx_outside("../../x")]))),
+        "weights/m.onnx: tensor `w`: the path of its data is not plain",
+    ),
+    "GGUF that is cut off": (write("weights/m.gguf", gguf()[:-60]), "weights/m.gguf: tensor "),
+    "XGBoost that is cut off": (
+        write("weights/m.ubj", ubj(xgboost())[:-1]),
+        "weights/m.ubj: is no whole model of XGBoost",
+    ),
+    "tokenizer that is none": (
+        write("weights/tokenizer.json", "{}"),
+        "weights/tokenizer.json: `model` is missing",
+    ),
+    "tokenizer of another model": (
+        lambda project: (
+            write("weights/tokenizer.json", tokenizer(9))(project),
+            write("weights/config.json", '{"model_type": "x", "vocab_size": 8}')(project),
+        ),
+        "weights/tokenizer.json: it gives token 8, the model has 8 tokens",
     ),
     "secret in a side file": (write("weights/config.json", f'{{"a": "{KEY}"}}'), "config.json:1: "),
     "secret file beside the weights": (write("weights/.env", "A=1\n"), "weights/.env: "),

@@ -98,6 +98,8 @@ CASES = [
      "error: has tensors of MXFP4: llama-cpp-python reads that from 0.3.15 on, 0.3.14 is locked"),
     ("m.ubj", made.ubj(made.xgboost(version=(1, 6, 0))), {"xgboost": "1.5.2"},
      "error: is a model of XGBoost in UBJ: xgboost reads that from 1.6.0 on, 1.5.2 is locked"),
+    ("m.ubj", made.ubj(made.xgboost(version=(1, 6, 0))), {"xgboost-cpu": "1.5.2"},
+     "error: is a model of XGBoost in UBJ: xgboost reads that from 1.6.0 on, 1.5.2 is locked"),
     ("m.json", json.dumps(made.xgboost(version=(3, 1, 0))).encode(), {"xgboost": "3.0.5"},
      ("warning: was written by xgboost 3.1.0, 3.0.5 is locked: older releases are not promised to "
      "read it")),

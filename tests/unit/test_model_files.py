@@ -180,6 +180,11 @@ def test_models_of_xgboost_pass_in_both_forms(tmp_path: Path, booster: str) -> N
     assert (known.name, known.hazards) == ("xgboost", ())
 
 
+def test_a_tree_whose_leaves_are_vectors_passes(tmp_path: Path) -> None:
+    value = changed(right_children=[2, 0, 1])
+    assert said(look(tmp_path, m_json=json.dumps(value).encode(), n_ubj=made.ubj(value))) == ""
+
+
 def changed(**keys: Any) -> dict[str, Any]:
     return made.xgboost({**made.tree(), **keys})
 
