@@ -99,6 +99,8 @@ def _header(reader: _Reader) -> tuple[bytes, int | None]:
     if reader.peek() == b"$":
         reader.take(1)
         kind = reader.take(1)
+        if kind in _CONSTANTS:  # millions of values in no bytes
+            raise Malformed("a container of one constant")
     if reader.peek() == b"#":
         reader.take(1)
         return kind, _length(reader)

@@ -221,6 +221,7 @@ def test_a_model_of_xgboost_that_cannot_be_walked_is_refused(
         (b"[$l#L" + struct.pack(">q", 1 << 60), "more than"),
         (b"[$l#L" + struct.pack(">q", -1), "negative"),
         (b"[$l]", "without a count"),
+        (b"[$Z#l\x00\x5b\x3f\xf9", "container of one constant"),
         (b"{i\x01aZi\x01aZ}", "stands twice"),
         (b"[#l\x7f\xff\xff\xff", "more than"),
         (b"Q", "there is no type `Q`"),
