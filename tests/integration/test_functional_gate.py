@@ -1,0 +1,178 @@
+"""`modelpack test` in a real Docker engine: both examples pass, and what is broken does not."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docker_engine import PATIENCE, Engine
+from tests.integration.conftest import REVISION, ROOT, Packed
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+# Nothing here asserts a time: limits of time are what no machine misses.
+PATIENT = 'limits = { cold-start = "2m", p95 = "1m", memory = "1 GiB", image-size = "2 GiB"'
+SHORT = ("--duration", "1s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """An engine, and how to type commands that speak with it."""
+
+    engine: Engine
+
+    def type(self, *words: object, status: int) -> tuple[str, str]:
+        """Run a command and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "modelpack", *map(str, words)], cwd=ROOT, capture_output=True,
+            env={**os.environ, "DOCKER_HOST": f"unix://{self.engine.socket}"}, check=False,
+            stdin=subprocess.DEVNULL, timeout=4 * PATIENCE,
+        )  # fmt: skip
+        assert done.returncode == status, (done.stdout + done.stderr).decode()
+        return done.stdout.decode(), done.stderr.decode()
+
+    def test(self, image: object, project: Path, *, status: int) -> dict[str, Any]:
+        """Test an image by the rules of a project, and return the checks by name."""
+        out, _ = self.type(
+            "test", image, "--file", project / "modelpack.toml", *SHORT, "--json", status=status
+        )
+        return {check["name"]: check for check in json.loads(out)["checks"]}
+
+
+@pytest.fixture(scope="module")
+def desk(engine: Engine) -> Desk:
+    """Return the one engine of this module."""
+    return Desk(engine=engine)
+
+
+@pytest.fixture(scope="module")
+def digits(packed: Callable[[str], Packed]) -> Packed:
+    """Build the example."""
+    return packed("digits")
+
+
+@pytest.fixture
+def variant(
+    digits: Packed, desk: Desk, tmp_path: Path
+) -> Callable[..., tuple[str, Path]]:  # fmt: skip
+    """Return a function that builds the example anew with some texts replaced."""
+
+    def make(*changes: tuple[str, str, str]) -> tuple[str, Path]:
+        project = tmp_path / "digits"
+        shutil.copytree(digits.project, project, ignore=shutil.ignore_patterns("dist"))
+        patient(project)
+        for file, old, new in changes:
+            text = (project / file).read_text("utf-8")
+            assert text.count(old) == 1, (file, old)
+            (project / file).write_text(text.replace(old, new), "utf-8")
+        layout = f"oci:{tmp_path / 'layout'}"
+        desk.type("build", project, "--revision", REVISION, "--output", layout, status=0)
+        return layout, project
+
+    return make
+
+
+def patient(project: Path, more: str = "") -> None:
+    """Let no limit of time fail on a slow machine."""
+    file = project / "modelpack.toml"
+    lines = file.read_text("utf-8").splitlines()
+    lines = [f"{PATIENT}{more} }}" if line.startswith("limits = ") else line for line in lines]
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def failed(checks: dict[str, Any]) -> set[str]:
+    """Return the names of what failed."""
+    return {name for name, check in checks.items() if check["outcome"] == "failed"}
+
+
+@pytest.mark.parametrize("example", ["digits", "minilm"])
+def test_an_example_passes(
+    desk: Desk, packed: Callable[[str], Packed], example: str, tmp_path: Path
+) -> None:
+    built = packed(example)
+    project = tmp_path / example
+    shutil.copytree(built.project, project, ignore=shutil.ignore_patterns("dist", "weights"))
+    patient(project)
+
+    checks = desk.test(f"oci:{built.layout}", project, status=0)
+
+    assert {check["outcome"] for check in checks.values()} == {"passed"}
+    assert any("in a batch of" in name for name in checks)
+    assert checks["user"]["found"] == "runs as 54321, declares 10001:0"
+
+
+def test_a_service_that_leaks_fails(desk: Desk, variant: Any) -> None:
+    layout, project = variant(
+        ("service/server.py", "        network = self.server.network\n",
+         "        LEAK.append(b'x' * 2**20)\n        network = self.server.network\n"),
+        ("service/server.py", 'JSON = "application/json"\n',
+         'JSON = "application/json"\nLEAK: list = []\n'),
+    )  # fmt: skip
+    patient(project, ', memory-growth = "2 MiB"')
+
+    assert failed(desk.test(layout, project, status=1)) == {"limit memory-growth"}
+
+
+def test_tensors_that_were_swapped_fail_though_every_checksum_is_right(
+    desk: Desk, packed: Callable[[str], Packed], tmp_path: Path
+) -> None:
+    project = tmp_path / "minilm"
+    shutil.copytree(packed("minilm").project, project, ignore=shutil.ignore_patterns("dist"))
+    patient(project)
+    swap(project / "weights", "attention.self.query.weight", "attention.self.key.weight")
+    layout = f"oci:{tmp_path / 'layout'}"
+    desk.type("lock", project, "--upgrade", "weights", status=0)
+    desk.type("build", project, "--revision", REVISION, "--output", layout, status=0)
+
+    found = failed(desk.test(layout, project, status=1))
+
+    assert "golden/english.json" in found
+    assert not {"version", "ready", "live"} & found  # the guard has nothing to say
+
+
+def swap(folder: Path, one: str, other: str) -> None:
+    """Swap the data of two tensors of the first layer that has both in one file."""
+    for file in sorted(folder.glob("*.safetensors")):
+        data = file.read_bytes()
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size])
+        for name in header:
+            if name.endswith(one) and (pair := name.removesuffix(one) + other) in header:
+                places = [header[each]["data_offsets"] for each in (name, pair)]
+                header[pair]["data_offsets"], header[name]["data_offsets"] = places
+                written = json.dumps(header, separators=(",", ":")).encode().ljust(size)
+                assert len(written) == size
+                file.write_bytes(data[:8] + written + data[8 + size :])
+                return
+    raise AssertionError(f"no file has {one} and {other}")
+
+
+def test_a_step_of_preprocessing_that_was_dropped_fails(desk: Desk, variant: Any) -> None:
+    layout, project = variant(
+        ("service/network.py", " / np.float32(self.brightest)", ""),
+    )
+
+    assert "golden/all-digits.json" in failed(desk.test(layout, project, status=1))
+
+
+def test_a_service_that_is_ready_before_its_weights_are_loaded_fails(
+    desk: Desk, variant: Any
+) -> None:
+    layout, project = variant(
+        ("service/server.py", '        self.status = "loading"\n',
+         '        self.status = "ready"\n'),
+        ("service/server.py", "            network = Network.load(weights)\n",
+         "            time.sleep(20)\n            network = Network.load(weights)\n"),
+    )  # fmt: skip
+
+    checks = desk.test(layout, project, status=1)
+
+    assert "ready" in failed(checks)
+    assert "said ready, and the next request got 503" in checks["ready"]["found"]
