@@ -14,6 +14,7 @@ from modelpack.digest import of as digest_of
 from modelpack.lock import CHUNK, Lock, WeightsLock
 from modelpack.lock.encoding import dump as dump_lock
 from modelpack.source import Source
+from modelpack.source import written as written_source
 from modelpack.spec import Spec, Weights
 from modelpack.spec.writing import written
 
@@ -23,6 +24,8 @@ PROBE = f"{PLACE}/probe.py"
 SIGNATURE = f"{PLACE}/signature.py"
 TRUST = "/run/modelpack/trust"
 "where it is mounted who must have signed the weights (see `modelpack.runtime.signature`)"
+INTERFACE = f"{PLACE}/interface"
+"where the documents of the interface are"
 NAMEPLATE = ".modelpack.json"
 "in the folder of mounted weights: which ones they claim to be"
 
@@ -37,6 +40,13 @@ def digest_over(weights: Sequence[WeightsLock]) -> Digest:
     if len(weights) == 1:
         return weights[0].digest
     return digest_of(canonical_json.dumps([[w.name, w.digest] for w in weights]))
+
+
+def interface_digest(source: Source) -> Digest | None:
+    """Return the one digest that names all documents of an interface; None where there is none."""
+    if not source.interface:
+        return None
+    return digest_of(canonical_json.dumps(dict(source.interface)))
 
 
 def mounted(spec: Spec, lock: Lock) -> tuple[WeightsLock, ...]:
@@ -69,7 +79,7 @@ def documents(spec: Spec, lock: Lock, source: Source) -> Mapping[str, bytes]:
     """Return the files of the last layer but for the runtime's programs, by name."""
     return {
         "lock.json": dump_lock(lock),
-        "source.json": canonical_json.pretty(canonical_json.plain(source)),
+        "source.json": canonical_json.pretty(written_source(source)),
         "spec.json": canonical_json.pretty(written(spec)),
         "weights.json": canonical_json.pretty(weights_manifest(spec, lock)),
     }

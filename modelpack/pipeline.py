@@ -179,6 +179,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         inputs = Inputs(
             spec=this.spec, lock=lock, source=read.source, code=read.code,
             weights=at_hand.sources, digests=machine.digests, threads=machine.threads,
+            interface=read.interface,
         )  # fmt: skip
         images = []
         for platform, planned in plans:
@@ -324,7 +325,7 @@ def render(
         raise _with_all_else(error, this, machine) from error
     inputs = Inputs(
         spec=this.spec, lock=lock, source=read.source, code=read.code, weights=weights,
-        digests=machine.digests, threads=machine.threads,
+        digests=machine.digests, threads=machine.threads, interface=read.interface,
     )  # fmt: skip
     return rendering.write_all(
         planned, inputs, place, machine=machine, options=how, development=development,
@@ -384,9 +385,30 @@ def _locked_weights(this: Project) -> Lock | None:
     return this.lock if this.lock is not None and "weights" not in moved(this) else None
 
 
-def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
-    """Run every gate that needs no build; return warnings, raise with all that is wrong."""
-    gates: tuple[Callable[[], Iterable[Finding] | None], ...] = (
+def golden_fits(this: Project) -> tuple[Finding, ...]:
+    """Refuse golden requests and answers that are not what the interface says."""
+    from modelpack.inputs import interface as documents  # noqa: PLC0415
+
+    if not documents.paths(this.spec) or not this.spec.test.golden:
+        return ()
+    from modelpack.checks import interface  # noqa: PLC0415  only where there is one
+
+    stated = interface.gate(documents.read(this.root, this.spec))
+    files = documents.golden(this.root, this.spec)
+    if found := interface.golden_findings(stated, files):
+        raise Refused(*found)
+    return ()
+
+
+Gate = Callable[[], Iterable[Finding] | None]
+
+
+def check(this: Project, *, machine: Machine, further: Sequence[Gate] = ()) -> tuple[Finding, ...]:
+    """Run every gate that needs no build, and `further` ones.
+
+    Return warnings, raise with all that is wrong.
+    """
+    gates: tuple[Gate, ...] = (
         lambda: secrets_in_spec(this),
         lambda: allowed.require(this.spec.runtime.base, machine.bases),
         lambda: judge_lock(this, machine=machine) if this.lock else None,
@@ -397,7 +419,9 @@ def check(this: Project, *, machine: Machine) -> tuple[Finding, ...]:
         lambda: _gate_signatures(this, machine=machine) if this.lock else None,
         lambda: read_code(this, machine=machine, epoch=0, options=Options()).findings,
         lambda: evaluate(this.spec, _locked_weights(this), this.root).findings,
+        lambda: golden_fits(this),
         lambda: gate_weights(this.spec, this.root, required=this.lock is None),
+        *further,
     )
     findings, errors = list[Finding](), list[ModelpackError]()
     for gate in gates:

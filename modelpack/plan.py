@@ -25,6 +25,7 @@ from modelpack.metadata import NAMEPLATE, PLACE, mounted, nameplate, weights_dig
 from modelpack.platform import Platform
 from modelpack.run_configuration import PLAN_LABEL, configuration, weights_labels
 from modelpack.source import Source
+from modelpack.source import written as written_source
 from modelpack.spec import Spec
 from modelpack.spec.writing import written
 
@@ -238,7 +239,7 @@ def meta_step(spec: Spec, lock: Lock, source: Source) -> Step:
             "format": lock.format,
             "spec": digest_of(canonical_json.dumps(written(spec))),
             "lock": lock_encoding.digest(lock),
-            "source": digest_of(canonical_json.dumps(canonical_json.plain(source))),
+            "source": digest_of(canonical_json.dumps(written_source(source))),
             "runtime": {
                 name: digest
                 for name, digest in canonical_json.plain(lock.runtime).items()

@@ -73,7 +73,7 @@ def rebuild(
     )  # fmt: skip
     inputs = Inputs(
         spec=spec, lock=lock, source=code.source, code=code.code, weights=at_hand.sources,
-        digests=machine.digests, threads=machine.threads,
+        digests=machine.digests, threads=machine.threads, interface=code.interface,
     )  # fmt: skip
     with _scratch(machine) as folder:
         layers = LayerCache(folder, known=machine.digests, use=False)

@@ -11,7 +11,15 @@ from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
 from modelpack.lock import ImageBase, Lock, PlatformLock, WeightsLock
 from modelpack.lock import encoding as lock_encoding
-from modelpack.metadata import GUARD, PROBE, SIGNATURE, digest_over, mounted, weights_digest
+from modelpack.metadata import (
+    GUARD,
+    PROBE,
+    SIGNATURE,
+    digest_over,
+    interface_digest,
+    mounted,
+    weights_digest,
+)
 from modelpack.source import Source
 from modelpack.spec import Spec
 
@@ -152,6 +160,7 @@ def labels(
         WEIGHTS_IMAGE_LABEL: weights_image or "",
         f"{NAMESPACE}source.digest": source.digest,
         f"{NAMESPACE}source.dirty": "" if source.dirty is None else str(source.dirty).lower(),
+        f"{NAMESPACE}interface.digest": interface_digest(source) or "",
         f"{NAMESPACE}lock.digest": lock_encoding.digest(lock),
         f"{NAMESPACE}format": str(lock.format),
     }

@@ -1,7 +1,11 @@
 """The author's own files and where they come from: never part of the Lock."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
+from modelpack import canonical_json
 from modelpack.digest import Digest
 
 
@@ -31,3 +35,13 @@ class Source:
     "seconds since 1970: of the commit, else the lock's epoch"
     digest: Digest
     "over path, kind and content of every file"
+    interface: Mapping[str, Digest] = field(default_factory=lambda: MappingProxyType({}))
+    "of each document that `[interface]` names, by its kind: `openapi`"
+
+
+def written(source: Source) -> dict[str, Any]:
+    """Return `source` as JSON values; without an interface it says nothing of one."""
+    value: dict[str, Any] = canonical_json.plain(source)
+    if not source.interface:
+        del value["interface"]
+    return value

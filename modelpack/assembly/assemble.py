@@ -1,7 +1,7 @@
 """Plan to Image: layers in order, each taken from where it is already or made once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from modelpack.inputs import runtime_files, weights_image
 from modelpack.inputs.code import ReadCode
 from modelpack.inputs.file_digests import FileDigests
 from modelpack.lock import ImageBase, Lock
-from modelpack.metadata import GUARD, PLACE, PROBE, SIGNATURE, documents, mounted
+from modelpack.metadata import GUARD, INTERFACE, PLACE, PROBE, SIGNATURE, documents, mounted
 from modelpack.oci.image import Image
 from modelpack.oci.layer import TAR, Layer, blob_of
 from modelpack.oci.layer_cache import LayerCache
@@ -60,6 +60,8 @@ class Inputs:
     "by name of the weights: source of each file by its path; a file may be missing here"
     digests: FileDigests
     threads: int
+    interface: Mapping[str, bytes] = field(default_factory=dict)
+    "documents of `[interface]`, by their kind"
 
 
 def image(
@@ -122,6 +124,7 @@ def meta_files(inputs: Inputs) -> Mapping[str, bytes]:
         **{f"{PLACE}/{name}": data for name, data in described.items()},
         GUARD: runtime_files.guard(),
         PROBE: runtime_files.probe(),
+        **{f"{INTERFACE}/{kind}.json": data for kind, data in inputs.interface.items()},
         **({SIGNATURE: runtime_files.signature()} if inputs.lock.runtime.signature else {}),
     }
 

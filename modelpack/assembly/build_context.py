@@ -14,6 +14,7 @@ from modelpack.dockerfile import Dockerfile
 from modelpack.errors import Finding, InputError, Unavailable
 from modelpack.inputs import runtime_files
 from modelpack.inputs.opening import open_regular
+from modelpack.metadata import PLACE
 from modelpack.oci.content import total
 from modelpack.oci.file_writing import share_file, unwritable, write_file
 from modelpack.oci.locking import exclusive_folder
@@ -65,7 +66,7 @@ def tree(dockerfiles: Sequence[Dockerfile], inputs: Inputs, files: Mapping[str, 
     for home in {one.home for one in dockerfiles if one.home}:
         result.add(directory(home, mode=0o775))
     for path, data in meta_files(inputs).items():
-        result.file(f"{dockerfile.META}/{path.rpartition('/')[2]}", data)
+        result.file(f"{dockerfile.META}/{path.removeprefix(f'{PLACE}/')}", data)
     return result
 
 

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from modelpack.digest import of as digest_of
 from modelpack.errors import Finding, InputError, Refused
 from modelpack.inputs import code as code_inputs
 from modelpack.inputs import git
+from modelpack.inputs import interface as interface_inputs
 from modelpack.inputs.code import ReadCode
 from modelpack.inputs.machine import Machine
 from modelpack.source import Source
@@ -25,6 +27,8 @@ class CodeAndSource:
     source: Source
     findings: tuple[Finding, ...]
     "warnings of the gates"
+    interface: Mapping[str, bytes] = field(default_factory=dict)
+    "documents of `[interface]`, by their kind"
 
 
 def read_source(
@@ -57,12 +61,13 @@ def read_source(
     findings = (*unfit, *_secrets(code))
     if any(finding.severity == "error" for finding in findings):
         raise Refused(*findings)
+    interface = read_interface(root, spec)
     commit = None
     if revision is None:
         commit = git.head(folder, environment=machine.environment)
     changed: tuple[str, ...] = ()
     if commit is not None:
-        files = {**_modes(code), **_others(folder, committed)}
+        files = {**_modes(code), **_others(folder, (*committed, *_interface_files(root, spec)))}
         changed = git.changed(folder, files, environment=machine.environment)
     created = commit.time if commit else epoch
     if source_date_epoch is not None:
@@ -74,9 +79,25 @@ def read_source(
             files=code.files, revision=named or "", dirty=bool(changed) if commit else None,
             created=created,
             digest=code.digest,
+            interface={kind: digest_of(data) for kind, data in interface.items()},
         ),
         findings=findings,
+        interface=interface,
     )  # fmt: skip
+
+
+def read_interface(root: Path, spec: Spec) -> Mapping[str, bytes]:
+    """Return the documents of the interface, validated; raise InputError with all findings."""
+    documents = interface_inputs.read(root, spec)
+    if documents:
+        from modelpack.checks import interface  # noqa: PLC0415  only where there is one
+
+        interface.gate(documents)
+    return documents
+
+
+def _interface_files(root: Path, spec: Spec) -> Iterable[Path]:
+    return (root / path for path in interface_inputs.paths(spec).values())
 
 
 def _secrets(code: ReadCode) -> tuple[Finding, ...]:

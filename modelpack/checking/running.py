@@ -136,7 +136,7 @@ def _plan(
     layers = LayerCache(machine.cache, known=machine.digests)
     inputs = Inputs(
         spec=this.spec, lock=lock, source=read.source, code=read.code, weights=at_hand.sources,
-        digests=machine.digests, threads=machine.threads,
+        digests=machine.digests, threads=machine.threads, interface=read.interface,
     )  # fmt: skip
     with open_builder(
         EMBEDDED, platform, plan, lock, user=this.spec.runtime.user, machine=machine,

@@ -11,6 +11,7 @@ from modelpack.cli.place import as_document, open_machine, open_project, project
 if TYPE_CHECKING:
     from modelpack.checking import running
     from modelpack.checking.result import Check, Checked
+    from modelpack.pipeline import Gate
     from modelpack.project import Project
 
 _NO_LIMIT = 86_400
@@ -29,6 +30,11 @@ _NO_LIMIT = 86_400
     "--timeout", type=click.IntRange(1, _NO_LIMIT), metavar="SECONDS",
     help="What one check of [checks] may take (default: 600).",
 )  # fmt: skip
+@click.option(
+    "--compatible-with", "earlier", metavar="IMAGE", default="",
+    help="Refuse a breaking change of the interface against this image's, unless the model's "
+    "major version rises.",
+)  # fmt: skip
 @with_output
 def command(
     *,
@@ -38,6 +44,7 @@ def command(
     running: bool,
     only: tuple[str, ...],
     timeout: int | None,
+    earlier: str,
 ) -> None:
     """Look for all that would refuse a build: in spec, lock, requirements, weights and code.
 
@@ -54,7 +61,8 @@ def command(
     if not running and (only or timeout):
         raise click.UsageError("`--only` and `--timeout` are for `--run`")
     this = open_project(folder, file)
-    findings = pipeline.check(this, machine=open_machine(output))
+    further = _compatible(this, earlier) if earlier else ()
+    findings = pipeline.check(this, machine=open_machine(output), further=further)
     memory = gpu_memory.tell(output, this.spec, this.lock)
     document = {"findings": as_document(findings), "gpu_memory": memory}
     if not running:
@@ -146,3 +154,16 @@ def _document(checked: "Checked", kept: bool) -> dict[str, object]:
         ],
         "development": [wheel.filename for wheel in checked.development],
     }
+
+
+def _compatible(this: "Project", earlier: str) -> "tuple[Gate, ...]":
+    """Return the gate that compares the interface with that of the image `earlier`."""
+    from modelpack import compatibility, opening, reference  # noqa: PLC0415
+    from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
+    from modelpack.cli.inspect import host_platform  # noqa: PLC0415
+    from modelpack.inspection.reading import read_image  # noqa: PLC0415
+
+    name = reference.parse(earlier, at="--compatible-with")
+    with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
+        documents = read_image(store, root, host=host_platform())
+    return (lambda: compatibility.gate(this, documents),)

@@ -9,7 +9,15 @@ if TYPE_CHECKING:
     from modelpack.inspection.documents import Documents
     from modelpack.inspection.vouching import ReferrerDocument
 
-_OF_THE_IMAGE: Final = ("manifest", "config", "index", "spec", "lock", "source", "weights")
+_OF_THE_IMAGE: Final = (
+    "manifest", "config", "index", "spec", "lock", "source", "weights",
+    "interface", "interface-input", "interface-output",
+)  # fmt: skip
+_INTERFACE: Final = {
+    "interface": "openapi",
+    "interface-input": "input",
+    "interface-output": "output",
+}
 KINDS: Final = (*_OF_THE_IMAGE, *WORDS)
 ATTESTATION: Final = "attestation:"
 "before a predicate type"
@@ -44,6 +52,8 @@ def document(documents: "Documents", kind: str) -> bytes:
             raise InputError("the image stands in no index", at=documents.descriptor.digest)
         case _ if is_beside(kind):
             return _beside(documents, kind)
+        case _ if kind in _INTERFACE:
+            return _meta(documents, f"interface/{_INTERFACE[kind]}.json")
         case _:
             return _meta(documents, f"{kind}.json")
 

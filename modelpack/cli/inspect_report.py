@@ -94,6 +94,11 @@ def origin(inspection: Inspection, *, verbose: bool) -> Iterator[tuple[str, str]
     yield "base", " ".join(part for part in (claims.base_name, claims.base_digest) if part)
     yield "weights", claims.weights
     yield "mounted", claims.weights_image
+    if interface := inspection.interface:
+        yield "interface", f"{interface.digest} {interface.title}".strip()
+        yield "answers", ", ".join(interface.operations if verbose else interface.operations[:8])
+        yield "request", ", ".join(interface.input)
+        yield "response", ", ".join(interface.output)
     yield "lock", claims.lock
     yield "plan", claims.plan
 

@@ -53,6 +53,7 @@ def command(
         _judge(this, output)
         return
     from modelpack import project_lock  # noqa: PLC0415
+    from modelpack.assembly import source_reading  # noqa: PLC0415
     from modelpack.cli import gpu_memory  # noqa: PLC0415
     from modelpack.lock.comparison import differences  # noqa: PLC0415
     from modelpack.resolve.dependencies import Upgrade  # noqa: PLC0415
@@ -67,6 +68,7 @@ def command(
     if "dependencies" in renew and not packages and this.spec.dependencies.source:
         upgrade = Upgrade(everything=True)
     machine = open_machine(output)
+    source_reading.read_interface(this.root, this.spec)
     resolution = project_lock.make_lock(this, machine=machine, renew=renew, upgrade=upgrade)
     warn(output, resolution.findings)
     memory = gpu_memory.tell(output, this.spec, resolution.lock)

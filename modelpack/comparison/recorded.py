@@ -7,9 +7,11 @@ from typing import Any
 
 from modelpack import project
 from modelpack.comparison.verdict import Origin, Revision
+from modelpack.digest import of as digest_of
 from modelpack.errors import Finding, InputError, ModelpackError, Refused, Unavailable
 from modelpack.inputs import code as code_inputs
 from modelpack.inputs import git
+from modelpack.inputs import interface as interface_inputs
 from modelpack.inputs.code import ReadCode
 from modelpack.inspection import configuration, description, parts
 from modelpack.inspection.documents import Documents
@@ -46,6 +48,8 @@ class RecordedCode:
     code: ReadCode
     source: Source
     "as the image records it, but for the files, which were read"
+    interface: Mapping[str, bytes]
+    "documents of the interface, by their kind"
     spec_from: Origin
     lock_from: Origin
     revision_is: Revision
@@ -90,7 +94,11 @@ def read_code(of: Recorded, root: Path, *, environment: Mapping[str, str]) -> Re
         raise Refused(f"there is no folder `{spec.code.path}`", at=str(root), hint=_hint(of))
     leave_out = frozenset((root / item.path).resolve() for item in spec.weights if item.path)
     code, unfit = code_inputs.find(folder, spec.code, leave_out=leave_out)
-    other = list(_differences(of.source.files, code.files, _hint(of)))
+    interface = interface_inputs.read(root, spec)
+    other = [
+        *_differences(of.source.files, code.files, _hint(of)),
+        *_interface_differences(of, interface),
+    ]
     findings = [*(finding for finding in unfit if finding.rule != "code.empty"), *other]
     if findings:
         more = len(findings) - _SHOWN
@@ -102,8 +110,9 @@ def read_code(of: Recorded, root: Path, *, environment: Mapping[str, str]) -> Re
         code=code,
         source=Source(
             files=code.files, revision=said.revision, dirty=said.dirty, created=said.created,
-            digest=code.digest,
+            digest=code.digest, interface=said.interface,
         ),
+        interface=interface,
         spec_from="source" if _has_spec(root, spec) else "image",
         lock_from="source" if _has_lock(root, of.lock) else "image",
         revision_is=_revision(folder, said.revision, environment),
@@ -129,6 +138,16 @@ def _differences(
             if not one.executable:
                 message = "the recorded file is not executable, this one is"
         yield Finding(message=message, at=f"code: {path}", rule="rebuild.code", hint=hint)
+
+
+def _interface_differences(of: Recorded, found: Mapping[str, bytes]) -> Iterator[Finding]:
+    for kind in sorted({*of.source.interface, *found}):
+        here = digest_of(found[kind]) if kind in found else "no document"
+        if here != of.source.interface.get(kind):
+            message = f"not the recorded document: {here} instead of "
+            message += of.source.interface.get(kind, "no document")
+            yield Finding(message=message, at=f"interface.{kind}", rule="rebuild.interface",
+                          hint=_hint(of))  # fmt: skip
 
 
 def _hint(of: Recorded) -> str:

@@ -9,7 +9,7 @@ from modelpack.errors import ModelpackError
 from modelpack.inputs import weights_image
 from modelpack.inputs.quoting import quoted
 from modelpack.inputs.weights import weights_digest
-from modelpack.inspection import weights_agreement
+from modelpack.inspection import interfaces, weights_agreement
 from modelpack.inspection.configuration import Configuration
 from modelpack.inspection.description import Description
 from modelpack.inspection.documents import Documents
@@ -40,6 +40,7 @@ def findings(
             *_labels(configuration, description, planned),
             *_digests(description),
             *_guard(description),
+            *interfaces.findings(description),
             *_layers(documents, configuration, description, platform),
             *_settings(configuration, planned),
         )
@@ -117,6 +118,8 @@ def _source_labels(description: Description) -> dict[str, str]:
     if source is None:
         return {}
     found = {f"{NAMESPACE}source.digest": str(source.digest)}
+    if interface := metadata.interface_digest(source):
+        found[f"{NAMESPACE}interface.digest"] = interface
     if source.revision:
         found["org.opencontainers.image.revision"] = source.revision
     if source.dirty is not None:

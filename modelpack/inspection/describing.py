@@ -4,7 +4,15 @@ import json
 from collections.abc import Iterator, Mapping
 
 from modelpack.inputs.quoting import quoted
-from modelpack.inspection import agreement, artifacts, configuration, description, parts, vouching
+from modelpack.inspection import (
+    agreement,
+    artifacts,
+    configuration,
+    description,
+    interfaces,
+    parts,
+    vouching,
+)
 from modelpack.inspection.configuration import CONFIGS, Configuration
 from modelpack.inspection.description import Description
 from modelpack.inspection.documents import Documents
@@ -56,6 +64,7 @@ def describe(documents: Documents) -> Inspection:
         claims=_claims(documents, settings, told),
         model=_model(settings.labels, told),
         training=_training(settings.labels, told),
+        interface=interfaces.claim(told),
         source=_source(settings.labels, told),
         weights=parts.weight_files(told.weight_sets),
         weight_sets=parts.weight_sets(told),

@@ -11,6 +11,7 @@ from modelpack.inputs.quoting import quoted
 from modelpack.inspection import nameplates
 from modelpack.inspection.documents import parse_object
 from modelpack.inspection.nameplates import Nameplate
+from modelpack.interface import KINDS
 from modelpack.lock import Lock, WeightsLock
 from modelpack.lock import encoding as lock_encoding
 from modelpack.source import CodeFile, Source
@@ -115,7 +116,15 @@ def _source(data: bytes) -> Source:
         dirty=None if value.get("dirty") is None else _member(value, "dirty", bool),
         created=created,
         digest=_digest(_member(value, "digest", str)),
+        interface=_interface(value),
     )
+
+
+def _interface(value: Mapping[str, Any]) -> Mapping[str, Digest]:
+    stated = _member(value, "interface", dict) if "interface" in value else {}
+    if strange := stated.keys() - {*KINDS}:
+        raise InputError(f"{quoted(min(strange))} is no document", at="source.json.interface")
+    return {kind: _digest(_member(stated, kind, str)) for kind in stated}
 
 
 def _code_file(value: object) -> CodeFile:

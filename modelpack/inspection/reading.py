@@ -15,6 +15,7 @@ from modelpack.inspection import configuration
 from modelpack.inspection.configuration import Configuration
 from modelpack.inspection.documents import Documents, MetaLayer
 from modelpack.inspection.value import PlatformImage
+from modelpack.interface import KINDS
 from modelpack.metadata import NAMEPLATE, PLACE
 from modelpack.oci import attestations
 from modelpack.oci.layer import TAR, Descriptor
@@ -29,7 +30,7 @@ META_LIMIT: Final = 256 << 20
 "bytes of the meta layer, uncompressed"
 META_FILES: Final = (
     "spec.json", "lock.json", "source.json", "weights.json", "guard.py", "probe.py",
-    "signature.py",
+    "signature.py", *(f"interface/{kind}.json" for kind in KINDS),
 )  # fmt: skip
 CREATED_BY: Final = "modelpack "
 "how the history of our layers begins; the kind of the step follows"

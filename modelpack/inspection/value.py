@@ -82,6 +82,23 @@ class ArtifactClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceClaim:
+    """What the service answers, as its author says."""
+
+    digest: str
+    "over the documents below, as source.json has them"
+    openapi: str = ""
+    "version of the OpenAPI Specification; empty: there is no such document"
+    title: str = ""
+    operations: tuple[str, ...] = ()
+    "`POST /predict`"
+    input: tuple[str, ...] = ()
+    "fields of a request, from its JSON Schema"
+    output: tuple[str, ...] = ()
+    "fields of an answer, from its JSON Schema"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataClaim:
     """A data set that the author claims to have trained on."""
 
@@ -211,6 +228,8 @@ class Inspection:
     "None: a container image, or what else has a manifest"
     model: ModelClaim
     training: TrainingClaim
+    interface: InterfaceClaim | None = None
+    "None: the image states none"
     source: SourceClaim
     weights: tuple[WeightFileClaim, ...]
     weight_sets: tuple[WeightSetClaim, ...]

@@ -1,0 +1,95 @@
+"""Whether a request and its answer are what the interface says; nothing is sent here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from modelpack.interface import Interface
+from modelpack.interface.operations import Operation, find, response_of, schema_of
+from modelpack.interface.validation import mismatches
+
+JSON: Final = "application/json"
+_CLIENT_ERRORS: Final = range(400, 500)
+_SUCCESS: Final = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A request and what was, or must be, answered."""
+
+    method: str
+    path: str
+    "with the query, if any"
+    status: int
+    request: Any = None
+    response: Any = None
+    has_request: bool = True
+    "whether it has a JSON body, which may be null"
+    has_response: bool = True
+
+
+def judge(interface: Interface, exchange: Exchange) -> tuple[str, ...]:
+    """Return what contradicts the interface: in the request, or in the answer.
+
+    A request that must be refused (its status is 4xx) may have any form. With both OpenAPI and
+    JSON Schemas, both must hold.
+    """
+    return (*_by_operation(interface, exchange), *_by_schemas(interface, exchange))
+
+
+def _by_operation(interface: Interface, exchange: Exchange) -> Iterator[str]:
+    document = interface.openapi
+    if not document:
+        return
+    operation = find(document, exchange.method, exchange.path)
+    if operation is None:
+        yield f"the interface has no {exchange.method} {exchange.path.partition('?')[0]}"
+        return
+    if exchange.status not in _CLIENT_ERRORS:
+        yield from _request(interface, operation, exchange)
+    contents = response_of(operation, exchange.status)
+    if contents is None:
+        yield f"{operation.name} describes no answer with status {exchange.status}"
+    elif exchange.has_response:
+        schema = schema_of(contents, JSON)
+        if schema is None and contents:
+            yield f"{operation.name} describes no JSON answer with status {exchange.status}"
+        elif schema is not None:
+            for reason in mismatches(schema, exchange.response, within=document):
+                yield f"response: {reason}"
+
+
+def _request(interface: Interface, operation: Operation, exchange: Exchange) -> Iterator[str]:
+    document = interface.openapi
+    if not exchange.has_request:
+        if operation.body_required:
+            yield f"{operation.name} requires a request body"
+        return
+    schema = schema_of(operation.body, JSON)
+    if schema is None:
+        yield f"{operation.name} describes no JSON request body"
+        return
+    for reason in mismatches(schema, exchange.request, within=document):
+        yield f"request: {reason}"
+
+
+def _by_schemas(interface: Interface, exchange: Exchange) -> Iterator[str]:
+    if exchange.status not in _SUCCESS:
+        return
+    if interface.input is not None and exchange.has_request:
+        for reason in mismatches(interface.input, exchange.request, within=interface.input):
+            yield f"request: {reason}"
+    if interface.output is not None and exchange.has_response:
+        for reason in mismatches(interface.output, exchange.response, within=interface.output):
+            yield f"response: {reason}"
+
+
+def same_document(interface: Interface, served: Any) -> bool:  # noqa: ANN401  any JSON value
+    """Tell whether what a service serves as `/openapi.json` is what stands in the image.
+
+    `servers` is left out: a service may fill in where it runs.
+    """
+    if not isinstance(served, dict):
+        return False
+    stated = {key: item for key, item in interface.openapi.items() if key != "servers"}
+    return stated == {key: item for key, item in served.items() if key != "servers"}
