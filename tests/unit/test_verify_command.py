@@ -585,6 +585,18 @@ def test_a_newer_no_is_not_hidden_by_an_older_yes(desk: Desk) -> None:
     assert (found["scan"]["outcome"], found["test"]["outcome"]) == ("failed", "failed")
 
 
+def test_the_authors_checks_are_no_functional_test(desk: Desk) -> None:
+    checks = {"result": "PASSED", "metadata": {"kind": "checks"}}
+    desk.put(signed(desk), signed(desk, made.TEST, checks))
+    done, found = desk.judged(f"{SIGNED}[test]\n")
+    assert done.status == 1
+    assert found["test"]["outcome"] == "failed"
+    passed = signed(desk, made.TEST, {"result": "PASSED"})
+    desk.put(signed(desk), signed(desk, made.TEST, checks), passed)
+    done, found = desk.judged(f"{SIGNED}[test]\n")
+    assert found["test"]["outcome"] == "met", done.out
+
+
 @pytest.mark.parametrize("swap", [False, True])
 def test_without_a_log_the_statement_says_which_is_newer(desk: Desk, swap: bool) -> None:
     """Whoever keeps the list may put it in any order."""
