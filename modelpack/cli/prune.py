@@ -52,7 +52,9 @@ def command(*, output: Output, repository: str, keep: int | None, older_than: st
         document={
             "repository": f"{name.host}/{name.repository}",
             "dry_run": not yes,
-            "versions": [_version(one, removed=yes and not one.stays) for one in found.versions],
+            "versions": [
+                _version(one, removed=one.root.digest in gone) for one in found.versions
+            ],
             "removed": list(gone),
             "findings": as_document(found.findings),
         },
@@ -64,15 +66,21 @@ def _text(found: "Found", gone: "tuple[Digest, ...]", *, yes: bool) -> str:
     from modelpack.cli import display  # noqa: PLC0415
 
     rows = [
-        ["stays" if one.stays else "gone" if yes else "goes", ", ".join(one.tags),
-         one.root.digest[7:19], rfc3339(one.created) if one.created else "", one.stays]
+        [_fate(one, gone, yes=yes), ", ".join(one.tags), one.root.digest[7:19],
+         rfc3339(one.created) if one.created else "", one.stays]
         for one in found.versions
     ]  # fmt: skip
     table = display.table(rows, head=["", "tags", "digest", "made", "because"], right=[])
-    count = len(found.going)
+    count = sum(one.root.digest in gone for one in found.going) if yes else len(found.going)
     if yes:
         return f"{table}\n{count} versions removed, {len(gone)} manifests in all"
     return f"{table}\n{count} versions would go" + ("; --yes removes them" if count else "")
+
+
+def _fate(one: "Version", gone: "tuple[Digest, ...]", *, yes: bool) -> str:
+    if not yes:
+        return "stays" if one.stays else "goes"
+    return "gone" if one.root.digest in gone else "stays"
 
 
 def _version(one: "Version", *, removed: bool) -> dict[str, Any]:

@@ -192,7 +192,7 @@ class _Look:
     def _expect_room(self) -> None:
         self._manifests -= 1
         if self._manifests < 0 or self._room < 0:
-            raise InputError("not looked at: there is too much beside this image")
+            raise Unavailable("not looked at: there is too much beside this image")
 
     def _contents(self, bare: ReferrerDocument, manifest: Manifest) -> Iterator[ReferrerDocument]:
         """Yield each content of `manifest`; where it has none, it alone."""
@@ -216,7 +216,7 @@ class _Look:
         if layer.size > CONTENT_LIMIT:
             raise InputError(f"not read: it is larger than {CONTENT_LIMIT >> 20} MiB")
         if layer.size > self._room:
-            raise InputError("not read: there is too much beside this image")
+            raise Unavailable("not read: there is too much beside this image")
         self._room -= layer.size
         return self._store.read(layer, limit=CONTENT_LIMIT)
 

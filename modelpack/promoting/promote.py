@@ -87,6 +87,7 @@ def carry_out(order: Order, machine: Machine) -> Done:
     report = _with_conditions(order, gathered, report, by)
     if report.answer != "verified":
         return Done(report=report)
+    _expect_unmoved(order, store, before)
     for one in new:
         store.attach(one.wanted.subject, [one.referrer])
     _name(store, root, order.stage)
@@ -122,6 +123,17 @@ def _before(order: Order, store: WritableRepository, new: Digest) -> _Before:
             hint="find out who moved it; `--adopt` takes it over",
         )  # fmt: skip
     return _Before(descriptor=descriptor, gathered=found, moves=moves)
+
+
+def _expect_unmoved(order: Order, store: WritableRepository, before: _Before) -> None:
+    """Raise Refused where somebody else moved the tag since: both would count on the same."""
+    held = store.held(order.stage)
+    known = before.descriptor.digest if before.descriptor else None
+    if (held.digest if held else None) != known:
+        raise Refused(
+            f"the tag `{order.stage}` was moved by another meanwhile", at=order.name.name,
+            hint="see what it names now, then promote again",
+        )  # fmt: skip
 
 
 def _next(order: Order, gathered: Gathered, before: _Before, memory: Memory) -> Promotion:

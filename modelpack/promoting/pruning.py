@@ -5,11 +5,11 @@ Manifests that no tag leads to cannot be found in a registry, and are left to it
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from modelpack.digest import Digest
-from modelpack.errors import Finding, ModelpackError
+from modelpack.errors import Finding, ModelpackError, Unavailable
 from modelpack.inspection import configuration
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.manifest import parse as parse_manifest
@@ -79,7 +79,11 @@ class Found:
 
 
 def look(store: WritableRepository, rules: Rules, *, now: int, progress: Progress) -> Found:
-    """Return what is in the repository, and what of it stays; nothing is removed."""
+    """Return what is in the repository, and what of it stays; nothing is removed.
+
+    Raises Unavailable where the registry does not tell everything: what is not known to be needed
+    would go.
+    """
     tags = store.tags()
     names: dict[Digest, list[str]] = {}
     findings, roots = list[Finding](), dict[Digest, Descriptor]()
@@ -90,6 +94,8 @@ def look(store: WritableRepository, rules: Rules, *, now: int, progress: Progres
                 continue
             try:
                 found = store.resolve(tag)
+            except Unavailable:
+                raise  # nobody knows what this tag needs
             except ModelpackError as error:
                 findings.append(_unreadable(tag, error))
                 continue
@@ -106,25 +112,63 @@ def remove(store: WritableRepository, found: Found, *, progress: Progress) -> tu
 
     Raises Unavailable where the registry does not let anybody; what is removed by then is removed.
     """
-    kept, gone = set(found.needed), list[Digest]()
+    tags, gone = store.tags(), list[Digest]()
+    kept = {*found.needed, *_named_since(store, found, tags), *_lists(store, found.needed, tags)}
     with progress.task("removing", len(found.going)) as advance:
         for version in found.going:
             for digest in (version.root.digest, *version.below):
-                if digest not in kept:
-                    gone += _removed(store, digest, _DEPTH)
+                gone += _removed(store, digest, kept, _DEPTH)
                 kept.add(digest)
             advance(1)
     return tuple(gone)
 
 
-def _removed(store: WritableRepository, digest: Digest, depth: int) -> Iterator[Digest]:
-    """Remove a manifest, before it what vouches for it and the lists of that; yield what went."""
+def _named_since(
+    store: WritableRepository, found: Found, tags: Iterable[str]
+) -> Iterator[Digest]:  # fmt: skip
+    """Yield what a tag was given to since everything was looked at, with all that it needs."""
+    known = {tag: one.root.digest for one in found.versions for tag in one.tags}
+    names = (tag for tag in tags if not _LIST.fullmatch(tag))
+    moved = {held for tag in names if (held := store.held_by(tag)) != known.get(tag)}
+    for one in found.going:
+        if one.root.digest in moved:
+            yield from (one.root.digest, *one.below)
+
+
+def _lists(
+    store: WritableRepository, digests: Iterable[Digest], tags: Iterable[str]
+) -> Iterator[Digest]:  # fmt: skip
+    """Yield what the tags name that list what vouches for `digests`.
+
+    Two images of one bill of materials have one manifest under both of their tags.
+    """
+    wanted = {_list_of(digest) for digest in digests}
+    for tag in tags:
+        if _LIST.fullmatch(tag) and tag.partition(".")[0] in wanted and (
+            held := store.held_by(tag)
+        ):  # fmt: skip
+            yield Digest(held)
+
+
+def _list_of(digest: Digest) -> str:
+    return digest.replace(":", "-")
+
+
+def _removed(
+    store: WritableRepository, digest: Digest, kept: Container[Digest], depth: int
+) -> Iterator[Digest]:  # fmt: skip
+    """Remove a manifest, before it what vouches for it and the lists of that; yield what went.
+
+    What is `kept` stays with all of that, whoever refers to what goes.
+    """
+    if digest in kept:
+        return
     if depth:
         for entry in store.referrers(digest):
-            yield from _removed(store, entry.digest, depth - 1)
+            yield from _removed(store, entry.digest, kept, depth - 1)
         for end in _SUFFIXES:
-            held = store.held_by(f"{digest.replace(':', '-')}{end}")
-            if held and store.delete_manifest(Digest(held)):
+            held = store.held_by(f"{_list_of(digest)}{end}")
+            if held and held not in kept and store.delete_manifest(Digest(held)):
                 yield Digest(held)
     if store.delete_manifest(digest):
         yield digest
@@ -140,6 +184,8 @@ def _read(
         below = tuple(one.descriptor.digest for one in images if one.descriptor != root)
         times = (_created(store, one.descriptor) for one in images)
         created = max((time for time in times if time is not None), default=None)
+    except Unavailable:
+        raise  # nobody knows what it needs
     except ModelpackError as error:
         findings.append(_unreadable(tags[0], error))
         return Version(tags=tuple(sorted(tags)), root=root, created=None, below=(),
@@ -167,6 +213,8 @@ def _claims(store: WritableRepository, image: Digest) -> tuple[Promotion, ...]:
             (layer,) = parse_manifest(store.read(entry), at=entry.digest).layers
             said = statement_in(bundles.parse(store.read(layer, limit=bundles.SIZE_LIMIT)))
             found += [promotion.read(said)] if said else []
+        except Unavailable:
+            raise  # it may be what keeps an image
         except (ModelpackError, ValueError):
             continue
     return tuple(found)
@@ -178,10 +226,9 @@ def _judged(
     """Return everything, the newest first, with the reason for which it stays."""
     stages = {move.stage for moves in claims.values() for move in moves}
     rollback = {
-        last.previous: last.stage
-        for one in read
-        if (last := max(claims[one.root.digest], key=lambda move: move.sequence, default=None))
-        and last.previous and last.stage in one.tags
+        previous: stage
+        for one in read for stage in stages.intersection(one.tags)
+        if (previous := _before(claims[one.root.digest], stage))
     }  # fmt: skip
     reasons = {one.root.digest: _reason(one, stages, rollback) for one in read}
     order = sorted(read, key=lambda one: (-(one.created or now), one.tags))
@@ -199,6 +246,13 @@ def _judged(
         if not one.stays and one.root.digest in needed else one
         for one in judged
     ]  # fmt: skip
+
+
+def _before(moves: Sequence[Promotion], stage: str) -> Digest | None:
+    """Return what had `stage` before the last of its `moves`."""
+    own = (move for move in moves if move.stage == stage)
+    last = max(own, key=lambda move: move.sequence, default=None)
+    return last.previous if last else None
 
 
 def _reason(one: Version, stages: Iterable[str], rollback: Mapping[Digest, str]) -> str:

@@ -105,6 +105,8 @@ class Bench:
         for one in _newest(sought.accepted):
             if wrong := "; ".join(complaints(one)):
                 return unmet(name, wanted, wrong, one=one)
+        if not sought.sure:  # what could not be read may be newer
+            return unmet(name, wanted, sought.why, outcome="unknown", one=sought.accepted[0])
         return met(name, wanted, sought.accepted[0])
 
     def named(self, signers: tuple[str, ...]) -> str:

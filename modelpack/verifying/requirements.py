@@ -129,6 +129,8 @@ def licenses(bench: Bench, facts: Facts, rules: Licenses) -> Requirement:
     wrong = list(dict.fromkeys(wrong))
     if wrong:
         return unmet("licenses", wanted, "; ".join(wrong), one=one)
+    if not sought.sure:  # what could not be read may name more
+        return unmet("licenses", wanted, sought.why, outcome="unknown", one=one)
     return met("licenses", wanted, one, f"{quoted(facts.license or 'none')}; packages as allowed")
 
 

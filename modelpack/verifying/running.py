@@ -36,6 +36,8 @@ def _complaint(said: Mapping[str, Any], facts: Facts) -> str:
     """Return what is not as `facts` have it; empty: all that both sides say agrees."""
     if _NEEDED not in said:
         return f"the answer has no `{_NEEDED}`"
+    if not facts.labels.get(_LABELS[_NEEDED]):
+        return "the image does not say what its weights are"
     wrong = [
         f"{name} is {quoted(str(said[name]))}, not {quoted(facts.labels.get(label, ''))}"
         for name, label in _LABELS.items()

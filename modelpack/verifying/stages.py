@@ -8,6 +8,7 @@ beside an image is caught by whoever remembers a higher number.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
@@ -65,8 +66,9 @@ def current(bench: Bench, digest: Digest, stage: str, *, remembered: int = 0) ->
     rules = bench.policy.stages[stage]
     wanted = f"promoted to {stage} by {bench.named(rules.signers)}, and not replaced since"
     found, why = moves(bench, digest, stage, rules)
+    unsure = digest in bench.gathered.unavailable
     if not found:
-        return _no(stage, wanted, why)
+        return _no(stage, wanted, why, outcome="unknown" if unsure else "failed")
     last = found[0]
     said = last.promotion
     if not last.here:
@@ -75,6 +77,8 @@ def current(bench: Bench, digest: Digest, stage: str, *, remembered: int = 0) ->
     if said.sequence < remembered:
         return _no(stage, wanted, f"replayed: its number is {said.sequence}, and number "
                    f"{remembered} has been seen here", one=last.accepted)  # fmt: skip
+    if unsure:  # what could not be read may say that it was replaced
+        return _no(stage, wanted, why, one=last.accepted, outcome="unknown")
     when = f" at {rfc3339(last.accepted.proof.time)}" if last.accepted.proof.time else ""
     by = signer_of(last.accepted)
     return met("stage", wanted, last.accepted, f"number {said.sequence}, by {by}{when}")
@@ -155,9 +159,9 @@ def _scan_age(bench: Bench, facts: Facts, rules: Stage, approval: Approval) -> R
         metadata = said.get("metadata")
         finished = metadata.get("scanFinishedOn") if isinstance(metadata, dict) else None
         known = [t for t in (one.proof.time, moment(finished or "")) if t is not None]
-        if known and approval.time - min(known) <= limit:
+        if known and 0 <= approval.time - min(known) <= limit:
             return replace(met("scan", wanted, one), name="scan age")
-    why = "the newest scan is older" if sought.accepted else sought.why
+    why = "no scan is of that time" if sought.accepted else sought.why
     return replace(unmet("scan", wanted, why, outcome=sought.otherwise), name="scan age")
 
 
@@ -180,6 +184,9 @@ def _another(bench: Bench, facts: Facts, root: Digest, approval: Approval) -> Re
     if approval.signer in builders:
         hint = "let somebody else promote it"
         return replace(found, found=f"{approval.signer} did both", hint=hint)
+    if {facts.digest, root} & bench.gathered.unavailable:
+        why = "not all that is beside the image could be read"
+        return replace(found, outcome="unknown", found=why, hint="")
     if builders:
         by = ", ".join(sorted(builders))
         said = f"{approval.signer}; built by {by}"
@@ -188,7 +195,8 @@ def _another(bench: Bench, facts: Facts, root: Digest, approval: Approval) -> Re
 
 
 def _no(
-    stage: str, wanted: str, why: str, *, one: Accepted | None = None, name: str = "stage"
-) -> Requirement:
-    found = unmet("stage", wanted, why, one=one)
+    stage: str, wanted: str, why: str, *, one: Accepted | None = None, name: str = "stage",
+    outcome: Literal["failed", "unknown"] = "failed",
+) -> Requirement:  # fmt: skip
+    found = unmet("stage", wanted, why, one=one, outcome=outcome)
     return replace(found, name=name, hint=_HINT.format(stage=stage))

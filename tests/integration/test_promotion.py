@@ -14,6 +14,7 @@ import pytest
 from modelpack import reference
 from modelpack.oci.registry.settings import Settings
 from modelpack.oci.registry.writing import WritableRepository
+from modelpack.promoting import promote
 from tests import projects
 from tests.command_line import Done, run_here
 from tests.registries import RunningRegistry, running
@@ -291,6 +292,37 @@ def test_old_versions_go_with_what_vouches_for_them_and_nothing_else(desk: Desk)
     desk.type("verify", f"{desk.repository}:5.0.0", "--key", desk.root / "builder.pub", "--no-log")
     for gone in digests[2:4]:
         desk.type("inspect", f"{desk.repository}@{gone}", status=2)
+
+
+def test_every_stage_of_an_image_can_be_rolled_back(desk: Desk) -> None:
+    digests = [desk.release(f"{number}.0.0", day=number) for number in range(1, 5)]
+    desk.promote(f"@{digests[0]}", "staging")
+    desk.promote(f"@{digests[0]}", "production")
+    desk.promote(f"@{digests[1]}", "staging")
+    desk.promote(f"@{digests[2]}", "staging")
+    desk.promote(f"@{digests[2]}", "production")  # after fewer moves than staging has had
+
+    stays = {tag: one["stays"] for tag, one in versions(desk, "--keep", "1").items()}
+    assert stays["1.0.0"] == "production would be rolled back to it"
+    assert stays["2.0.0"] == "staging would be rolled back to it"
+
+
+def test_who_promotes_sees_that_another_did_meanwhile(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = desk.release("1.0.0"), desk.release("2.0.0")
+    sign = promote.sign
+
+    def slowly(*words: Any, **options: Any) -> Any:
+        monkeypatch.setattr(promote, "sign", sign)
+        desk.promote(f"@{first}", "staging")
+        return sign(*words, **options)
+
+    monkeypatch.setattr(promote, "sign", slowly)
+    refused = desk.promote(f"@{second}", "staging", status=1)
+    assert "moved by another meanwhile" in refused["error"]["findings"][0]["message"]
+    assert desk.verify(":staging", "staging")["digest"] == first
+    assert desk.promote(f"@{second}", "staging")["sequence"] == 2
 
 
 def test_what_is_young_stays_and_what_is_asked_for_must_be_said(desk: Desk) -> None:

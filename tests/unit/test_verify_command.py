@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from modelpack.digest import Digest
+from modelpack.inspection import vouching
 from modelpack.oci.archive import Streamed
 from modelpack.oci.image import Index
 from modelpack.oci.layer import INDEX, blob_of
@@ -19,6 +20,7 @@ from modelpack.oci.referrers import Referrer
 from modelpack.oci.store import Root
 from modelpack.platform import Platform
 from modelpack.trust import bundle as bundles
+from modelpack.trust.promotion import PROMOTED, SUPERSEDED
 from tests import signed_images as made
 from tests.command_line import Done, run_here
 from tests.described_image import complete, described
@@ -595,6 +597,80 @@ def test_the_authors_checks_are_no_functional_test(desk: Desk) -> None:
     desk.put(signed(desk), signed(desk, made.TEST, checks), passed)
     done, found = desk.judged(f"{SIGNED}[test]\n")
     assert found["test"]["outcome"] == "met", done.out
+
+
+def test_what_could_not_be_read_may_be_a_newer_no(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may push fills the room beside an image: that is no yes to what the newest says."""
+    desk.put(
+        signed(desk), signed(desk, made.TEST, {"result": "PASSED"}),
+        signed(desk, made.SCAN, made.scan(finished=time.time())),
+        signed(desk, made.SBOM, made.bom(numpy="BSD-3-Clause")),
+        signed(desk, PROMOTED, moved(1)), signed(desk, SUPERSEDED, moved(2, previous=DIGEST)),
+    )  # fmt: skip
+    policy = f"""{SIGNED}[test]
+[scan]
+[licenses]
+deny = ["AGPL-3.0-only"]
+[stages.live]
+signers = ["ci"]
+approver-not-builder = false
+"""
+    done, found = desk.judged(policy, "--stage", "live")
+    assert (done.status, found["stage"]["outcome"]) == (1, "failed")
+    assert found["test"]["outcome"] == "met"
+    monkeypatch.setattr(vouching, "_MANIFESTS", 5)
+    done, found = desk.judged(policy, "--stage", "live")
+    assert done.status == 3, done.out
+    assert {name: one["outcome"] for name, one in found.items()} == {
+        "signature": "met", "test": "unknown", "scan": "unknown", "licenses": "unknown",
+        "stage": "unknown",
+    }  # fmt: skip
+
+
+def moved(sequence: int, *, previous: Digest | None = None) -> dict[str, Any]:
+    """Return that this image got the stage `live`, or lost it to another."""
+    image = DIGEST if previous is None else ATTESTATION.digest
+    return {"stage": "live", "sequence": sequence, "image": image, "previous": previous,
+            "reason": ""}  # fmt: skip
+
+
+def test_who_built_it_is_not_known_where_not_all_could_be_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = new_key()
+    (desk.folder / "boss.pub").write_bytes(public_pem(key.public_key()))
+
+    def by_boss(kind: str, said: Any) -> Referrer:
+        return attached(desk.sigstore.sign_with(statement(DIGEST, kind, said), key), kind)
+
+    desk.put(signed(desk), by_boss(PROMOTED, moved(1)), by_boss(made.SIGNATURE, {}))
+    policy = """[signers.boss]
+key = "boss.pub"
+[signature]
+signers = ["ci", "boss"]
+[stages.live]
+signers = ["boss"]
+"""
+    _, found = desk.judged(policy, "--stage", "live", log=False)
+    assert "did both" in found["approver"]["found"]
+    monkeypatch.setattr(vouching, "_MANIFESTS", 2)
+    done, found = desk.judged(policy, "--stage", "live", log=False)
+    assert (done.status, found["approver"]["outcome"]) == (3, "unknown"), done.out
+
+
+def test_a_scan_after_the_promotion_is_none_before_it(desk: Desk) -> None:
+    with desk.sigstore.at(time.time() - 3600):
+        beside = [signed(desk), signed(desk, PROMOTED, moved(1))]
+    desk.put(*beside, signed(desk, made.SCAN, made.scan(finished=time.time())))
+    policy = f"""{SIGNED}[stages.live]
+signers = ["ci"]
+approver-not-builder = false
+scan-max-age = "1d"
+"""
+    done, found = desk.judged(policy, "--stage", "live")
+    assert (done.status, found["scan age"]["outcome"]) == (1, "failed")
 
 
 @pytest.mark.parametrize("swap", [False, True])
