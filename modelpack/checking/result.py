@@ -1,6 +1,8 @@
-"""What the author's checks said, as values and as an in-toto test result.
+"""What the author's checks said, as values and as an in-toto statement.
 
-Source: in-toto attestation framework, `spec/predicates/test-result.md`, v0.1.
+Shaped like in-toto's test result (`spec/predicates/test-result.md`, v0.1), under a type of its own:
+an author's check must never pass for the functional test that a policy asks for.
+Source: docs/predicates/checks-v1.md.
 """
 
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ from modelpack.lock import Wheel
 from modelpack.platform import Platform
 from modelpack.trust.statement import Statement, about
 
-PREDICATE: Final = "https://in-toto.io/attestation/test-result/v0.1"
+PREDICATE: Final = "https://modelpack.dev/predicates/checks/v1"
 NAMESPACE: Final = "dev.modelpack.checks"
 KIND: Final = "checks"
 State = Literal["passed", "failed", "late"]

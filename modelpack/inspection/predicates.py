@@ -9,6 +9,7 @@ REBUILD: Final = "https://modelpack.dev/predicates/rebuild/v1"
 PROMOTED: Final = "https://modelpack.dev/predicates/promotion/v1"
 EVALUATION: Final = "https://modelpack.dev/predicates/evaluation/v1"
 SUPERSEDED: Final = "https://modelpack.dev/predicates/supersession/v1"
+CHECKS: Final = "https://modelpack.dev/predicates/checks/v1"
 SIGNATURE: Final = "https://sigstore.dev/cosign/sign/v1"
 VULN: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"
 SUMMARY: Final = "https://slsa.dev/verification_summary/v1"
@@ -24,6 +25,7 @@ _EXACT: Final[Mapping[str, str]] = MappingProxyType({
     "https://in-toto.io/attestation/vulns/v0.1": "scan",
     "https://in-toto.io/attestation/vulns/v0.2": "scan",
     TEST: "test",
+    CHECKS: "checks",
     PROMOTED: "stage",
     SUPERSEDED: "stage",
     EVALUATION: "evaluation",
@@ -48,7 +50,8 @@ _DOCUMENTS: Final[Mapping[str, str]] = MappingProxyType({
     "application/vnd.dev.cosign.artifact.sig.v1+json": "signature",
     "application/vnd.dev.cosign.artifact.sbom.v1+json": "sbom",
 })  # fmt: skip
-WORDS: Final = ("sbom", "provenance", "oms", "scan", "test", "rebuild", "stage", "evaluation",
+WORDS: Final = ("sbom", "provenance", "oms", "scan", "test", "checks", "rebuild", "stage",
+                "evaluation",
                 "vex", "verification", "signature")  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def of_statement(statement: Statement) -> Said:  # noqa: PLR0911  one for each t
             return _scan(predicate)
         case "rebuild":
             return _rebuild(predicate)
-        case "test":
+        case "test" | "checks":
             return _test(predicate)
         case "stage":
             return _stage(statement)

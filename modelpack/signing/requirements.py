@@ -9,7 +9,8 @@ from modelpack.trust.statement import Statement
 
 SCAN: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"
 TEST: Final = "https://in-toto.io/attestation/test-result/v0.1"
-_TYPES: Final = {"scan": SCAN, "test": TEST, "checks": TEST}
+CHECKS: Final = "https://modelpack.dev/predicates/checks/v1"
+_TYPES: Final = {"scan": SCAN, "test": TEST, "checks": CHECKS}
 _COMMANDS: Final = {
     "scan": "modelpack scan", "test": "modelpack test", "checks": "modelpack check --run",
 }  # fmt: skip
@@ -54,7 +55,7 @@ def _missing(
 
 
 def _passed(statement: Statement) -> bool:
-    if statement.predicate_type == TEST:
+    if statement.predicate_type in (TEST, CHECKS):
         return statement.predicate.get("result") == "PASSED"
     result = _table(_table(statement.predicate.get("scanner")).get("result"))
     return _table(result.get("modelpack")).get("outcome") == "passed"

@@ -207,7 +207,7 @@ def test_what_they_say_is_kept_and_signed_only_if_all_passed(desk: Desk, tmp_pat
     assert command["annotations"]["dev.modelpack.checks.status"] == 0
     signed = signing()
     assert signed.returncode == 0, signed.stderr
-    assert "test-result" in signed.stdout
+    assert "predicates/checks/v1" in signed.stdout
     # Nothing of it is in the image.
     bill = (desk.project / "dist" / "sbom.cdx.json").read_text("utf-8")
     assert "numpy" in bill
