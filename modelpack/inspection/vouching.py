@@ -12,7 +12,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from modelpack import digest as digests
 from modelpack.digest import Digest
-from modelpack.errors import InputError, ModelpackError, Unavailable
+from modelpack.errors import ModelpackError, Unavailable
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection import contents, predicates, summaries
 from modelpack.inspection.beside import ReferrerClaim, SignatureClaim
@@ -24,6 +24,7 @@ from modelpack.oci.layer import MANIFEST, Descriptor
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest
 from modelpack.oci.manifest import parse as parse_manifest
 from modelpack.oci.referrers import KIND, OLD_TAGS, checked, tag_for
+from modelpack.trust.bundle import PREDICATE as BUNDLE_PREDICATE
 from modelpack.trust.statement import PREDICATE_TYPE, Statement
 
 CONTENT_LIMIT: Final = 16 << 20
@@ -34,8 +35,6 @@ _MANIFESTS: Final = 200
 "that are looked at"
 _LAYERS: Final = 50
 "contents of one manifest that are looked at"
-_BUNDLE_PREDICATE: Final = "dev.sigstore.bundle.predicateType"
-"annotation of a signed bundle (cosign, BUNDLE_SPEC.md)"
 SUBJECT: Final = "subject"
 "how a manifest refers that names the image itself"
 INDEX: Final = "index"
@@ -94,7 +93,7 @@ class ReferrerDocument:
         if self.statement:
             return self.statement.predicate_type
         said = {**(self.layer.annotations if self.layer else {}), **self.descriptor.annotations}
-        return said.get(PREDICATE_TYPE) or said.get(_BUNDLE_PREDICATE, "")
+        return said.get(PREDICATE_TYPE) or said.get(BUNDLE_PREDICATE, "")
 
     @property
     def what(self) -> str:
@@ -214,7 +213,7 @@ class _Look:
 
     def _read(self, layer: Descriptor) -> bytes:
         if layer.size > CONTENT_LIMIT:
-            raise InputError(f"not read: it is larger than {CONTENT_LIMIT >> 20} MiB")
+            raise Unavailable(f"not read: it is larger than {CONTENT_LIMIT >> 20} MiB")
         if layer.size > self._room:
             raise Unavailable("not read: there is too much beside this image")
         self._room -= layer.size
@@ -281,7 +280,7 @@ def findings(documents: Sequence[ReferrerDocument]) -> Iterator[str]:
         name = quoted(document.descriptor.digest)
         said, statement = document.descriptor.annotations, document.statement
         if statement:
-            stated = said.get(PREDICATE_TYPE) or said.get(_BUNDLE_PREDICATE)
+            stated = said.get(PREDICATE_TYPE) or said.get(BUNDLE_PREDICATE)
             if stated and stated != statement.predicate_type and document.by == SUBJECT:
                 is_type = quoted(statement.predicate_type)
                 yield f"referrer {name} calls itself {quoted(stated)} and is {is_type}"

@@ -9,16 +9,13 @@ from modelpack.digest import of as digest_of
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.referrers import Referrer
 from modelpack.trust import model_signature
-from modelpack.trust.bundle import MEDIA_TYPE, Bundle
+from modelpack.trust.bundle import MEDIA_TYPE, Bundle, annotations
 from modelpack.trust.identity import Identity
-from modelpack.trust.statement import PREDICATE_TYPE, Statement, about
+from modelpack.trust.statement import Statement, about
 
 SIGNATURE: Final = "https://sigstore.dev/cosign/sign/v1"
 "predicate type of what says no more than: this image (cosign 3, `cosign sign`)"
 SIGNATURE_KIND: Final = "signature"
-CONTENT: Final = "dev.sigstore.bundle.content"
-BUNDLE_PREDICATE: Final = "dev.sigstore.bundle.predicateType"
-"annotations by which clients choose bundles (cosign, specs/BUNDLE_SPEC.md)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +73,12 @@ class Signed:
         mark = kind_of(self.wanted.kind, self.identity)
         if self.wanted.is_of_model:
             return model_signature.referrer(self.bundle, kind=mark)
-        kind = self.wanted.statement.predicate_type
         return Referrer(
             artifact_type=MEDIA_TYPE,
             content=self.bundle.as_blob(),
-            annotations={
-                CONTENT: "dsse-envelope", BUNDLE_PREDICATE: kind, PREDICATE_TYPE: kind,
-            },
+            annotations=annotations(self.wanted.statement.predicate_type),
             kind=mark,
-        )  # fmt: skip
+        )
 
     @property
     def manifest(self) -> Digest:

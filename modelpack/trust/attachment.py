@@ -160,11 +160,7 @@ def _bundle(data: bytes, image: Image) -> Referrer:
                       image)  # fmt: skip
     return Referrer(
         artifact_type=bundles.MEDIA_TYPE, content=blob_of(data, bundles.MEDIA_TYPE),
-        annotations={
-            "dev.sigstore.bundle.content": "dsse-envelope",
-            "dev.sigstore.bundle.predicateType": statement.predicate_type,
-            statements.PREDICATE_TYPE: statement.predicate_type,
-        },
+        annotations=bundles.annotations(statement.predicate_type),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from modelpack.oci.manifest import parse_object, printable
 from modelpack.trust import dsse
 from modelpack.trust.dsse import Envelope
 from modelpack.trust.members import Members, decoded, encoded, without_empty
+from modelpack.trust.statement import PREDICATE_TYPE
 from modelpack.trust.statement import SIZE_LIMIT as _STATEMENT_LIMIT
 
 MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -24,6 +25,8 @@ MEDIA_TYPES: Final = frozenset({
     MEDIA_TYPE,
 })  # fmt: skip
 "of bundles that are read"
+PREDICATE: Final = "dev.sigstore.bundle.predicateType"
+"annotation by which cosign chooses bundles (`specs/BUNDLE_SPEC.md`)"
 SIZE_LIMIT: Final = _STATEMENT_LIMIT // 3 * 4 + (4 << 20)
 "bytes of a bundle"
 _CERTIFICATE: Final = 64 << 10
@@ -155,6 +158,12 @@ class Bundle:
     def as_blob(self) -> Blob:
         """Return the bundle as content of a store."""
         return blob_of(self.as_bytes(), MEDIA_TYPE)
+
+
+def annotations(predicate_type: str) -> dict[str, str]:
+    """Return what says of a bundle beside an image which statement is in it."""
+    content = {"dev.sigstore.bundle.content": "dsse-envelope"}
+    return {**content, PREDICATE: predicate_type, PREDICATE_TYPE: predicate_type}
 
 
 def parse(data: bytes, *, at: str = "bundle") -> Bundle:

@@ -636,6 +636,16 @@ def moved(sequence: int, *, previous: Digest | None = None) -> dict[str, Any]:
             "reason": ""}  # fmt: skip
 
 
+def test_what_is_too_large_may_be_a_newer_no(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, bad = time.time(), [(f"CVE-2026-{number}", "HIGH", "2") for number in range(400)]
+    yes, no = made.scan(finished=now - 60), made.scan(*bad, finished=now)
+    desk.put(signed(desk), signed(desk, made.SCAN, yes), signed(desk, made.SCAN, no))
+    assert desk.judged(f"{SIGNED}[scan]\n")[0].status == 1
+    monkeypatch.setattr(vouching, "CONTENT_LIMIT", 16 << 10)
+    done, found = desk.judged(f"{SIGNED}[scan]\n")
+    assert (done.status, found["scan"]["outcome"]) == (3, "unknown"), done.out
+
+
 def test_who_built_it_is_not_known_where_not_all_could_be_read(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
