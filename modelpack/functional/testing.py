@@ -165,9 +165,9 @@ def _load(run: _Run, sampler: Sampler) -> None:
     asked = [(one.name, one.request, one.status) for one in run.subject.golden]
     run.progress.say(f"asking for {rules.duration:g} s with {rules.concurrency} at once")
     run.asker.load(asked, concurrency=rules.concurrency, seconds=rules.duration * _WARM_UP)
-    before = sampler.now
+    before = sampler.now()
     loaded = run.asker.load(asked, concurrency=rules.concurrency, seconds=rules.duration)
-    after = sampler.now
+    after = sampler.now()
     if run.waited is not None:
         run.checks.append(judging.lazy(run.waited, loaded))
     run.checks.append(judging.load(loaded))

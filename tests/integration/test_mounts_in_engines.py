@@ -14,7 +14,7 @@ import pytest
 
 from modelpack.metadata import NAMEPLATE
 from tests.docker_engine import Engine
-from tests.integration.conftest import REVISION, ROOT, UNAVAILABLE
+from tests.integration.conftest import REVISION, ROOT, UNAVAILABLE, forget_weights
 from tests.running_container import HARDENED, RANDOM_USER, container
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -55,6 +55,7 @@ def variant(
         (project / "modelpack.toml").write_text(text, "utf-8")
         if version != "1.0.0":
             flip(project / "weights" / SHARD)
+            forget_weights(project)
         for words in (["lock"], ["build", "--revision", REVISION, "--json",
                                  "--output", f"docker-archive:{folder}/image.tar"]):  # fmt: skip
             done = subprocess.run(

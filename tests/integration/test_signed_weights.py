@@ -14,7 +14,7 @@ from model_signing import signing, verifying
 
 from tests import projects
 from tests.docker_engine import Engine
-from tests.integration.conftest import ROOT
+from tests.integration.conftest import ROOT, forget_weights
 from tests.sigstore.certificates import new_key, private_pem, public_pem
 from tests.sigstore.stack import Sigstore
 
@@ -107,6 +107,7 @@ def image(
     lockfile = folder / "requirements.lock"
     lockfile.write_text(f"{lockfile.read_text('utf-8')}\n{locked(*NEEDED)}", "utf-8")
     sign(folder / "weights", publisher)
+    forget_weights(folder)
     modelpack("lock", folder)
     archive = folder / "image.tar"
     modelpack("build", folder, "--output", f"docker-archive:{archive}", "--tag", "signed:1")
