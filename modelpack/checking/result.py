@@ -13,11 +13,12 @@ from modelpack import canonical_json
 from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest, hex_of
 from modelpack.digest import of as digest_of
+from modelpack.inspection import predicates
 from modelpack.lock import Wheel
 from modelpack.platform import Platform
 from modelpack.trust.statement import Statement, about
 
-PREDICATE: Final = "https://modelpack.dev/predicates/checks/v1"
+PREDICATE: Final = predicates.CHECKS
 NAMESPACE: Final = "dev.modelpack.checks"
 KIND: Final = "checks"
 State = Literal["passed", "failed", "late"]

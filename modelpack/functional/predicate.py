@@ -12,9 +12,10 @@ from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest, hex_of
 from modelpack.digest import of as digest_of
 from modelpack.functional.value import Tested
+from modelpack.inspection import predicates
 from modelpack.trust.statement import Statement, about
 
-TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
+TYPE: Final = predicates.TEST
 _RESULTS: Final = {"passed": "PASSED", "failed": "FAILED", "unknown": "WARNED"}
 
 

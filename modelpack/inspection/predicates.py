@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-OMS: Final = "https://model_signing/signature/v1.0"
+from modelpack.trust import model_signature, promotion
+
+OMS: Final = model_signature.PREDICATE
 REBUILD: Final = "https://modelpack.dev/predicates/rebuild/v1"
-PROMOTED: Final = "https://modelpack.dev/predicates/promotion/v1"
+PROMOTED: Final = promotion.PROMOTED
 EVALUATION: Final = "https://modelpack.dev/predicates/evaluation/v1"
-SUPERSEDED: Final = "https://modelpack.dev/predicates/supersession/v1"
+SUPERSEDED: Final = promotion.SUPERSEDED
 CHECKS: Final = "https://modelpack.dev/predicates/checks/v1"
 SIGNATURE: Final = "https://sigstore.dev/cosign/sign/v1"
 VULN: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"

@@ -168,8 +168,7 @@ def _signed(
     signer = order.signing.signer(f"{name}@{root.digest} for {promotion.stage}")
     new = sign(wanted, signer, _prover(order), progress=machine.progress)
     proof = _proof(order, new[0].bundle, root.digest, PROMOTED)
-    by = f"{proof.identity} (issuer {proof.issuer})" if proof.identity else f"key {proof.key}"
-    return new, Approval(signer=by, time=proof.time or order.now)
+    return new, Approval(signer=proof.by, time=proof.time or order.now)
 
 
 def _prover(order: Order) -> Prove:

@@ -5,12 +5,10 @@ from typing import Any, Final
 
 from modelpack.digest import Digest
 from modelpack.errors import Finding, Refused
+from modelpack.inspection.predicates import CHECKS, TEST, VULN
 from modelpack.trust.statement import Statement
 
-SCAN: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"
-TEST: Final = "https://in-toto.io/attestation/test-result/v0.1"
-CHECKS: Final = "https://modelpack.dev/predicates/checks/v1"
-_TYPES: Final = {"scan": SCAN, "test": TEST, "checks": CHECKS}
+_TYPES: Final = {"scan": VULN, "test": TEST, "checks": CHECKS}
 _COMMANDS: Final = {
     "scan": "modelpack scan", "test": "modelpack test", "checks": "modelpack check --run",
 }  # fmt: skip

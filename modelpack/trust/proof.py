@@ -53,6 +53,11 @@ class Proof:
     log_index: int | None = None
 
     @property
+    def by(self) -> str:
+        """Who signed, as the certificate or the key says it."""
+        return f"{self.identity} (issuer {self.issuer})" if self.identity else f"key {self.key}"
+
+    @property
     def holds(self) -> bool:
         """Whether every step was taken and passed."""
         done = tuple(step.name for step in self.steps if step.outcome in ("passed", "not needed"))

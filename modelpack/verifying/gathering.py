@@ -10,14 +10,13 @@ from modelpack.inputs.quoting import quoted
 from modelpack.inspection.documents import Documents
 from modelpack.inspection.reading import Readable, read
 from modelpack.inspection.vouching import ReferrerDocument, Vouched, with_referrers
+from modelpack.oci import attestations
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFESTS
 from modelpack.oci.manifest import parse as parse_manifest
 from modelpack.verifying import facts
 from modelpack.verifying.facts import Facts
 
-_ATTESTATION: Final = "vnd.docker.reference.type"
-"annotation of what BuildKit puts beside images in an index"
 _IMAGES: Final = 100
 _DEPTH: Final = 3
 
@@ -124,4 +123,4 @@ class _Walk:
 
 def _is_attestation(entry: Descriptor) -> bool:
     """Tell whether an entry is BuildKit's, and for no platform: an engine would run all others."""
-    return _ATTESTATION in entry.annotations and str(entry.platform) == "unknown/unknown"
+    return attestations.TYPE in entry.annotations and str(entry.platform) == "unknown/unknown"

@@ -80,7 +80,7 @@ def current(bench: Bench, digest: Digest, stage: str, *, remembered: int = 0) ->
     if unsure:  # what could not be read may say that it was replaced
         return _no(stage, wanted, why, one=last.accepted, outcome="unknown")
     when = f" at {rfc3339(last.accepted.proof.time)}" if last.accepted.proof.time else ""
-    by = signer_of(last.accepted)
+    by = last.accepted.proof.by
     return met("stage", wanted, last.accepted, f"number {said.sequence}, by {by}{when}")
 
 
@@ -88,7 +88,7 @@ def approval_of(bench: Bench, digest: Digest, stage: str) -> Approval | None:
     """Return who gave `stage` to an image last, and when; None: nobody."""
     found, _ = moves(bench, digest, stage, bench.policy.stages[stage])
     given = next((move.accepted for move in found if move.here), None)
-    return Approval(signer=signer_of(given), time=given.proof.time or bench.judge.now) if (
+    return Approval(signer=given.proof.by, time=given.proof.time or bench.judge.now) if (
         given
     ) else None  # fmt: skip
 
@@ -115,12 +115,6 @@ def sequence_of(report: Report) -> int:
               if one.name == "stage" and one.outcome == "met" and one.proof)  # fmt: skip
     found = (promotion.read(proof.statement).sequence for proof in proofs if proof.statement)
     return max(found, default=0)
-
-
-def signer_of(one: Accepted) -> str:
-    """Return who signed, as the certificate or the key says it."""
-    proof = one.proof
-    return f"{proof.identity} (issuer {proof.issuer})" if proof.identity else f"key {proof.key}"
 
 
 def _after(
@@ -170,7 +164,7 @@ def _another(bench: Bench, facts: Facts, root: Digest, approval: Approval) -> Re
     wanted = "who promotes is not who built"
     policy = bench.policy
     builders = {
-        signer_of(one)
+        one.proof.by
         for kind, section in (("provenance", policy.provenance), ("signature", policy.signature))
         for digest in {facts.digest, root}
         for one in bench.seek(
