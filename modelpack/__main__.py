@@ -12,7 +12,7 @@ from types import FrameType
 import click
 
 from modelpack.cli import group
-from modelpack.cli.completing import answer_shell
+from modelpack.cli.frame.completing import answer_shell
 
 INTERRUPTED = 130
 NO_READER = 141
@@ -58,7 +58,7 @@ def _run(argv: list[str]) -> int:  # noqa: PLR0911  one for each way to end
     except Exception as error:  # noqa: BLE001  the last stop: no traceback reaches the user
         if (status := _signalled(error)) is not None:
             return status
-        from modelpack.cli import failure  # noqa: PLC0415  only when something failed
+        from modelpack.cli.frame import failure  # noqa: PLC0415  only when something failed
 
         words = [*argv, "--"][: [*argv, "--"].index("--")]
         return failure.report(

@@ -5,7 +5,7 @@ import importlib
 import click
 
 from modelpack import __version__
-from modelpack.cli.output import complete
+from modelpack.cli.frame.output import complete
 
 COMMANDS: dict[str, str] = {
     "init": "Write a first modelpack.toml from what a folder holds.",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 
 
 def complete_kind(*_: object) -> list[str]:
@@ -36,7 +36,7 @@ def command(*, output: Output, image: str, file: Path, kind: str, platform: str)
     """
     from modelpack import reference  # noqa: PLC0415
     from modelpack.attaching import attach  # noqa: PLC0415
-    from modelpack.cli.place import open_machine  # noqa: PLC0415
+    from modelpack.cli.frame.place import open_machine  # noqa: PLC0415
 
     done = attach(
         reference.parse(image, at="IMAGE"), kind, file, platform=platform,

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelpack.cli.output import Output, with_output
-from modelpack.cli.place import as_document, open_machine, open_project, project_options, warn
-from modelpack.cli.signing import SigningOptions, for_build, signing_options
+from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.place import as_document, open_machine, open_project, project_options, warn
+from modelpack.cli.frame.signing import SigningOptions, for_build, signing_options
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def command(
     from modelpack.assembly import outputs  # noqa: PLC0415
     from modelpack.assembly.image_names import image_names  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
-    from modelpack.cli import environment, gpu_memory, loading  # noqa: PLC0415
+    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.cli.frame import gpu_memory, loading  # noqa: PLC0415
     from modelpack.cli.scan import wanted_database  # noqa: PLC0415
 
     invocation = environment.invocation()
@@ -165,7 +166,8 @@ def _pushes(
 
 def _tell_job(this: "Project", built: "pipeline.Built", document: dict[str, Any]) -> None:
     """Tell the CI job, where there is one."""
-    from modelpack.cli import environment, job_summary  # noqa: PLC0415
+    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.cli.display import job_summary  # noqa: PLC0415
 
     values = {"digest": built.digest, "pushed": " ".join(built.pushed)}
     if built.scans:
@@ -176,7 +178,7 @@ def _tell_job(this: "Project", built: "pipeline.Built", document: dict[str, Any]
 
 def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
     """Return the build record: what `--json` prints and `dist/build.json` holds."""
-    from modelpack.cli import build_record  # noqa: PLC0415
+    from modelpack.cli.frame import build_record  # noqa: PLC0415
     from modelpack.lock import encoding as lock_encoding  # noqa: PLC0415
     from modelpack.metadata import weights_digest  # noqa: PLC0415
 

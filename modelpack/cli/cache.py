@@ -2,7 +2,7 @@
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import ModelpackError
 
 _DEFAULT_AGE = "30d"

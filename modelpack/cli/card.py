@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 
 if TYPE_CHECKING:
-    from modelpack.cli.card_text import Told
-    from modelpack.cli.page import Verified
+    from modelpack.cli.display.card_text import Told
+    from modelpack.cli.display.page import Verified
     from modelpack.inspection.documents import Documents
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -40,9 +40,10 @@ def command(
     claims, unless --policy says what must be proved.
     """
     from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
-    from modelpack.cli import card_text, inspect  # noqa: PLC0415
+    from modelpack.cli import inspect  # noqa: PLC0415
+    from modelpack.cli.display import card_text  # noqa: PLC0415
+    from modelpack.cli.display.page import Verified  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
-    from modelpack.cli.page import Verified  # noqa: PLC0415
     from modelpack.cli.verify import EXIT  # noqa: PLC0415
     from modelpack.inspection.artifacts import with_contents  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
@@ -71,7 +72,7 @@ def command(
 
 def _told(documents: "Documents", verified: "Verified | None") -> "Told":
     """Return what is said in the image and beside it."""
-    from modelpack.cli.card_text import Told  # noqa: PLC0415
+    from modelpack.cli.display.card_text import Told  # noqa: PLC0415
     from modelpack.inspection import description, predicates  # noqa: PLC0415
     from modelpack.inspection.describing import describe  # noqa: PLC0415
 

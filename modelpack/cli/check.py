@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelpack.cli.output import Output, with_output
-from modelpack.cli.place import as_document, open_machine, open_project, project_options, warn
+from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.place import as_document, open_machine, open_project, project_options, warn
 
 if TYPE_CHECKING:
     from modelpack.checking import running
@@ -56,7 +56,8 @@ def command(
     the image last built here if it is the one that was checked.
     """
     from modelpack import pipeline  # noqa: PLC0415
-    from modelpack.cli import display, gpu_memory  # noqa: PLC0415
+    from modelpack.cli import display  # noqa: PLC0415
+    from modelpack.cli.frame import gpu_memory  # noqa: PLC0415
 
     if not running and (only or timeout):
         raise click.UsageError("`--only` and `--timeout` are for `--run`")
@@ -82,7 +83,8 @@ def _run(
 ) -> "tuple[Checked, bool]":
     """Run the author's checks, and keep what they say with the image that they are about."""
     from modelpack.checking import keeping, running  # noqa: PLC0415
-    from modelpack.cli import build_record, environment  # noqa: PLC0415
+    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.cli.frame import build_record  # noqa: PLC0415
 
     machine = open_machine(output)
     options = running.Options(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import Finding, InputError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def command(
     """
     from modelpack import project, templates  # noqa: PLC0415
     from modelpack.cli import display  # noqa: PLC0415
-    from modelpack.cli.place import as_document, warn  # noqa: PLC0415
+    from modelpack.cli.frame.place import as_document, warn  # noqa: PLC0415
     from modelpack.deploy import ci  # noqa: PLC0415
 
     this = project.read(folder)

@@ -2,8 +2,8 @@
 
 import click
 
-from modelpack.cli.completing import VARIABLE
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.completing import VARIABLE
+from modelpack.cli.frame.output import Output, with_output
 
 
 @click.command("completion")

@@ -2,8 +2,8 @@
 
 import click
 
-from modelpack.cli.output import Output, with_output
-from modelpack.cli.transferring import artifact_option, attestations_option
+from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.transferring import artifact_option, attestations_option
 
 
 @click.command("copy")
@@ -27,8 +27,8 @@ def command(
     mounted and not sent.
     """
     from modelpack import reference  # noqa: PLC0415
-    from modelpack.cli.place import open_machine  # noqa: PLC0415
-    from modelpack.cli.transferring import carry_out, document  # noqa: PLC0415
+    from modelpack.cli.frame.place import open_machine  # noqa: PLC0415
+    from modelpack.cli.frame.transferring import carry_out, document  # noqa: PLC0415
 
     done = carry_out(
         output, reference.parse(source, at="SRC"), reference.parse(target, at="DST"),

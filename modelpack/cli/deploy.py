@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 
 if TYPE_CHECKING:
     from modelpack.deploy.admission.rendering import Private
@@ -59,7 +59,7 @@ def policy(
     `modelpack verify --policy` judges by. What the controller cannot judge is named on stderr.
     """
     from modelpack import templates  # noqa: PLC0415
-    from modelpack.cli.place import as_document, warn  # noqa: PLC0415
+    from modelpack.cli.frame.place import as_document, warn  # noqa: PLC0415
     from modelpack.deploy.admission import demands, rendering  # noqa: PLC0415
     from modelpack.errors import Finding  # noqa: PLC0415
     from modelpack.trust import policy_file  # noqa: PLC0415

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 
 _DIFFERENT = 1
 
@@ -30,7 +30,8 @@ def command(*, output: Output, first: str, second: str, with_files: bool, platfo
     state them, and the bytes that a node which has A must pull for B. Weights are never read.
     """
     from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
-    from modelpack.cli import diff_report, display  # noqa: PLC0415
+    from modelpack.cli import display  # noqa: PLC0415
+    from modelpack.cli.display import diff_report  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
     from modelpack.cli.inspect import host_platform  # noqa: PLC0415
     from modelpack.comparison import layer_files  # noqa: PLC0415

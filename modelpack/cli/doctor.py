@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 
 _MARKS = {"ok": "ok", "limited": "-", "missing": "MISSING"}
 _NO = 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 
 if TYPE_CHECKING:
     from modelpack.inputs.project import Project

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 
 if TYPE_CHECKING:
     from modelpack.inspection.reading import Readable
@@ -22,7 +22,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 def complete_raw(*_: object) -> list[str]:
     """Return the kinds of documents, for shells."""
-    from modelpack.cli.inspect_raw import KINDS  # noqa: PLC0415
+    from modelpack.cli.display.inspect_raw import KINDS  # noqa: PLC0415
 
     return list(KINDS)
 
@@ -74,7 +74,7 @@ def command(
     verified.
     """
     from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
-    from modelpack.cli import inspect_raw  # noqa: PLC0415
+    from modelpack.cli.display import inspect_raw  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
     from modelpack.inspection.artifacts import with_contents  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
@@ -94,7 +94,8 @@ def command(
     if kind:
         print_exactly(inspect_raw.document(documents, kind))
         return
-    from modelpack.cli import display, inspect_report  # noqa: PLC0415
+    from modelpack.cli import display  # noqa: PLC0415
+    from modelpack.cli.display import inspect_report  # noqa: PLC0415
     from modelpack.inspection.describing import describe  # noqa: PLC0415
 
     inspection = describe(documents)
@@ -147,7 +148,7 @@ def _write_page(
 ) -> None:
     """Write the page; end as `verify` does where it was asked what is proved."""
     from modelpack import templates  # noqa: PLC0415
-    from modelpack.cli import page  # noqa: PLC0415
+    from modelpack.cli.display import page  # noqa: PLC0415
     from modelpack.cli.verify import EXIT  # noqa: PLC0415
     from modelpack.oci.file_writing import unwritable  # noqa: PLC0415
 

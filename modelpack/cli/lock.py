@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelpack.cli.output import Output, with_output
-from modelpack.cli.place import as_document, open_machine, open_project, project_options, warn
+from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.place import as_document, open_machine, open_project, project_options, warn
 
 if TYPE_CHECKING:
     from modelpack.lock import Part
@@ -54,7 +54,7 @@ def command(
         return
     from modelpack import project_lock  # noqa: PLC0415
     from modelpack.assembly import source_reading  # noqa: PLC0415
-    from modelpack.cli import gpu_memory  # noqa: PLC0415
+    from modelpack.cli.frame import gpu_memory  # noqa: PLC0415
     from modelpack.lock.comparison import differences  # noqa: PLC0415
     from modelpack.resolve.dependencies import Upgrade  # noqa: PLC0415
 

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import InputError
 
 _LONGEST = 64 << 10

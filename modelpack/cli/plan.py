@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from modelpack.cli.output import Output, with_output
-from modelpack.cli.place import open_machine, open_project, project_options
+from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.place import open_machine, open_project, project_options
 
 
 @click.command("plan")

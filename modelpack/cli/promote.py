@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelpack.cli.output import Output, with_output
-from modelpack.cli.signing import SigningOptions, configured, prepared, signing_options
+from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.signing import SigningOptions, configured, prepared, signing_options
 from modelpack.errors import Finding, InputError, ModelpackError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def command(
     """
     from modelpack import reference  # noqa: PLC0415
     from modelpack.cli import environment  # noqa: PLC0415
-    from modelpack.cli.place import open_machine, warn  # noqa: PLC0415
+    from modelpack.cli.frame.place import open_machine, warn  # noqa: PLC0415
     from modelpack.promoting.promote import Order, carry_out  # noqa: PLC0415  slow to import
     from modelpack.trust import policy_file  # noqa: PLC0415
 
@@ -130,7 +130,7 @@ def _event(done: "Done", name: object, stage: str) -> dict[str, Any]:
 
 
 def _text(done: "Done", stage: str) -> str:
-    from modelpack.cli import verify_report  # noqa: PLC0415
+    from modelpack.cli.display import verify_report  # noqa: PLC0415
 
     report = verify_report.text(done.report, verbose=False)
     if done.promotion is None:
@@ -145,8 +145,8 @@ def _text(done: "Done", stage: str) -> str:
 def _document(
     done: "Done", name: object, stage: str, findings: tuple[Finding, ...]
 ) -> dict[str, Any]:
-    from modelpack.cli import verify_report  # noqa: PLC0415
-    from modelpack.cli.place import as_document  # noqa: PLC0415
+    from modelpack.cli.display import verify_report  # noqa: PLC0415
+    from modelpack.cli.frame.place import as_document  # noqa: PLC0415
 
     return {
         **_event(done, name, stage),

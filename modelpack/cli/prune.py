@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def command(*, output: Output, repository: str, keep: int | None, older_than: st
     """
     from modelpack import quantity, reference  # noqa: PLC0415
     from modelpack.cli import environment  # noqa: PLC0415
-    from modelpack.cli.place import as_document, open_machine, warn  # noqa: PLC0415
+    from modelpack.cli.frame.place import as_document, open_machine, warn  # noqa: PLC0415
     from modelpack.oci.registry.writing import WritableRepository  # noqa: PLC0415  the network
     from modelpack.promoting import pruning  # noqa: PLC0415
 

@@ -2,7 +2,7 @@
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 
 
 @click.command("pull")
@@ -22,8 +22,8 @@ def command(*, output: Output, name: str, target: str, no_referrers: bool) -> No
     byte is checked before anything has a name.
     """
     from modelpack import reference  # noqa: PLC0415
-    from modelpack.cli.place import open_machine  # noqa: PLC0415
-    from modelpack.cli.transferring import carry_out, document  # noqa: PLC0415
+    from modelpack.cli.frame.place import open_machine  # noqa: PLC0415
+    from modelpack.cli.frame.transferring import carry_out, document  # noqa: PLC0415
 
     source = reference.registry(name.removeprefix("docker://"), at="REF")
     default = reference.Layout(source.repository.rpartition("/")[2], source.tag)

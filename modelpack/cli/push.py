@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelpack.cli.output import Output, with_output
-from modelpack.cli.transferring import artifact_option, attestations_option
+from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.transferring import artifact_option, attestations_option
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def command(
     (one with a digit) that holds another image is not moved without --replace.
     """
     from modelpack import reference  # noqa: PLC0415
-    from modelpack.cli.place import open_machine  # noqa: PLC0415
-    from modelpack.cli.transferring import carry_out, document  # noqa: PLC0415
+    from modelpack.cli.frame.place import open_machine  # noqa: PLC0415
+    from modelpack.cli.frame.transferring import carry_out, document  # noqa: PLC0415
     from modelpack.transfer import with_suffix  # noqa: PLC0415
 
     source = reference.parse(image, at="IMAGE")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def command(
     """
     from modelpack import opening, rebuilding, reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli import environment  # noqa: PLC0415
-    from modelpack.cli.place import open_machine  # noqa: PLC0415
+    from modelpack.cli.frame.place import open_machine  # noqa: PLC0415
     from modelpack.comparison.recorded import read_code, recorded  # noqa: PLC0415
     from modelpack.comparison.verdict import statement  # noqa: PLC0415
     from modelpack.digest import of as digest_of  # noqa: PLC0415

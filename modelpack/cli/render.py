@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from modelpack.cli.output import Output, with_output
-from modelpack.cli.place import as_document, open_machine, open_project, project_options, warn
+from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.place import as_document, open_machine, open_project, project_options, warn
 
 
 @click.command("render")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 
 if TYPE_CHECKING:
     from modelpack.engine.value import Container, Kind, Network
@@ -106,7 +106,7 @@ def command(
     """
     from modelpack import quantity, reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli import environment as machine  # noqa: PLC0415
-    from modelpack.cli.run_container import Run  # noqa: PLC0415
+    from modelpack.cli.frame.run_container import Run  # noqa: PLC0415
     from modelpack.running import asking, preparing  # noqa: PLC0415
 
     asked = asking.Asked(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +40,8 @@ def command(
     from modelpack.assembly import bill_reading  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
+    from modelpack.cli.frame.place import open_machine  # noqa: PLC0415
     from modelpack.cli.inspect import host_platform, print_exactly  # noqa: PLC0415
-    from modelpack.cli.place import open_machine  # noqa: PLC0415
     from modelpack.inspection.reading import read_image  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
 

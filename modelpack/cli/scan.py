@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,8 +70,9 @@ def command(
     from modelpack import reference  # noqa: PLC0415  not for `--help`
     from modelpack.assembly import outputs  # noqa: PLC0415
     from modelpack.assembly import scans as scanning  # noqa: PLC0415
-    from modelpack.cli import environment, keeping  # noqa: PLC0415
-    from modelpack.cli.place import open_machine  # noqa: PLC0415
+    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.cli.frame import keeping  # noqa: PLC0415
+    from modelpack.cli.frame.place import open_machine  # noqa: PLC0415
     from modelpack.evidence.scan import places  # noqa: PLC0415
     from modelpack.evidence.scan.scanning import scan  # noqa: PLC0415
     from modelpack.evidence.scan.subject import layers_of  # noqa: PLC0415
@@ -107,7 +108,8 @@ def command(
 
 def _show(output: Output, scans: Sequence["Scanned"], *, place: str) -> None:
     """Print what was found; as SARIF where there is a `place` at which it can be mended."""
-    from modelpack.cli import display, scan_report  # noqa: PLC0415
+    from modelpack.cli import display  # noqa: PLC0415
+    from modelpack.cli.display import scan_report  # noqa: PLC0415
 
     for finding in dict.fromkeys(one for scanned in scans for one in scan_report.notices(scanned)):
         if finding.severity == "error" or not output.quiet:
@@ -127,7 +129,8 @@ def _show(output: Output, scans: Sequence["Scanned"], *, place: str) -> None:
 
 def _tell_job(scans: Sequence["Scanned"], name: str) -> None:
     """Tell the CI job, where there is one."""
-    from modelpack.cli import environment, job_summary  # noqa: PLC0415
+    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.cli.display import job_summary  # noqa: PLC0415
 
     environment.job().tell(
         {"scan": job_summary.outcome(scans)}, summary=job_summary.scanned(name, scans)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from modelpack import quantity
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import InputError
 
 DEFAULT_SIZE = 5 * 10**9

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelpack.cli.output import Output, with_output
-from modelpack.cli.signing import SigningOptions, prepared, signing_options
+from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.signing import SigningOptions, prepared, signing_options
 
 if TYPE_CHECKING:
     from modelpack.digest import Digest
@@ -52,7 +52,7 @@ def command(
     """
     from modelpack import reference  # noqa: PLC0415
     from modelpack.assembly.scans import image_name  # noqa: PLC0415
-    from modelpack.cli.place import open_machine, warn  # noqa: PLC0415
+    from modelpack.cli.frame.place import open_machine, warn  # noqa: PLC0415
     from modelpack.signing.storing import Order, carry_out  # noqa: PLC0415
     from modelpack.trust.made_here import MadeHere  # noqa: PLC0415
 
@@ -157,7 +157,7 @@ def _document(done: "Done") -> dict[str, Any]:
 
 
 def _findings(done: "Done") -> list[dict[str, Any]]:
-    from modelpack.cli.place import as_document  # noqa: PLC0415
+    from modelpack.cli.frame.place import as_document  # noqa: PLC0415
 
     return as_document(done.findings)
 

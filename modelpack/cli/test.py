@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def command(
     """
     from modelpack import project  # noqa: PLC0415  not for `--help`
     from modelpack.assembly import outputs  # noqa: PLC0415
-    from modelpack.cli import environment, job_summary, keeping, testing_report  # noqa: PLC0415
+    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.cli.display import job_summary, testing_report  # noqa: PLC0415
+    from modelpack.cli.frame import keeping  # noqa: PLC0415
     from modelpack.functional import golden_files, junit, preparing, rules  # noqa: PLC0415
     from modelpack.trust.made_here import MadeHere  # noqa: PLC0415
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelpack.cli.output import Output, with_output
+from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ def command(*, output: Output, image: str, **options: Any) -> None:  # noqa: ANN
     when it could not be found out.
     """
     from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
-    from modelpack.cli import display, verify_report  # noqa: PLC0415
+    from modelpack.cli import display  # noqa: PLC0415
+    from modelpack.cli.display import verify_report  # noqa: PLC0415
     from modelpack.cli.environment import cache_folder, engine_for, now, registries  # noqa: PLC0415
     from modelpack.promoting.memory import Memory  # noqa: PLC0415
     from modelpack.verifying.gathering import gather  # noqa: PLC0415

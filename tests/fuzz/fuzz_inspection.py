@@ -10,7 +10,7 @@ import re
 
 from modelpack import canonical_json
 from modelpack.cli import display
-from modelpack.cli.inspect_report import report
+from modelpack.cli.display.inspect_report import report
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError
 from modelpack.inspection import reading

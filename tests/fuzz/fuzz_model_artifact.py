@@ -9,7 +9,7 @@ import re
 
 from modelpack import canonical_json
 from modelpack.cli import display
-from modelpack.cli.inspect_report import report
+from modelpack.cli.display.inspect_report import report
 from modelpack.errors import InputError, ModelpackError
 from modelpack.fetching.artifact import of_artifact
 from modelpack.inspection.artifacts import with_contents

@@ -6,7 +6,8 @@ its layer, an empty line, and the content.
 
 import json
 
-from modelpack.cli import display, inspect_evidence
+from modelpack.cli import display
+from modelpack.cli.display import inspect_evidence
 from modelpack.digest import Digest
 from modelpack.errors import ModelpackError
 from modelpack.inspection import contents, vouching

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from modelpack.cli import card_text
-from modelpack.cli.card_text import Told
+from modelpack.cli.display import card_text
+from modelpack.cli.display.card_text import Told
 from modelpack.inspection.beside import ReferrerClaim, SbomClaim
 from modelpack.inspection.value import DataClaim, TrainingClaim
 from modelpack.spec import Card

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from modelpack.canonical_json import plain, pretty
-from modelpack.cli import verify_report
+from modelpack.cli.display import verify_report
 from modelpack.oci.layout import Layout
 from modelpack.oci.referrers import Referrer
 from modelpack.trust import statement as statements

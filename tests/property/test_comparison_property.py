@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from modelpack import canonical_json
 from modelpack.cli import display
-from modelpack.cli.diff_report import report
+from modelpack.cli.display.diff_report import report
 from modelpack.comparison.comparing import compare
 from modelpack.comparison.facts import facts
 from modelpack.comparison.value import Content, Difference, Facts, FileFact, LayerFact, Package

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from modelpack import canonical_json, metadata
 from modelpack.cli import display
-from modelpack.cli.inspect_report import report
+from modelpack.cli.display.inspect_report import report
 from modelpack.digest import of as digest_of
 from modelpack.inspection.describing import describe
 from modelpack.inspection.reading import read

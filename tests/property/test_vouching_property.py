@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelpack.cli import display, inspect_evidence
+from modelpack.cli import display
+from modelpack.cli.display import inspect_evidence
 from modelpack.digest import Digest
 from modelpack.errors import ModelpackError
 from modelpack.inspection import contents, predicates, vouching

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from modelpack.cli import card_text
-from modelpack.cli.card_text import Told
+from modelpack.cli.display import card_text
+from modelpack.cli.display.card_text import Told
 from modelpack.spec import Card
 from tests import projects
 from tests.command_line import run_here

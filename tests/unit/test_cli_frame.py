@@ -18,8 +18,10 @@ import click
 import pytest
 
 from modelpack import __main__ as process
-from modelpack.cli import COMMANDS, display, environment, failure, group, output
-from modelpack.cli.terminal import Terminal, progress_for
+from modelpack import cli
+from modelpack.cli import COMMANDS, display, environment, group
+from modelpack.cli.display.terminal import Terminal, progress_for
+from modelpack.cli.frame import failure, output
 from modelpack.errors import Finding, InputError, Refused, StaleLock, Unavailable
 from modelpack.progress import SILENT
 
@@ -83,6 +85,11 @@ def test_help_names_every_command_with_its_text(capsys):
         assert text in out
 
 
+def test_every_file_of_the_command_line_is_a_command():
+    files = {path.stem for path in Path(cli.__file__).parent.glob("*.py")} - {"__init__"}
+    assert files == {*COMMANDS}
+
+
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_is_there_and_takes_the_options_of_all(name, capsys):
     command = group.get_command(click.Context(group), name)
@@ -110,8 +117,8 @@ def test_help_imports_nothing_heavy(arguments):
     assert not HEAVY & loaded
     ours = {name for name in loaded if name.startswith("modelpack")}
     assert ours <= {
-        "modelpack", "modelpack.__main__", "modelpack.cli", "modelpack.cli.completing",
-        "modelpack.cli.output",
+        "modelpack", "modelpack.__main__", "modelpack.cli", "modelpack.cli.frame",
+        "modelpack.cli.frame.completing", "modelpack.cli.frame.output",
     }  # fmt: skip
 
 

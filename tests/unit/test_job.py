@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from modelpack.cli import environment, job, markdown
+from modelpack.cli import environment
+from modelpack.cli.display import markdown
+from modelpack.cli.environment import ci_job
 from modelpack.errors import InputError, Unavailable
 from modelpack.evidence.provenance import LOCAL_BUILDER
 from modelpack.oci.layout import Layout
@@ -37,10 +39,10 @@ def without(variables: Mapping[str, str], *names: str) -> dict[str, str]:
 
 
 def test_on_github_the_workflow_builds() -> None:
-    assert job.builder(GITHUB) == (
+    assert ci_job.builder(GITHUB) == (
         "https://github.com/acme/minilm/.github/workflows/modelpack.yml@refs/heads/main"
     )
-    assert job.run(GITHUB) == "https://github.com/acme/minilm/actions/runs/42/attempts/2"
+    assert ci_job.run(GITHUB) == "https://github.com/acme/minilm/actions/runs/42/attempts/2"
 
 
 @pytest.mark.parametrize(
@@ -60,15 +62,15 @@ def test_on_github_the_workflow_builds() -> None:
     ],
 )
 def test_on_gitlab_the_pipeline_builds(more: Mapping[str, str], expected: str) -> None:
-    assert job.builder({**GITLAB, **more}) == expected
-    assert job.run({**GITLAB, **more}) == GITLAB["CI_JOB_URL"]
+    assert ci_job.builder({**GITLAB, **more}) == expected
+    assert ci_job.run({**GITLAB, **more}) == GITLAB["CI_JOB_URL"]
 
 
 @pytest.mark.parametrize("variables", [GITHUB, GITLAB, {}])
 def test_what_the_caller_says_stands(variables: Mapping[str, str]) -> None:
-    said = {job.BUILDER_VARIABLE: "https://ci.example/b", job.INVOCATION_VARIABLE: "run:1"}
-    assert job.builder({**variables, **said}) == "https://ci.example/b"
-    assert job.run({**variables, **said}) == "run:1"
+    said = {ci_job.BUILDER_VARIABLE: "https://ci.example/b", ci_job.INVOCATION_VARIABLE: "run:1"}
+    assert ci_job.builder({**variables, **said}) == "https://ci.example/b"
+    assert ci_job.run({**variables, **said}) == "run:1"
 
 
 @pytest.mark.parametrize("missing", ["GITHUB_ACTIONS", "GITHUB_SERVER_URL", "GITHUB_WORKFLOW_REF"])
@@ -76,7 +78,7 @@ def test_a_builder_is_named_whole_or_not_at_all(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = without(GITHUB, missing)
-    assert job.builder(variables) == ""
+    assert ci_job.builder(variables) == ""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert environment.invocation().builder == LOCAL_BUILDER
@@ -98,7 +100,7 @@ def outputs(path: Path) -> dict[str, str]:
 
 def test_later_steps_get_values_whatever_they_hold(tmp_path: Path) -> None:
     file = tmp_path / "output"
-    place = job.Job(outputs=file)
+    place = ci_job.Job(outputs=file)
     place.tell({"first": HOSTILE, "second": ""})
     place.tell({"third": "c"})
     assert outputs(file) == {"first": HOSTILE, "second": "", "third": "c"}
@@ -108,7 +110,7 @@ def test_later_steps_get_values_whatever_they_hold(tmp_path: Path) -> None:
 
 def test_a_dotenv_report_has_one_line_for_each_value(tmp_path: Path) -> None:
     file = tmp_path / "job.env"
-    place = job.here({job.DOTENV_VARIABLE: str(file)})
+    place = ci_job.here({ci_job.DOTENV_VARIABLE: str(file)})
     place.tell({"digest": "sha256:1", "the-scan": "passed"}, summary="nobody asked")
     assert file.read_text() == "MODELPACK_DIGEST=sha256:1\nMODELPACK_THE_SCAN=passed\n"
     with pytest.raises(InputError, match="several lines"):
@@ -116,14 +118,14 @@ def test_a_dotenv_report_has_one_line_for_each_value(tmp_path: Path) -> None:
 
 
 def test_nobody_is_told_where_nobody_asks(tmp_path: Path) -> None:
-    assert job.here({"GITHUB_OUTPUT": ""}) == job.Job()
-    job.Job().tell({"digest": "x"}, summary="y")
+    assert ci_job.here({"GITHUB_OUTPUT": ""}) == ci_job.Job()
+    ci_job.Job().tell({"digest": "x"}, summary="y")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=re.escape(str(tmp_path))):
-        job.Job(summary=tmp_path).tell({}, summary="x")
+        ci_job.Job(summary=tmp_path).tell({}, summary="x")
 
 
 @pytest.mark.parametrize("value", ["a|b", "<img src=x>", "`x`\n# y", "[a](http://b)", "\x1b[2J"])
@@ -172,8 +174,8 @@ def test_a_build_tells_the_job_its_digest_and_shows_its_layers(build: Type, tmp_
 def test_provenance_says_which_workflow_built(build: Type, tmp_path: Path) -> None:
     build()
     text = (tmp_path / "project" / "dist" / "provenance.json").read_text()
-    assert f'"id": "{job.builder(GITHUB)}"' in text
-    assert f'"invocationId": "{job.run(GITHUB)}"' in text
+    assert f'"id": "{ci_job.builder(GITHUB)}"' in text
+    assert f'"invocationId": "{ci_job.run(GITHUB)}"' in text
 
 
 def test_the_job_changes_nothing_of_the_image(

@@ -12,7 +12,7 @@ import pytest
 from modelpack import digest as digests
 from modelpack import templates
 from modelpack.__main__ import main
-from modelpack.cli import page, page_lineage, page_treemap
+from modelpack.cli.display import page, page_lineage, page_treemap
 from modelpack.inspection.beside import ReferrerClaim, ScanClaim
 from modelpack.inspection.describing import describe
 from modelpack.inspection.reading import read

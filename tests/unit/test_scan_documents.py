@@ -11,7 +11,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from modelpack.cli import display, scan_report
+from modelpack.cli import display
+from modelpack.cli.display import scan_report
 from modelpack.errors import Refused, Unavailable
 from modelpack.evidence.scan import gate, predicate, sarif, vex
 from modelpack.evidence.scan import report as reports

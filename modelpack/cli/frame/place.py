@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from modelpack.cli import environment
-from modelpack.cli.output import Output
+from modelpack.cli.frame.output import Output
 from modelpack.errors import Finding
 from modelpack.inputs.machine import Machine
 from modelpack.project import Project, read

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from modelpack.cli.output import Output
+from modelpack.cli.frame.output import Output
 from modelpack.lock import Lock
 from modelpack.spec import Spec
 

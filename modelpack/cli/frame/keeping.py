@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelpack.cli.output import Output
+from modelpack.cli.frame.output import Output
 from modelpack.errors import ModelpackError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def keep(
     """
     from modelpack import opening, reference  # noqa: PLC0415
     from modelpack.assembly import outputs, scans  # noqa: PLC0415
-    from modelpack.cli import build_record  # noqa: PLC0415
+    from modelpack.cli.frame import build_record  # noqa: PLC0415
     from modelpack.oci.layout import Layout  # noqa: PLC0415
 
     match reference.parse(image):

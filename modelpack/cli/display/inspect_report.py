@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from modelpack import digest as digests
-from modelpack.cli import display, inspect_evidence
+from modelpack.cli import display
+from modelpack.cli.display import inspect_evidence
 from modelpack.inspection.value import Inspection, WeightFileClaim, WeightSetClaim
 
 NOTICE = "claims, not verified"

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from modelpack.cli import display, markdown
+from modelpack.cli import display
+from modelpack.cli.display import markdown
 
 if TYPE_CHECKING:
     from modelpack.evidence.scan.scanning import Scanned
@@ -55,7 +56,7 @@ def scanned(name: str, scans: Sequence["Scanned"]) -> str:
 
 def tested(name: str, tested: "Tested") -> str:
     """Return what a functional test of the image `name` found."""
-    from modelpack.cli import testing_report  # noqa: PLC0415
+    from modelpack.cli.display import testing_report  # noqa: PLC0415
 
     rows = [tuple(map(markdown.text, row)) for row in testing_report.rows(tested)]
     numbers = [tuple(map(markdown.text, row)) for row in testing_report.numbers(tested)]
@@ -68,7 +69,7 @@ def tested(name: str, tested: "Tested") -> str:
 
 
 def _scan(scanned: "Scanned") -> Iterator[str]:
-    from modelpack.cli import scan_report  # noqa: PLC0415
+    from modelpack.cli.display import scan_report  # noqa: PLC0415
 
     counts = scanned.summary["counts"]
     yield (

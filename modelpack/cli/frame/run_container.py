@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelpack.cli.output import Output
+from modelpack.cli.frame.output import Output
 from modelpack.errors import Refused
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Run:
     def _ended(
         self, id_: str, state: "State | None", ended: "Ended", why: "tuple[Finding, ...]"
     ) -> dict[str, Any]:
-        from modelpack.cli.place import as_document  # noqa: PLC0415
+        from modelpack.cli.frame.place import as_document  # noqa: PLC0415
 
         return {
             **self._started(id_, state),

@@ -9,7 +9,7 @@ VARIABLE = "_MODELPACK_COMPLETE"
 
 def answer_shell(group: click.Group) -> bool:
     """Print completions if a completion script runs us; return whether one did."""
-    instruction = os.environ.get(VARIABLE, "")
+    instruction = os.environ.get(VARIABLE, "")  # noqa: TID251  before anything else is imported
     if not instruction:
         return False
     from click.shell_completion import shell_complete  # noqa: PLC0415  only for a shell

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from modelpack.cli import display, inspect_evidence, inspect_report, page_lineage, page_treemap
+from modelpack.cli import display
+from modelpack.cli.display import inspect_evidence, inspect_report, page_lineage, page_treemap
 from modelpack.inspection.beside import ReferrerClaim
 from modelpack.inspection.value import Inspection
 

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from modelpack.cli import display, inspect_report, markdown
+from modelpack.cli import display
+from modelpack.cli.display import inspect_report, markdown
 from modelpack.inspection.json_values import tables, text
 from modelpack.inspection.value import Inspection
 from modelpack.spec import Card
 
 if TYPE_CHECKING:
-    from modelpack.cli.page import Verified
+    from modelpack.cli.display.page import Verified
 
 _LONGEST = 4000
 "characters of a text"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from modelpack.cli.output import Output
+from modelpack.cli.frame.output import Output
 
 if TYPE_CHECKING:
     from modelpack.assembly import outputs

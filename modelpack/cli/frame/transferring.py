@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelpack.cli.output import Output
-from modelpack.cli.place import as_document, warn
+from modelpack.cli.frame.output import Output
+from modelpack.cli.frame.place import as_document, warn
 
 if TYPE_CHECKING:
     from modelpack.inputs.machine import Machine

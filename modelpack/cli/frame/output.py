@@ -40,7 +40,7 @@ class Output:
 
     def progress(self) -> "Progress":
         """Return what shows long work on stderr; silent with `-q`, without bars off a terminal."""
-        from modelpack.cli.terminal import progress_for  # noqa: PLC0415
+        from modelpack.cli.display.terminal import progress_for  # noqa: PLC0415
 
         return progress_for(quiet=self.quiet)
 

@@ -13,7 +13,7 @@ from modelpack.errors import InputError
 from modelpack.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from modelpack.cli.job import Job
+    from modelpack.cli.environment.ci_job import Job
     from modelpack.engine.door import Engine
     from modelpack.evidence.provenance import Invocation
     from modelpack.inputs.machine import Machine
@@ -47,12 +47,12 @@ def now() -> int:
 
 def invocation() -> "Invocation":
     """Return who builds, as far as the environment says, and since when: now."""
-    from modelpack.cli import job  # noqa: PLC0415
+    from modelpack.cli.environment import ci_job  # noqa: PLC0415
     from modelpack.evidence.provenance import LOCAL_BUILDER, Invocation  # noqa: PLC0415
 
     return Invocation(
-        builder=job.builder(os.environ) or LOCAL_BUILDER,
-        id=job.run(os.environ) or os.urandom(16).hex(),
+        builder=ci_job.builder(os.environ) or LOCAL_BUILDER,
+        id=ci_job.run(os.environ) or os.urandom(16).hex(),
         started=now(),
         clock=now,
     )
@@ -60,7 +60,7 @@ def invocation() -> "Invocation":
 
 def job() -> "Job":
     """Return the CI job that this runs in, as far as it wants to be told anything."""
-    from modelpack.cli.job import here  # noqa: PLC0415
+    from modelpack.cli.environment.ci_job import here  # noqa: PLC0415
 
     return here(os.environ)
 
@@ -131,7 +131,7 @@ def configuration_file() -> Path:
 
 
 def configuration() -> Mapping[str, Mapping[str, object]]:
-    """Return the tables of the user's configuration (see `modelpack.cli.configuration`).
+    """Return the tables of the user's configuration (see `user_configuration`).
 
     Raises InputError with every problem.
     """
@@ -142,7 +142,9 @@ def configuration() -> Mapping[str, Mapping[str, object]]:
         raise InputError(f"cannot read: {error.strerror}", at=str(path)) from error
     if not data:
         return {}
-    from modelpack.cli.configuration import parse  # noqa: PLC0415  most machines have no such file
+    from modelpack.cli.environment.user_configuration import (  # noqa: PLC0415  most have no such file
+        parse,
+    )
 
     return parse(data, filename=str(path))
 

@@ -3,7 +3,7 @@
 import click
 
 from modelpack.cli import display
-from modelpack.cli.output import SCHEMA
+from modelpack.cli.frame.output import SCHEMA
 from modelpack.errors import Finding, InputError, ModelpackError, Unavailable
 
 INTERNAL = 70
