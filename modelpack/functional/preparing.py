@@ -12,7 +12,8 @@ from modelpack.errors import Unavailable
 from modelpack.functional import predicate
 from modelpack.functional.golden import Golden
 from modelpack.functional.rules import Rules
-from modelpack.functional.testing import USER, Subject
+from modelpack.functional.run import Subject
+from modelpack.functional.testing import USER
 from modelpack.functional.value import Tested
 from modelpack.metadata import GUARD
 from modelpack.oci.layer import Descriptor
