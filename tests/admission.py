@@ -36,6 +36,12 @@ fail-on = "HIGH"
 
 [test]
 
+[checks]
+required = ["lint", "unit"]
+
+[evaluation]
+require = { accuracy = ">= 0.9", "slices.en.f1" = "> 0.5" }
+
 [rebuild]
 
 [[statements]]

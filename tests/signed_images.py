@@ -17,9 +17,12 @@ from tests.images import nothing
 from tests.sigstore.attaching import SIGNATURE, attached, statement
 from tests.sigstore.stack import Sigstore
 
-PROVENANCE, SBOM, SCAN, TEST, REBUILD, OMS = (
-    TYPES[name][0] for name in ("provenance", "sbom", "scan", "test", "rebuild", "weights")
-)
+PROVENANCE, SBOM, SCAN, TEST, CHECKS, EVALUATION, REBUILD, OMS = (
+    TYPES[name][0]
+    for name in (
+        "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild", "weights"
+    )
+)  # fmt: skip
 COMMIT = "4f2a" * 10
 REPOSITORY = "https://github.com/acme/minilm"
 Json = dict[str, Any]
@@ -109,6 +112,27 @@ def scan(*findings: tuple[str, str, str], finished: float, outcome: str = "passe
         },
         "metadata": {"scanStartedOn": when, "scanFinishedOn": when},
     }  # fmt: skip
+
+
+def checks(*passed: str, failed: Sequence[str] = (), finished: float | None = None) -> Json:
+    """Return what the author's checks said."""
+    when = {} if finished is None else {
+        "finishedOn": datetime.fromtimestamp(finished, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    }  # fmt: skip
+    return {
+        "result": "FAILED" if failed else "PASSED", "configuration": [],
+        "passedTests": list(passed), "warnedTests": [], "failedTests": list(failed),
+        "metadata": {"kind": "checks", **when},
+    }  # fmt: skip
+
+
+def evaluation(weights: str, **metrics: str) -> Json:
+    """Return what was measured of weights; `en__f1` is the metric `f1` of the slice `en`."""
+    found = []
+    for name, value in metrics.items():
+        part, _, metric = name.rpartition("__")
+        found.append({"name": metric, "value": value, **({"slice": part} if part else {})})
+    return {"weights": weights, "metrics": found, "requirements": []}
 
 
 def bom(**licenses: str) -> Json:

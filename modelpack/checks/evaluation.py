@@ -1,19 +1,15 @@
 """Whether the author's evaluation is of these weights, and reaches what the spec asks for."""
 
-import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
-from operator import eq, ge, gt, le, lt
 from typing import Final
 
 from modelpack.digest import Digest
 from modelpack.errors import Finding
 from modelpack.inputs.evaluation import EvaluationReport
 from modelpack.inputs.quoting import quoted
+from modelpack.metric import reaches
 from modelpack.spec import Evaluation
 
-_COMPARE: Final = {">=": ge, "<=": le, "==": eq, ">": gt, "<": lt}
-_BOUND: Final = re.compile(r"(>=|<=|==|>|<) ?(.+)")
 _NAMED: Final = 8
 "metrics that a message lists"
 
@@ -54,14 +50,3 @@ def _complaint(metric: str, bound: str, metrics: Mapping[str, str]) -> str:
     return "" if reaches(metrics[metric], bound) else (
         f"it is {quoted(metrics[metric])}, and must be {bound}"
     )  # fmt: skip
-
-
-def reaches(value: str, bound: str) -> bool:
-    """Tell whether a number as written satisfies a bound such as `>= 0.9`, exactly."""
-    found = _BOUND.fullmatch(bound)
-    if found is None:
-        return False
-    try:
-        return bool(_COMPARE[found[1]](Decimal(value), Decimal(found[2])))
-    except InvalidOperation:
-        return False

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from modelpack.verifying.gathering import Gathered
     from modelpack.verifying.report import Report
 
-KINDS = ("signature", "provenance", "sbom", "scan", "test", "rebuild", "weights")
+KINDS = (
+    "signature", "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild", "weights",
+)  # fmt: skip
 EXIT = {"verified": 0, "refused": 1, "unknown": 3}
 _ANSWER = 1 << 20
 "bytes of what a service says of itself"
@@ -203,6 +205,8 @@ def _policy_of(options: dict[str, Any]) -> "Policy":
         "sbom": policies.Sbom(**some),
         "scan": policies.Scan(**{**some, "max_age": options["max_age"] or "7d"}),
         "test": policies.Test(**some),
+        "checks": policies.Checks(**some),
+        "evaluation": policies.Evaluation(**some),
         "rebuild": policies.Rebuild(**some),
         "weights": policies.Weights(signers=(name,)),
     }

@@ -8,19 +8,11 @@ from typing import Any, Final
 
 from modelpack.digest import Digest, hex_of
 from modelpack.inputs.evaluation import EvaluationReport
+from modelpack.metric import sliced
 from modelpack.spec import Spec
 from modelpack.trust.statement import Statement, about
 
 TYPE: Final = "https://modelpack.dev/predicates/evaluation/v1"
-_SLICES: Final = "slices."
-
-
-def sliced(name: str) -> tuple[str, str]:
-    """Return the metric and the slice of the data that a dotted name means: `slices.en.f1`."""
-    if not name.startswith(_SLICES):
-        return name, ""
-    part, _, metric = name.removeprefix(_SLICES).rpartition(".")
-    return (metric, part) if part else (name, "")
 
 
 def statement(

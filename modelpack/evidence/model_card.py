@@ -11,9 +11,9 @@ from typing import Any
 from modelpack.digest import hex_of, parse
 from modelpack.errors import InputError
 from modelpack.evidence.cyclonedx import PROPERTY
-from modelpack.evidence.evaluation import sliced
 from modelpack.evidence.inventory import Inventory, Model
 from modelpack.lock import tensors
+from modelpack.metric import sliced
 from modelpack.spec import Spec, TrainingData
 
 _NAME = r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})"

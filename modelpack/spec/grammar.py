@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from modelpack import quantity, reference
+from modelpack import metric, quantity, reference
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,7 @@ FORMS: Mapping[str, Form] = MappingProxyType({
     "test.duration": _DURATION,
     "evaluation.report": _INNER_PATH,
     "evaluation.require.*": Form(
-        r"(?:>=|<=|==|>|<) ?-?[0-9]{1,18}(?:\.[0-9]{1,18})?", "a bound on a metric",
-        "such as `>= 0.9`",
+        metric.BOUND, "a bound on a metric", "such as `>= 0.9`"
     ),
     "scan.database-max-age": _DURATION,
     "scan.deny-licenses": Form(

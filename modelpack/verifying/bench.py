@@ -27,6 +27,8 @@ _HINTS: Mapping[str, str] = MappingProxyType({
     "sbom": "modelpack build makes one; modelpack sign IMAGE signs it",
     "scan": "scan and sign it again: modelpack scan IMAGE; modelpack sign IMAGE",
     "test": "test and sign it again: modelpack test IMAGE; modelpack sign IMAGE",
+    "checks": "run and sign them again: modelpack check --run; modelpack sign IMAGE",
+    "evaluation": "evaluate these weights, and build and sign with the report",
     "licenses": "use another package, or accept the licence in `[[waivers]]`",
     "labels": "set them in `[image] labels` and build again",
     "formats": "convert the weights to safetensors and build again",

@@ -36,6 +36,8 @@ class Facts:
     states_weights: bool
     "whether it says what its weights are: made by modelpack, and legible"
     weights: tuple[WeightSet, ...]
+    weights_digest: str = ""
+    "of all of them, by its label"
 
 
 def of(documents: Documents) -> Facts:
@@ -56,6 +58,7 @@ def of(documents: Documents) -> Facts:
         license=claims.labels.get(LICENSE_LABEL, ""),
         unsafe=claims.unsafe,
         states_weights=bool(sets),
+        weights_digest=claims.weights,
         weights=tuple(WeightSet(name=name, files=files) for name, files in sets.items()),
     )
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from modelpack.digest import Digest
 from modelpack.trust.policy import TYPES, Policy, Signature
 from modelpack.trust.trusted_root import TrustedRoot
-from modelpack.verifying import model_signatures, requirements, signed, stages
+from modelpack.verifying import evaluations, model_signatures, requirements, signed, stages
 from modelpack.verifying.bench import Bench, met, unmet
 from modelpack.verifying.facts import Facts
 from modelpack.verifying.gathering import Gathered
@@ -120,10 +120,7 @@ def _asked(bench: Bench, facts: Facts) -> Iterator[Requirement]:
             bench, facts, name="sbom", types=TYPES["sbom"], signers=policy.sbom.signers,
             max_age=policy.sbom.max_age,
         )  # fmt: skip
-    if policy.scan:
-        yield requirements.scan(bench, facts, policy.scan)
-    if policy.test:
-        yield requirements.test(bench, facts, policy.test)
+    yield from _gates(bench, facts)
     if policy.licenses:
         yield requirements.licenses(bench, facts, policy.licenses)
     if policy.labels:
@@ -139,3 +136,16 @@ def _asked(bench: Bench, facts: Facts) -> Iterator[Requirement]:
             bench, facts, name=one.type, types=(one.type,), signers=one.signers,
             max_age=one.max_age,
         )  # fmt: skip
+
+
+def _gates(bench: Bench, facts: Facts) -> Iterator[Requirement]:
+    """Yield what the policy says of results: what was found out by running something."""
+    policy = bench.policy
+    if policy.scan:
+        yield requirements.scan(bench, facts, policy.scan)
+    if policy.test:
+        yield requirements.test(bench, facts, policy.test)
+    if policy.checks:
+        yield requirements.checks(bench, facts, policy.checks)
+    if policy.evaluation:
+        yield evaluations.requirement(bench, facts, policy.evaluation)

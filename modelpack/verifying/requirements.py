@@ -3,8 +3,18 @@
 from collections.abc import Iterator
 
 from modelpack.inputs.quoting import quoted
-from modelpack.inspection.json_values import text
-from modelpack.trust.policy import TYPES, Base, Formats, Licenses, Provenance, Rebuild, Scan, Test
+from modelpack.inspection.json_values import array, text
+from modelpack.trust.policy import (
+    TYPES,
+    Base,
+    Checks,
+    Formats,
+    Licenses,
+    Provenance,
+    Rebuild,
+    Scan,
+    Test,
+)
 from modelpack.trust.policy.expecting import seconds
 from modelpack.verifying import licensing, scans, times
 from modelpack.verifying import provenance as origins
@@ -74,22 +84,48 @@ def test(bench: Bench, facts: Facts, rules: Test) -> Requirement:
     """Judge what the newest test says."""
 
     def complaints(one: Accepted) -> Iterator[str]:
-        result = _said(one, "result")
-        if result != "PASSED":
-            yield f"the newest test says {quoted(result or 'nothing')}"
-        finished = times.moment(_said(one, "metadata", "finishedOn"))
-        known = [time for time in (one.proof.time, finished) if time is not None]
-        limit = seconds(rules.max_age)
-        if limit is not None and not known:
-            yield "it does not say when it was made"
-        elif limit is not None and bench.judge.now - min(known) > limit:
-            age = (bench.judge.now - min(known)) // _DAY
-            yield f"it is {age} days old, more than {rules.max_age}"
+        yield from _result(one, "test")
+        yield from _age(one, rules.max_age, bench.judge.now)
 
     return bench.newest(
         "test", facts, rules.signers, "", wanted="it passed",
         complaints=complaints, counts=lambda one: _said(one, "metadata", "kind") != "checks",
     )  # fmt: skip
+
+
+def checks(bench: Bench, facts: Facts, rules: Checks) -> Requirement:
+    """Judge what the newest run of the author's checks says: all that was run must have passed."""
+
+    def complaints(one: Accepted) -> Iterator[str]:
+        said = one.proof.statement.predicate if one.proof.statement else {}
+        yield from _result(one, "run of checks")
+        passed, failed = array(said, "passedTests"), array(said, "failedTests")
+        for name in rules.required:
+            if name in failed or name not in passed:
+                yield f"{quoted(name)} {'did not pass' if name in failed else 'was not run'}"
+        yield from _age(one, rules.max_age, bench.judge.now)
+
+    return bench.newest(
+        "checks", facts, rules.signers, "",
+        wanted=f"{', '.join(rules.required) or 'all that were run'} passed", complaints=complaints,
+    )  # fmt: skip
+
+
+def _result(one: Accepted, what: str) -> Iterator[str]:
+    result = _said(one, "result")
+    if result != "PASSED":
+        yield f"the newest {what} says {quoted(result or 'nothing')}"
+
+
+def _age(one: Accepted, max_age: str, now: int) -> Iterator[str]:
+    """Yield that a result is too old, by its own word or by the time of its signature."""
+    limit = seconds(max_age)
+    finished = times.moment(_said(one, "metadata", "finishedOn"))
+    known = [time for time in (one.proof.time, finished) if time is not None]
+    if limit is not None and not known:
+        yield "it does not say when it was made"
+    elif limit is not None and now - min(known) > limit:
+        yield f"it is {(now - min(known)) // _DAY} days old, more than {max_age}"
 
 
 def rebuild(bench: Bench, facts: Facts, rules: Rebuild) -> Requirement:

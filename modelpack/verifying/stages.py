@@ -14,9 +14,9 @@ from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
 from modelpack.errors import InputError
 from modelpack.trust import promotion
-from modelpack.trust.policy import TYPES, Kind, Stage
+from modelpack.trust.policy import TYPES, Checks, Evaluation, Kind, Stage, Test
 from modelpack.trust.promotion import PROMOTED, SUPERSEDED, Promotion
-from modelpack.verifying import requirements
+from modelpack.verifying import evaluations, requirements
 from modelpack.verifying.bench import Bench, met, unmet
 from modelpack.verifying.facts import Facts
 from modelpack.verifying.proving import Accepted
@@ -132,10 +132,15 @@ def _after(
 
 
 def _statement(bench: Bench, facts: Facts, kind: Kind) -> Requirement:
-    if kind == "test":
-        from modelpack.trust.policy import Test  # noqa: PLC0415  the policy has no section of it
-
-        return requirements.test(bench, facts, Test())
+    match kind:  # the policy has no section of it
+        case "test":
+            return requirements.test(bench, facts, Test())
+        case "checks":
+            return requirements.checks(bench, facts, Checks())
+        case "evaluation":
+            return evaluations.requirement(bench, facts, Evaluation())
+        case _:
+            pass
     return requirements.statement(
         bench, facts, name=kind, types=TYPES[kind], signers=(), max_age=""
     )

@@ -21,6 +21,7 @@ from modelpack.oci.layer import MANIFEST, Descriptor
 from modelpack.oci.layout import Layout
 from modelpack.spec import Scan
 from tests import admission, command_line, projects, values
+from tests import signed_images as made
 from tests.images import image, put
 from tests.sigstore.attaching import PROVENANCE, SIGNATURE, attached, statement
 from tests.sigstore.certificates import new_key, public_pem
@@ -32,7 +33,15 @@ pytestmark = pytest.mark.integration
 SCAN = "https://cosign.sigstore.dev/attestation/vuln/v1"
 TEST = "https://in-toto.io/attestation/test-result/v0.1"
 REBUILD = "https://modelpack.dev/predicates/rebuild/v1"
-TYPES = {"provenance": PROVENANCE, "scan": SCAN, "test": TEST, "rebuild": REBUILD}
+TYPES = {
+    "provenance": PROVENANCE, "scan": SCAN, "test": TEST, "checks": made.CHECKS,
+    "evaluation": made.EVALUATION, "rebuild": REBUILD,
+}  # fmt: skip
+PASSING = {
+    "provenance": "provenance", "scan": "scan", "test": "tested", "checks": "checked",
+    "evaluation": "evaluated", "rebuild": "rebuilt",
+}  # fmt: skip
+LOW, OF_ENGLISH = "accuracy is not >= 0.9", "slices.en.f1 is not > 0.5"
 REPORT = reports.parse((admission.ASSETS.parent / "trivy-report.json").read_bytes())
 HIGH = "it has vulnerabilities of severity HIGH or more"
 SHIM = """\
@@ -115,6 +124,20 @@ def cases(tmp_path_factory: pytest.TempPathFactory, sigstore: Sigstore) -> dict[
         "tested": Case("test", {"result": "PASSED"}),
         "failed": Case("test", {"result": "FAILED"}, "the functional test has not passed"),
         "untold": Case("test", {}, "the functional test has not passed"),
+        "checked": Case("checks", made.checks("lint", "unit", "slow")),
+        "unchecked": Case("checks", made.checks("lint"),
+                          "not all of these checks have passed: lint, unit"),
+        "check-failed": Case("checks", made.checks("lint", "unit", failed=["slow"]),
+                             "a check of its author has not passed"),
+        "evaluated": Case("evaluation", evaluated("0.90", "5.1e-1")),
+        "low": Case("evaluation", evaluated("0.89", "0.6"), LOW),
+        "low-slice": Case("evaluation", evaluated("1", "0.5"), OF_ENGLISH),
+        "endless": Case("evaluation", evaluated("Infinity", "0.6"), LOW),
+        "unmeasured": Case("evaluation", made.evaluation("sha256:…", accuracy="1", f1="1"),
+                           OF_ENGLISH),
+        "measured-twice": Case("evaluation", {"metrics": [
+            *evaluated("1", "0.6")["metrics"], *evaluated("0.1", "0.6")["metrics"],
+        ]}, LOW),
         "rebuilt": Case("rebuild", {"verdict": "reproduced"}),
         "different": Case("rebuild", {"verdict": "different"},
                           "it could not be made again bit for bit"),
@@ -124,8 +147,14 @@ def cases(tmp_path_factory: pytest.TempPathFactory, sigstore: Sigstore) -> dict[
 NAMES = (
     "provenance", "no-commit", "dirty", "elsewhere", "no-build-type", "scan", "waived", "unfixed",
     "vulnerable", "strange-severity", "secret", "old", "unknown", "tested", "failed", "untold",
-    "rebuilt", "different",
+    "rebuilt", "different", "checked", "unchecked", "check-failed", "evaluated", "low",
+    "low-slice", "endless", "unmeasured", "measured-twice",
 )  # fmt: skip
+
+
+def evaluated(accuracy: str, english: str) -> dict[str, Any]:
+    """Return what was measured."""
+    return made.evaluation("sha256:…", accuracy=accuracy, en__f1=english)
 
 
 def _provenance(folder: Path) -> dict[str, Any]:
@@ -163,8 +192,7 @@ def test_kyverno(
     assert set(cases) == set(NAMES)
     (policy,) = rendered("kyverno")
     case = cases[name]
-    passing = {"provenance": "provenance", "scan": "scan", "test": "tested", "rebuild": "rebuilt"}
-    payloads = {kind: {"predicate": cases[one].predicate} for kind, one in passing.items()}
+    payloads = {kind: {"predicate": cases[one].predicate} for kind, one in PASSING.items()}
     everything = {item["name"]: ["sci"] for item in policy["spec"]["attestations"]}
     refused = admission.kyverno(
         go_tool("cel"), policy, signed=everything, now=rfc3339(int(sigstore.clock())),
@@ -179,11 +207,7 @@ def test_kyverno_wants_each_statement_by_one_who_may(
 ) -> None:  # fmt: skip
     (policy,) = rendered("kyverno")
     names = [item["name"] for item in policy["spec"]["attestations"]]
-    payloads = {
-        kind: {"predicate": cases[one].predicate}
-        for kind, one in (("provenance", "provenance"), ("scan", "scan"), ("test", "tested"),
-                          ("rebuild", "rebuilt"))
-    }  # fmt: skip
+    payloads = {kind: {"predicate": cases[one].predicate} for kind, one in PASSING.items()}
 
     def refused(signed: Mapping[str, list[str]]) -> list[str]:
         return admission.kyverno(

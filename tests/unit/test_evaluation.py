@@ -7,8 +7,8 @@ import pytest
 from modelpack.checks import evaluation as checks
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError
-from modelpack.evidence.evaluation import sliced
 from modelpack.inputs import evaluation
+from modelpack.metric import reaches, sliced
 from modelpack.spec import Evaluation
 
 
@@ -83,7 +83,7 @@ def test_the_report_names_its_weights(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_bounds_are_exact(value: str, bound: str, *, reached: bool) -> None:
-    assert checks.reaches(value, bound) is reached
+    assert reaches(value, bound) is reached
 
 
 def test_every_missed_bound_is_named() -> None:

@@ -55,6 +55,14 @@ database-max-age = "12h"
 [test]
 signers = ["people"]
 max-age = "30d"
+[checks]
+required = ["lint", "unit"]
+signers = ["ci"]
+max-age = "30d"
+[evaluation]
+require = { accuracy = ">= 0.9", "slices.en.f1" = "> 0.5" }
+signers = ["people"]
+max-age = "30d"
 [licenses]
 model = ["Apache-2.0"]
 allow = ["MIT"]
@@ -77,7 +85,7 @@ signers = ["ci"]
 [stages.production]
 signers = ["people"]
 after = "staging"
-statements = ["signature", "scan", "test"]
+statements = ["signature", "scan", "test", "checks", "evaluation"]
 scan-max-age = "2d"
 approver-not-builder = true
 [[waivers]]

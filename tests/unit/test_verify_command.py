@@ -12,6 +12,7 @@ import pytest
 
 from modelpack.digest import Digest
 from modelpack.inspection import vouching
+from modelpack.metadata import weights_digest
 from modelpack.oci.archive import Streamed
 from modelpack.oci.image import Index
 from modelpack.oci.layer import INDEX, blob_of
@@ -422,6 +423,8 @@ def test_a_policy_that_is_met(desk: Desk) -> None:
         signed(desk, made.SBOM, made.bom(numpy="BSD-3-Clause", tool="MIT OR AGPL-3.0-only")),
         signed(desk, made.SCAN, made.scan(("CVE-2026-1", "LOW", "2"), finished=now)),
         signed(desk, made.TEST, {"result": "PASSED"}),
+        signed(desk, made.CHECKS, made.checks("lint", "unit", "slow")),
+        signed(desk, made.EVALUATION, made.evaluation(WEIGHTS, accuracy="0.90", en__f1="0.8")),
         signed(desk, made.REBUILD, {"verdict": "reproduced"}),
         signed(desk, "https://acme.example/review/v1", {}),
     )
@@ -438,6 +441,12 @@ allow = ["debian:13"]
 [scan]
 [test]
 max-age = "1d"
+[checks]
+required = ["lint", "unit"]
+max-age = "1d"
+[evaluation]
+require = {{ accuracy = ">= 0.9", "slices.en.f1" = "> 0.5" }}
+max-age = "1d"
 [licenses]
 model = ["Apache-2.0"]
 deny = ["AGPL-3.0-only"]
@@ -452,7 +461,7 @@ type = "https://acme.example/review/v1"
     assert done.status == 0, done.out
     assert set(found) == {
         "signature", "provenance", "base", "sbom", "scan", "test", "licenses", "labels", "formats",
-        "rebuild", "https://acme.example/review/v1",
+        "rebuild", "https://acme.example/review/v1", "checks", "evaluation",
     }  # fmt: skip
     assert {one["outcome"] for one in found.values()} == {"met"}
 
@@ -461,6 +470,7 @@ def vulnerable(severity: str, fixed: str) -> dict[str, Any]:
     return made.scan(("CVE-2026-1", severity, fixed), finished=time.time())
 
 
+WEIGHTS = weights_digest(complete().lock)
 Case = tuple[str, Callable[[Desk], Sequence[Referrer]], str]
 CASES: dict[str, Case] = {
     "no provenance": ("[provenance]", lambda _: [], "nothing that is signed"),
@@ -535,6 +545,62 @@ CASES: dict[str, Case] = {
         "[test]",
         lambda d: [signed(d, made.TEST, {"result": "FAILED"})],
         "the newest test says `FAILED`",
+    ),
+    "no checks": (
+        "[checks]",
+        lambda d: [signed(d, made.TEST, made.checks("unit"))],
+        "nothing that is signed says so",
+    ),
+    "a check that failed": (
+        "[checks]",
+        lambda d: [signed(d, made.CHECKS, made.checks("lint", failed=["unit"]))],
+        "the newest run of checks says `FAILED`",
+    ),
+    "another check that failed": (
+        '[checks]\nrequired = ["lint"]',
+        lambda d: [signed(d, made.CHECKS, made.checks("lint", failed=["unit"]))],
+        "the newest run of checks says `FAILED`",
+    ),
+    "a check that was not run": (
+        '[checks]\nrequired = ["lint", "unit"]',
+        lambda d: [signed(d, made.CHECKS, made.checks("lint"))],
+        "`unit` was not run",
+    ),
+    "a check whose name is a part of another": (
+        '[checks]\nrequired = ["unit"]',
+        lambda d: [signed(d, made.CHECKS, {**made.checks(), "passedTests": "unit-tests"})],
+        "`unit` was not run",
+    ),
+    "old checks": (
+        '[checks]\nmax-age = "7d"',
+        lambda d: [signed(d, made.CHECKS, made.checks(finished=time.time() - 8 * DAY))],
+        "it is 8 days old, more than 7d",
+    ),
+    "no evaluation": ("[evaluation]", lambda _: [], "nothing that is signed says so"),
+    "an evaluation of other weights": (
+        "[evaluation]",
+        lambda d: [signed(d, made.EVALUATION, made.evaluation("sha256:" + "0" * 64))],
+        "about other weights: `sha256:000",
+    ),
+    "a metric that is not enough": (
+        '[evaluation]\nrequire = { accuracy = ">= 0.9" }',
+        lambda d: [signed(d, made.EVALUATION, made.evaluation(WEIGHTS, accuracy="0.8999"))],
+        "`accuracy` is `0.8999`, and must be >= 0.9",
+    ),
+    "a metric that is not there": (
+        '[evaluation]\nrequire = { f1 = ">= 0.9" }',
+        lambda d: [signed(d, made.EVALUATION, made.evaluation(WEIGHTS, en__f1="1"))],
+        "it has no `f1`",
+    ),
+    "a metric of a slice": (
+        '[evaluation]\nrequire = { "slices.en.f1" = ">= 0.9" }',
+        lambda d: [signed(d, made.EVALUATION, made.evaluation(WEIGHTS, f1="1", en__f1="0.1"))],
+        "`slices.en.f1` is `0.1`",
+    ),
+    "a metric without end": (
+        '[evaluation]\nrequire = { accuracy = ">= 0.9" }',
+        lambda d: [signed(d, made.EVALUATION, made.evaluation(WEIGHTS, accuracy="Infinity"))],
+        "`accuracy` is `Infinity`",
     ),
     "a model's licence": ('[licenses]\nmodel = ["MIT"]', lambda _: [], "`Apache-2.0` of the model"),
     "a package's licence": (

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, get_args
 
-from modelpack.trust.policy import Policy, Provenance, Scan, Severity, Waiver
+from modelpack import metric
+from modelpack.trust.policy import Checks, Policy, Provenance, Scan, Severity, Waiver
 from modelpack.trust.policy.expecting import seconds
 
 _BUILDER: Final = "predicate.runDetails.builder.id"
@@ -20,6 +21,8 @@ _RESULTS: Final = "predicate.scanner.result.Results"
 _FINISHED: Final = "predicate.metadata.scanFinishedOn"
 _SEVERITIES: Final = ("UNKNOWN", *get_args(Severity))
 "from the least; what is not rated is below all"
+_NUMBER: Final = r"^-?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?$"
+"as JSON writes them: no infinity"
 _NANOSECONDS: Final = 1_000_000_000
 
 
@@ -41,6 +44,11 @@ def of(policy: Policy, kind: str) -> Iterator[Condition]:
         yield from _scan(policy.scan, _waived(policy))
     if kind == "test":
         yield _equal("the functional test has not passed", "predicate.result", "PASSED")
+    if kind == "checks" and policy.checks:
+        yield from _checks(policy.checks)
+    if kind == "evaluation" and policy.evaluation:
+        for dotted, bound in sorted(policy.evaluation.require.items()):
+            yield _metric(dotted, bound)
     if kind == "rebuild":
         yield _equal("it could not be made again bit for bit", "predicate.verdict", "reproduced")
 
@@ -132,6 +140,43 @@ def _findings(
             f'some one in object.get(group, "{member}", []); {accepted}]) == 0'
         ),
     )
+
+
+def _checks(rules: Checks) -> Iterator[Condition]:
+    yield _equal("a check of its author has not passed", "predicate.result", "PASSED")
+    if rules.required:
+        names = json.dumps(rules.required)
+        yield Condition(
+            message=f"not all of these checks have passed: {', '.join(rules.required)}",
+            cel=f"{names}.all(name, name in predicate.passedTests)",
+            rego=f"every name in {names} {{ name in predicate.passedTests }}",
+        )
+
+
+def _metric(dotted: str, bound: str) -> Condition:
+    """Return that a metric has a value, and that each one reaches the bound.
+
+    As numbers of 64 bits, where `verify` compares decimal numbers.
+    """
+    name, part = (json.dumps(text) for text in metric.sliced(dotted))
+    operator, number = metric.parts(bound)
+    written = json.dumps(_NUMBER)
+    named = f'some one in predicate.metrics; one.name == {name}; object.get(one, "slice", "") == '
+    named += part
+    reached = f"regex.match({written}, one.value); to_number(one.value) {operator} {number}"
+    return Condition(
+        message=f"{dotted} is not {bound}",
+        cel=(
+            f"[predicate.metrics.filter(one, one.name == {name} && "
+            f'(has(one.slice) ? one.slice : "") == {part})].all(found, size(found) > 0 && '
+            f"found.all(one, one.value.matches({written}) && "
+            f"double(one.value) {operator} double({number})))"
+        ),
+        rego=(
+            f"count([1 | {named}]) > 0\n"
+            f"count([1 | {named}]) == count([1 | {named}; {reached}])"
+        ),
+    )  # fmt: skip
 
 
 def _equal(message: str, member: str, wanted: str) -> Condition:

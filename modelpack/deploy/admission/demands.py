@@ -14,7 +14,9 @@ from modelpack.errors import InputError
 from modelpack.trust.policy import TYPES, Policy
 from modelpack.trust.policy import Signer as Written
 
-_KINDS: Final = ("signature", "provenance", "sbom", "scan", "test", "rebuild")
+_KINDS: Final = (
+    "signature", "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild",
+)  # fmt: skip
 _NOT_A_WORD: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -134,6 +136,8 @@ def _left_out(policy: Policy) -> Iterator[str]:
         yield "provenance.repositories and refs, but as far as a signer's identity names them"
     if policy.scan and policy.scan.database_max_age:
         yield "scan.database-max-age"
+    if policy.evaluation:
+        yield "evaluation: whether it is of the weights in the image"
     for key in ("base", "licenses", "labels", "formats", "weights", "stages"):
         if getattr(policy, key):
             yield key

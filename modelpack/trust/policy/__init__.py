@@ -8,11 +8,13 @@ from typing import Final, Literal
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
-Kind = Literal["signature", "provenance", "sbom", "scan", "test", "rebuild"]
+Kind = Literal[
+    "signature", "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild",
+]  # fmt: skip
 Severity = Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"]
 Waivable = Literal[
-    "provenance", "base", "sbom", "scan", "test", "licenses", "labels", "formats", "rebuild",
-    "weights",
+    "provenance", "base", "sbom", "scan", "test", "checks", "evaluation", "licenses", "labels",
+    "formats", "rebuild", "weights",
 ]  # fmt: skip
 "everything but who signed the image"
 TYPES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
@@ -21,6 +23,8 @@ TYPES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "sbom": ("https://cyclonedx.org/bom", "https://spdx.dev/Document"),
     "scan": ("https://cosign.sigstore.dev/attestation/vuln/v1",),
     "test": ("https://in-toto.io/attestation/test-result/v0.1",),
+    "checks": ("https://modelpack.dev/predicates/checks/v1",),
+    "evaluation": ("https://modelpack.dev/predicates/evaluation/v1",),
     "rebuild": ("https://modelpack.dev/predicates/rebuild/v1",),
     "weights": ("https://model_signing/signature/v1.0",),
 })  # fmt: skip
@@ -92,6 +96,26 @@ class Scan:
 class Test:
     """`[test]`: the functional test must have passed."""
 
+    signers: tuple[str, ...] = ()
+    max_age: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """`[checks]`: the author's own checks must have passed."""
+
+    required: tuple[str, ...] = ()
+    "names of which each must be among them"
+    signers: tuple[str, ...] = ()
+    max_age: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """`[evaluation]`: what was measured of exactly these weights, and bounds on it."""
+
+    require: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    "whatever the author asked for"
     signers: tuple[str, ...] = ()
     max_age: str = ""
 
@@ -180,6 +204,8 @@ class Policy:
     sbom: Sbom | None = None
     scan: Scan | None = None
     test: Test | None = None
+    checks: Checks | None = None
+    evaluation: Evaluation | None = None
     licenses: Licenses | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     "what each label of the image must be; `*` stands for anything"

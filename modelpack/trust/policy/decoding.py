@@ -11,9 +11,10 @@ from modelpack.trust.policy import Policy, Signer
 from modelpack.trust.policy.grammar import GRAMMAR
 
 SCHEMA: Final = 1
-_SIGNED: Final = (
-    "signature", "provenance", "sbom", "scan", "test", "rebuild", "weights", "statements",
+_TABLES: Final = (
+    "signature", "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild", "weights",
 )  # fmt: skip
+_SIGNED: Final = (*_TABLES, "statements")
 "tables that ask for something signed"
 
 
@@ -87,10 +88,7 @@ def _check_signer(signer: Signer, at: str, problems: Problems) -> None:
 
 def _uses(policy: Policy) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield every list of signers that must be right, and where it stands."""
-    sections = {
-        key: getattr(policy, key)
-        for key in ("signature", "provenance", "sbom", "scan", "test", "rebuild", "weights")
-    }
+    sections = {key: getattr(policy, key) for key in _TABLES}
     for at, section in (
         *((key, section) for key, section in sections.items() if section is not None),
         *((f"statements[{index}]", one) for index, one in enumerate(policy.statements)),

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from modelpack import quantity
 from modelpack.spec import schema as spec_schema
-from modelpack.spec.grammar import FORMS, Form, Grammar
+from modelpack.spec.grammar import FORMS, KEY_FORMS, Form, Grammar
 from modelpack.trust.policy import Policy
 
 _NAME = Form(
@@ -17,11 +17,11 @@ _DURATION = Form(quantity.DURATION, "a duration", "a number and ms, s, m, h, d o
 _LICENSE = FORMS["scan.deny-licenses"]
 _URI = Form(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2000}", "a URI", "such as `https://example.com/t/v1`")
 _GLOB = Form(r"[!-~]{1,2000}", "a pattern", "printable ASCII; `*` stands for any characters")
-_WITH_SIGNERS = (
-    "signature", "provenance", "sbom", "scan", "test", "rebuild", "weights", "statements",
-    "stages.*",
+_WITH_AGE = (
+    "signature", "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild",
+    "statements",
 )  # fmt: skip
-_WITH_AGE = ("signature", "provenance", "sbom", "scan", "test", "rebuild", "statements")
+_WITH_SIGNERS = (*_WITH_AGE, "weights", "stages.*")
 
 GRAMMAR: Final = Grammar(
     rules="policy",
@@ -36,6 +36,8 @@ GRAMMAR: Final = Grammar(
         "provenance.refs": _GLOB,
         "base.allow": _GLOB,
         "scan.database-max-age": _DURATION,
+        "checks.required": KEY_FORMS["checks"],
+        "evaluation.require.*": FORMS["evaluation.require.*"],
         "licenses.model": _LICENSE,
         "licenses.allow": _LICENSE,
         "licenses.deny": _LICENSE,
@@ -51,6 +53,7 @@ GRAMMAR: Final = Grammar(
     key_forms=MappingProxyType({
         "signers": _NAME,
         "stages": _NAME,
+        "evaluation.require": KEY_FORMS["evaluation.require"],
         "labels": Form(
             r"[A-Za-z0-9][A-Za-z0-9._/-]{0,254}", "a label's key", "such as `com.example.team`"
         ),
@@ -100,6 +103,14 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType({
     "test": "The functional test must have passed; the newest one counts.",
     "test.signers": _SIGNERS,
     "test.max-age": "How old the newest test may be.",
+    "checks": "The author's own checks (`[checks]` of a project) must have passed.",
+    "checks.required": "Names of checks that must be among them.",
+    "checks.signers": _SIGNERS,
+    "checks.max-age": "How old the newest may be.",
+    "evaluation": "An evaluation of exactly these weights must be stated; the newest one counts.",
+    "evaluation.require": 'Bounds on its metrics, such as `accuracy = ">= 0.9"`.',
+    "evaluation.signers": _SIGNERS,
+    "evaluation.max-age": _AGE,
     "licenses": "Of the model, and of every package in its signed bill of materials.",
     "licenses.model": "SPDX identifiers that the model may have.",
     "licenses.allow": "SPDX identifiers that packages may have.",
