@@ -23,6 +23,7 @@ from modelpack.lock import (
 from modelpack.lock import encoding as lock_encoding
 from modelpack.metadata import NAMEPLATE, PLACE, mounted, nameplate, weights_digest
 from modelpack.platform import Platform
+from modelpack.quantity import counted
 from modelpack.run_configuration import PLAN_LABEL, configuration, weights_labels
 from modelpack.source import Source
 from modelpack.source import written as written_source
@@ -172,7 +173,7 @@ def dependency_steps(spec: Spec, lock: Lock, platform: PlatformLock) -> tuple[St
     if platform.bytecode != "none":
         # Bytecode differs between builds of an interpreter: where it comes from is an input.
         inputs["compiler"] = _origin(platform.base)
-    return (Step(kind="dependencies", name=f"{len(platform.wheels)} wheels", inputs=inputs),)
+    return (Step(kind="dependencies", name=counted(len(platform.wheels), "wheel"), inputs=inputs),)
 
 
 def _origin(base: AssembledBase | ImageBase) -> Digest | list[list[str]]:
@@ -199,7 +200,7 @@ def weights_steps(weights: WeightsLock) -> tuple[Step, ...]:
         steps.append(
             Step(
                 kind="weights",
-                name=f"{len(small)} small files",
+                name=counted(len(small), "small file"),
                 known=weights.bundle,
                 inputs={"destination": weights.destination, "files": [_file(f) for f in small]},
             )
@@ -220,7 +221,7 @@ def code_step(spec: Spec, lock: Lock, source: Source) -> Step:
     """Return the recipe of the code layer."""
     return Step(
         kind="code",
-        name=f"{len(source.files)} files",
+        name=counted(len(source.files), "file"),
         inputs={
             "format": lock.format,
             "compressor": canonical_json.plain(lock.compressor),

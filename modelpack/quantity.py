@@ -1,4 +1,4 @@
-"""Sizes and durations as people write them: `1 GiB`, `500MB`, `200ms`, `30d`."""
+"""Sizes, durations and counts as people write them: `1 GiB`, `500MB`, `200ms`, `3 layers`."""
 
 import re
 
@@ -50,3 +50,8 @@ def duration(text: str, *, at: str = "") -> int:
 def in_gib(count: int) -> str:
     """Return bytes as memory is named: `79.6 GiB`, below one GiB `512 MiB`."""
     return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.0f} MiB"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 layer`, `3 layers`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

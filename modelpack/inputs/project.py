@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from modelpack.inputs.project_files import PLAIN, ProjectFiles, folder_of, join
+from modelpack.quantity import counted
 
 _SIDE_FILES = (
     "*.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model",
@@ -110,7 +111,7 @@ def _guess_weights(files: ProjectFiles, found: Project) -> Project:
     chosen = max(folders, key=lambda folder: (folders[folder], folder))
     beside = [PurePosixPath(path).name for path in files.sizes if folder_of(path) == chosen]
     count = sum(name.endswith(".safetensors") for name in beside)
-    notes = [f"weights: {count} safetensors file{'s' * (count > 1)} in `{chosen}`"]
+    notes = [f"weights: {counted(count, 'safetensors file')} in `{chosen}`"]
     notes += [
         f"`{other}` holds safetensors too: make it another `[[weights]]` if it is served"
         for other in folders

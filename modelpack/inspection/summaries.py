@@ -13,6 +13,7 @@ from modelpack.inputs.quoting import quoted
 from modelpack.inspection import predicates
 from modelpack.inspection.beside import ProvenanceClaim, SbomClaim, ScanClaim, VerdictClaim
 from modelpack.inspection.json_values import array, table, tables, text
+from modelpack.quantity import counted
 from modelpack.trust.statement import Statement
 
 _LICENSES = 100
@@ -252,7 +253,7 @@ def _stage(statement: Statement) -> Said:
 def _evaluation(said: Mapping[str, Any]) -> Said:
     metrics = list(tables(said, "metrics"))
     slices = {text(one, "slice") for one in metrics} - {""}
-    of = f" in {len(slices)} slice{'s' * (len(slices) != 1)}" if slices else ""
+    of = f" in {counted(len(slices), 'slice')}" if slices else ""
     asked = [f"{text(one, 'metric')} {text(one, 'value')} ({text(one, 'bound')})"
              for one in tables(said, "requirements")]  # fmt: skip
     shown = ", ".join(quoted(one) for one in asked[:_SHOWN])

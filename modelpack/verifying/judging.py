@@ -49,19 +49,23 @@ def judge(
             judged.insert(0, Judged(role="index", digest=gathered.root, platform="",
                                     requirements=()))  # fmt: skip
         judged = [_with_stage(bench, one, stage, remembered) for one in judged]
-    bare = (
-        document.descriptor.digest
-        for beside in gathered.beside.values()
-        for document in beside
-        if signed.is_bare_statement(document)
-    )
     return Report(
         digest=gathered.root,
         judged=tuple(judged),
         refused=tuple(dict.fromkeys(bench.refused)),
-        unsigned=tuple(dict.fromkeys(bare)),
+        unsigned=_unsigned(gathered),
         notes=gathered.notes,
     )
+
+
+def _unsigned(gathered: Gathered) -> tuple[Digest, ...]:
+    """Return the statements that nobody signed: of which no bundle is here either."""
+    documents = [one for beside in gathered.beside.values() for one in beside]
+    within = [one.statement for one in documents if signed.is_signed(one)]
+    bare = (one for one in documents if signed.is_bare_statement(one))
+    return tuple(dict.fromkeys(
+        one.descriptor.digest for one in bare if one.statement not in within
+    ))  # fmt: skip
 
 
 def _signature(

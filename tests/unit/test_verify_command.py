@@ -207,6 +207,16 @@ def test_statements_that_nobody_signed_count_for_nothing(desk: Desk) -> None:
     assert "1 statement beside it, signed by nobody" in done.out
 
 
+def test_what_is_signed_as_well_is_not_called_unsigned(desk: Desk) -> None:
+    from modelpack.trust import statement as statements
+
+    bare = statements.referrer(statements.parse(statement(DIGEST)), kind="signature")
+    desk.put(bare, signed(desk))
+    done = desk.verify()
+    assert done.status == 0
+    assert "signed by nobody" not in done.out
+
+
 def test_an_archive_brings_what_vouches_for_its_image(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
