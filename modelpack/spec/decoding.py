@@ -64,6 +64,11 @@ def load(data: bytes, *, filename: str) -> dict[str, Any]:
         raise InputError(
             "not UTF-8", at=f"{filename}:{line}", hint="save the file as UTF-8"
         ) from error
+    if text.startswith("\ufeff"):  # some editors write it; nobody sees it
+        raise InputError(
+            "begins with a byte order mark", at=f"{filename}:1",
+            hint="save the file as UTF-8 without it",
+        )  # fmt: skip
     if many := _MANY_PARTS.search(text):
         line = text.count("\n", 0, many.start()) + 1
         raise InputError("a key of too many parts", at=f"{filename}:{line}")
