@@ -419,6 +419,7 @@ def test_days_may_be_written_as_text_too():
     [
         (b"#" * (MAX_SIZE + 1), "larger than"),
         (b"a = 1\nb = '\xff'\n", "not UTF-8"),
+        (b"\xef\xbb\xbfa = 1\n", "byte order mark"),
         (b"a = " + b"[" * 100_000, "nest"),
         (b"a = " + b"{a=" * 100_000, "nest"),
         (b"a = " + b"1" * 5000, "too long"),
