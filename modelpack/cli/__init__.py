@@ -7,37 +7,52 @@ import click
 from modelpack import __version__
 from modelpack.cli.frame.output import complete
 
+SECTIONS: dict[str, dict[str, str]] = {
+    "A project": {
+        "init": "Write a first modelpack.toml from what a folder holds.",
+        "schema": "Print the JSON Schema of modelpack.toml, for editors.",
+        "shard": "Split safetensors into shards with an index, or merge them.",
+        "lock": "Pin every input in modelpack.lock, or tell whether it is stale.",
+        "check": "Look for all that would refuse a build.",
+        "plan": "Show what would be built, and what again and why.",
+    },
+    "Its image": {
+        "build": "Build the image; makes a missing modelpack.lock.",
+        "render": "Write a Dockerfile and its context, for plain docker build.",
+        "rebuild": "Make an image again and say where it differs.",
+        "run": "Run an image in Docker or podman, hardened.",
+        "test": "Ask a running image what must be answered, and measure it.",
+        "scan": "Let Trivy look at an image, and judge what it finds.",
+    },
+    "What it is": {
+        "inspect": "Show what an image claims to be and where it came from.",
+        "diff": "Show what differs between two images, and what must be pulled.",
+        "sbom": "Print the bill of materials of an image.",
+        "card": "Print a model card of an image, in Markdown.",
+    },
+    "Where it goes": {
+        "push": "Bring an image, and what belongs to it, into a registry.",
+        "pull": "Fetch an image, and what belongs to it, from a registry.",
+        "copy": "Copy an image, and what belongs to it, between places.",
+        "attach": "Keep evidence of others beside an image.",
+        "login": "Keep credentials for a registry where docker and podman do.",
+        "prune": "Remove old versions of a repository, and what vouches for them.",
+    },
+    "Who vouches": {
+        "sign": "Sign an image, and what was found out about it here.",
+        "verify": "Prove who signed an image, and what a policy asks of it.",
+        "promote": "Let an image become the one of a stage, such as production.",
+        "deploy": "Write what a cluster needs to run an image, or to refuse it.",
+        "ci": "Write a pipeline for GitHub, GitLab or another CI.",
+    },
+    "This machine": {
+        "doctor": "Show what this machine lacks, and for which command.",
+        "cache": "Show or prune what is kept on disk.",
+        "completion": "Print a completion script for bash, zsh or fish.",
+    },
+}
 COMMANDS: dict[str, str] = {
-    "init": "Write a first modelpack.toml from what a folder holds.",
-    "schema": "Print the JSON Schema of modelpack.toml, for editors.",
-    "shard": "Split safetensors into shards with an index, or merge them.",
-    "lock": "Pin every input in modelpack.lock, or tell whether it is stale.",
-    "check": "Look for all that would refuse a build.",
-    "plan": "Show what would be built, and what again and why.",
-    "render": "Write a Dockerfile and its context, for plain docker build.",
-    "build": "Build the image; makes a missing modelpack.lock.",
-    "run": "Run an image in Docker or podman, hardened.",
-    "test": "Ask a running image what must be answered, and measure it.",
-    "inspect": "Show what an image claims to be and where it came from.",
-    "diff": "Show what differs between two images, and what must be pulled.",
-    "rebuild": "Make an image again and say where it differs.",
-    "sbom": "Print the bill of materials of an image.",
-    "card": "Print a model card of an image, in Markdown.",
-    "push": "Bring an image, and what belongs to it, into a registry.",
-    "pull": "Fetch an image, and what belongs to it, from a registry.",
-    "copy": "Copy an image, and what belongs to it, between places.",
-    "attach": "Keep evidence of others beside an image.",
-    "login": "Keep credentials for a registry where docker and podman do.",
-    "verify": "Prove who signed an image, and what a policy asks of it.",
-    "scan": "Let Trivy look at an image, and judge what it finds.",
-    "sign": "Sign an image, and what was found out about it here.",
-    "promote": "Let an image become the one of a stage, such as production.",
-    "prune": "Remove old versions of a repository, and what vouches for them.",
-    "ci": "Write a pipeline for GitHub, GitLab or another CI.",
-    "deploy": "Write what a cluster needs to run an image, or to refuse it.",
-    "doctor": "Show what this machine lacks, and for which command.",
-    "cache": "Show or prune what is kept on disk.",
-    "completion": "Print a completion script for bash, zsh or fish.",
+    name: text for commands in SECTIONS.values() for name, text in commands.items()
 }
 "Names and help texts; a test compares them with the commands, which are imported on use."
 
@@ -61,9 +76,11 @@ class CommandTable(click.Group):
         ctx: click.Context,  # noqa: ARG002
         formatter: click.HelpFormatter,
     ) -> None:
-        """Write the table."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Write the tables, with one width for all names."""
+        width = max(map(len, COMMANDS))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{width}}", text) for name, text in commands.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
