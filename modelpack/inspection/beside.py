@@ -7,6 +7,8 @@ from typing import Literal
 
 _NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 _NO_TEXTS: Mapping[str, str] = MappingProxyType({})
+_NO_NUMBERS: Mapping[str, float] = MappingProxyType({})
+_NO_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 Form = Literal["bundle", "dsse", "simple"]
 "how it is signed: a Sigstore bundle, a bare envelope, cosign's older payload in a manifest"
@@ -87,6 +89,19 @@ class SbomClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VulnerabilityClaim:
+    """One vulnerability that a scanner is said to have found."""
+
+    id: str
+    package: str
+    installed: str
+    fixed: str
+    "version in which it is mended; empty: none is named"
+    severity: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScanClaim:
     """What a scanner is said to have found."""
 
@@ -98,16 +113,48 @@ class ScanClaim:
     database: str
     "when the database was made"
     finished: str
+    vulnerabilities: tuple[VulnerabilityClaim, ...] = ()
+    "the worst first; no more than can be read"
+    not_looked_at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictClaim:
-    """What a test, a rebuild or a verifier is said to have decided."""
+    """What a test, checks, a rebuild or a verifier are said to have decided."""
 
     outcome: str
     by: str
     finished: str
     counts: Mapping[str, int] = field(default_factory=lambda: _NO_COUNTS)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_NAMES)
+    "of tests: those that `failed`, `warned`, `passed`, `skipped`"
+    measured: Mapping[str, float] = field(default_factory=lambda: _NO_NUMBERS)
+    "of a functional test: `cold_start`, `p95` in seconds, `memory` in bytes"
+    limits: Mapping[str, str] = field(default_factory=lambda: _NO_TEXTS)
+    "that were asked for: `cold-start` to `10s`"
+    commands: Mapping[str, str] = field(default_factory=lambda: _NO_TEXTS)
+    "of the author's checks, by name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricClaim:
+    """One number of an evaluation."""
+
+    name: str
+    slice: str
+    "part of the data; empty: all of it"
+    value: str
+    bound: str
+    "what was asked of it; empty: nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationClaim:
+    """How well the weights are said to do."""
+
+    weights: str
+    "digest of the weights that it is about"
+    metrics: tuple[MetricClaim, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,5 +190,24 @@ class ReferrerClaim:
     sbom: SbomClaim | None = None
     scan: ScanClaim | None = None
     verdict: VerdictClaim | None = None
+    evaluation: EvaluationClaim | None = None
+    said: Mapping[str, str] = field(default_factory=lambda: _NO_TEXTS)
+    "of a statement of a type that is not known here: its members by dotted path, the first of them"
+    document: str = ""
+    "digest of the statement or document itself: the same whether it is signed or not"
     unreadable: str = ""
     "why it could not be read; empty: it could"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What one content says, by the sort of it; and a line for people."""
+
+    line: str = ""
+    provenance: ProvenanceClaim | None = None
+    sbom: SbomClaim | None = None
+    scan: ScanClaim | None = None
+    verdict: VerdictClaim | None = None
+    evaluation: EvaluationClaim | None = None
+    members: Mapping[str, str] = field(default_factory=lambda: _NO_TEXTS)
+    "of a type that is not known"

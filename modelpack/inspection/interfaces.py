@@ -1,6 +1,7 @@
 """The interface that an image carries: a summary for people, and whether it is the stated one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from modelpack import metadata
@@ -8,14 +9,22 @@ from modelpack.digest import of as digest_of
 from modelpack.errors import InputError
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection.description import Description
-from modelpack.inspection.value import InterfaceClaim
+from modelpack.inspection.value import AnswerClaim, InterfaceClaim, OperationClaim
 from modelpack.interface import KINDS, Interface
-from modelpack.interface.operations import operations
+from modelpack.interface.fields import Field, fields
+from modelpack.interface.operations import Operation, operations, schema_of
 from modelpack.interface.pointers import resolved
 from modelpack.interface.reading import parse
 
 _MOST: Final = 1000
 "operations, or fields"
+_DETAILS: Final = 100
+"operations of which is said what they take and give"
+_FIELDS: Final = 60
+"of a request or an answer, or answers of an operation"
+_SHOWN: Final = 6
+_SUMMARY: Final = 200
+"characters"
 
 
 def documents(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
@@ -38,6 +47,7 @@ def claim(description: Description) -> InterfaceClaim | None:
 
 
 def _summary(interface: Interface, digest: str) -> InterfaceClaim:
+    found = operations(interface.openapi)
     information = interface.openapi.get("info")
     title = information.get("title") if isinstance(information, Mapping) else ""
     version = interface.openapi.get("openapi")
@@ -45,10 +55,54 @@ def _summary(interface: Interface, digest: str) -> InterfaceClaim:
         digest=digest,
         openapi=version if isinstance(version, str) else "",
         title=title if isinstance(title, str) else "",
-        operations=tuple(one.name for one in operations(interface.openapi)[:_MOST]),
+        operations=tuple(one.name for one in found[:_MOST]),
         input=_fields(interface.input),
         output=_fields(interface.output),
+        details=tuple(_details(interface, found)),
     )
+
+
+def _details(interface: Interface, found: Sequence[Operation]) -> Iterator[OperationClaim]:
+    """Yield what the first operations take and give; of JSON Schemas, the only one."""
+    for one in found[:_DETAILS]:
+        yield _operation(interface.openapi, one)
+    if interface.input is not None or interface.output is not None:
+        given = fields(interface.output, interface.output, most=_FIELDS)
+        yield OperationClaim(
+            name="", summary="", parameters=(), media_types=(),
+            request=fields(interface.input, interface.input, most=_FIELDS),
+            answers=(AnswerClaim(status="", fields=given),),
+        )  # fmt: skip
+
+
+def _operation(document: Mapping[str, Any], one: Operation) -> OperationClaim:
+    asked = [_parameter(document, stated) for stated in one.parameters.values()]
+    return OperationClaim(
+        name=one.name,
+        summary=one.summary[:_SUMMARY],
+        parameters=tuple(asked[:_FIELDS]),
+        media_types=tuple(one.body)[:_SHOWN],
+        request=_of_body(document, one.body),
+        answers=tuple(
+            AnswerClaim(status=status, fields=_of_body(document, body))
+            for status, body in list(one.responses.items())[:_FIELDS]
+        ),
+    )
+
+
+def _parameter(document: Mapping[str, Any], stated: Mapping[str, Any]) -> Field:
+    whole = fields(document, stated.get("schema", {}), most=1)[0]
+    name, place = stated["name"], stated["in"]
+    needed = stated.get("required") is True
+    return replace(whole, name=f"{name} ({place})"[:_SUMMARY], required=needed)
+
+
+def _of_body(document: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[Field, ...]:
+    """Return the fields of a body: of its JSON where it has one, else of what comes first."""
+    if not body:
+        return ()
+    schema = schema_of(body)
+    return fields(document, next(iter(body.values())) if schema is None else schema, most=_FIELDS)
 
 
 def _fields(schema: Any) -> tuple[str, ...]:  # noqa: ANN401  any JSON value

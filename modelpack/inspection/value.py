@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from modelpack.inspection.beside import ReferrerClaim
+from modelpack.interface.fields import Field
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_COUNTS: Mapping[str, int] = MappingProxyType({})
@@ -82,6 +83,30 @@ class ArtifactClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerClaim:
+    """One answer of an operation."""
+
+    status: str
+    "as written: `200`, `4XX`, `default`; empty: whatever it is"
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationClaim:
+    """What one operation takes and gives."""
+
+    name: str
+    "`POST /predict`; empty: one kind of request, wherever it is sent"
+    summary: str
+    parameters: tuple[Field, ...]
+    "of path, query and header"
+    media_types: tuple[str, ...]
+    "of the request"
+    request: tuple[Field, ...]
+    answers: tuple[AnswerClaim, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InterfaceClaim:
     """What the service answers, as its author says."""
 
@@ -96,6 +121,8 @@ class InterfaceClaim:
     "fields of a request, from its JSON Schema"
     output: tuple[str, ...] = ()
     "fields of an answer, from its JSON Schema"
+    details: tuple[OperationClaim, ...] = ()
+    "what the first operations take and give"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

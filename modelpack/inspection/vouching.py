@@ -15,10 +15,9 @@ from modelpack.digest import Digest
 from modelpack.errors import ModelpackError, Unavailable
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection import contents, predicates, summaries
-from modelpack.inspection.beside import ReferrerClaim, SignatureClaim
+from modelpack.inspection.beside import ReferrerClaim, Said, SignatureClaim
 from modelpack.inspection.contents import Content
 from modelpack.inspection.documents import Documents
-from modelpack.inspection.summaries import Said
 from modelpack.oci import attestations
 from modelpack.oci.layer import MANIFEST, Descriptor
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest
@@ -244,6 +243,9 @@ def claim(document: ReferrerDocument) -> ReferrerClaim:
         sbom=said.sbom,
         scan=said.scan,
         verdict=said.verdict,
+        evaluation=said.evaluation,
+        said=said.members,
+        document=digests.of(content.document) if content else "",
         unreadable=document.trouble,
     )
 

@@ -228,6 +228,8 @@ class TestStatements:
         kind = "https://cosign.sigstore.dev/attestation/vuln/v1"
         one = self.attached(desk, said(kind, predicate, desk.digest))
         assert one["scan"]["severities"] == {"HIGH": 1, "LOW": 2}
+        shown = [each["severity"] for each in one["scan"]["vulnerabilities"]]
+        assert shown == ["HIGH", "LOW", "LOW"]
         assert one["summary"] == (
             "scan with pkg:github/aquasecurity/trivy 0.74.0 at 2026-11-20T00:00:00Z: passed, "
             "1 HIGH, 2 LOW; database of 2026-11-19T00:00:00Z"
@@ -264,9 +266,73 @@ class TestStatements:
         self, desk: Desk, kind: str, predicate: Any, verdict: dict[str, Any], line: str
     ) -> None:
         one = self.attached(desk, said(kind, predicate, desk.digest))
-        assert one["verdict"] == {"outcome": "", "by": "", "finished": one["verdict"]["finished"],
-                                  "counts": {}, **verdict}  # fmt: skip
+        shown = {key: one["verdict"][key] for key in ("outcome", "by", "counts")}
+        assert shown == {"outcome": "", "by": "", "counts": {}, **verdict}
         assert one["summary"] == line
+
+    def test_a_functional_test_with_its_limits(self, desk: Desk) -> None:
+        predicate = {
+            "result": "FAILED", "passedTests": ["ready"], "failedTests": ["limit p95"],
+            "metadata": {"finishedOn": "2026-11-20T00:00:00Z"},
+            "configuration": [{"name": "golden/a.json"}, {
+                "name": "test", "annotations": {"limits": {"p95": "100ms", "memory": 3}},
+            }],
+            "modelpack": {"version": "0.2", "engine": "docker 28", "skippedTests": ["metrics"],
+                          "measured": {"p95": 0.2, "memory": 7, "p50": None, "x": True}},
+        }  # fmt: skip
+        kind = "https://in-toto.io/attestation/test-result/v0.1"
+        one = self.attached(desk, said(kind, predicate, desk.digest))["verdict"]
+        assert one == {
+            "outcome": "failed", "by": "modelpack 0.2 in docker 28",
+            "finished": "2026-11-20T00:00:00Z", "counts": {"passed": 1, "failed": 1},
+            "names": {"passed": ["ready"], "failed": ["limit p95"], "skipped": ["metrics"]},
+            "measured": {"p95": 0.2, "memory": 7}, "limits": {"p95": "100ms", "memory": ""},
+            "commands": {},
+        }  # fmt: skip
+
+    def test_checks_with_their_commands(self, desk: Desk) -> None:
+        command = {"dev.modelpack.checks.command": ["ruff", "check", "service"]}
+        predicate = {
+            "result": "PASSED", "passedTests": ["lint"],
+            "configuration": [{"name": "plan"}, {"name": "check/lint", "annotations": command}],
+        }  # fmt: skip
+        kind = "https://modelpack.dev/predicates/checks/v1"
+        one = self.attached(desk, said(kind, predicate, desk.digest))["verdict"]
+        assert one["commands"] == {"lint": "ruff check service"}
+
+    def test_an_evaluation_with_its_slices(self, desk: Desk) -> None:
+        predicate = {
+            "weights": "sha256:" + "0" * 64,
+            "metrics": [{"name": "accuracy", "value": "0.9"},
+                        {"name": "f1", "value": "0.7", "slice": "en"}],
+            "requirements": [{"metric": "slices.en.f1", "bound": ">= 0.6", "value": "0.7"}],
+        }  # fmt: skip
+        kind = "https://modelpack.dev/predicates/evaluation/v1"
+        one = self.attached(desk, said(kind, predicate, desk.digest))["evaluation"]
+        assert one["metrics"] == [
+            {"name": "accuracy", "slice": "", "value": "0.9", "bound": ""},
+            {"name": "f1", "slice": "en", "value": "0.7", "bound": ">= 0.6"},
+        ]
+
+    def test_of_an_unknown_type_the_members_are_shown(self, desk: Desk) -> None:
+        predicate = {"outcome": "clean", "engine": {"name": "x", "hits": []}, "n": [1, False]}
+        one = self.attached(desk, said("https://acme.example/malware/v1", predicate, desk.digest))
+        assert one["said"] == {
+            "outcome": "clean", "engine.name": "x", "n[0]": "1", "n[1]": "false",
+        }  # fmt: skip
+        assert next(iter(one["said"])) == "outcome"
+        assert one["summary"] == "outcome `clean`, engine.name `x`, n[0] `1`, …"
+
+    def test_of_a_large_unknown_statement_little_is_shown(self, desk: Desk) -> None:
+        deep: Any = [[]] * 100
+        for _ in range(3):
+            deep = [deep] * 8
+        wide = {f"k{n}": "v" * 5000 for n in range(100)}
+        kind = "https://acme.example/x/v1"
+        one = self.attached(desk, said(kind, {**wide, "deep": deep}, desk.digest))
+        assert list(one["said"])[:2] == ["k0", "k1"]
+        assert 50 < len(one["said"]) <= 60
+        assert all(len(value) <= 300 for value in one["said"].values())
 
     @pytest.mark.parametrize("kind", ["https://openvex.dev/ns", "https://openvex.dev/ns/v0.2.0"])
     def test_vex(self, desk: Desk, kind: str) -> None:
