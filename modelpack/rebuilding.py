@@ -28,7 +28,7 @@ from modelpack.inputs import weights_image
 from modelpack.inputs.base_image import allowed
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
-from modelpack.inspection.documents import parse_object
+from modelpack.inspection.json_document import parse_object
 from modelpack.lock import FORMAT, ImageBase, Lock
 from modelpack.oci.blobs import pieces_of
 from modelpack.oci.chunks import Chunks

@@ -22,7 +22,7 @@ from modelpack.oci.layer import Descriptor
 from modelpack.plan import Plan
 
 if TYPE_CHECKING:
-    from modelpack.inspection.vouching import ReferrerDocument
+    from modelpack.inspection.referrer_document import ReferrerDocument
     from modelpack.lock import Lock, PlatformLock
     from modelpack.source import Source
     from modelpack.spec import Spec

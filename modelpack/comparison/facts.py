@@ -7,7 +7,8 @@ from modelpack.comparison.value import Content, Facts, LayerFact, Package
 from modelpack.errors import InputError
 from modelpack.inspection import configuration, description, parts
 from modelpack.inspection.description import Description
-from modelpack.inspection.documents import Documents, parse_object
+from modelpack.inspection.documents import Documents
+from modelpack.inspection.json_document import parse_object
 from modelpack.lock import ImageBase, Lock, PlatformLock, WeightsLock
 from modelpack.source import Source
 

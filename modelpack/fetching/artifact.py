@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final, cast
 
 from modelpack.errors import InputError
-from modelpack.fetching.members import Member, Shelf
+from modelpack.fetching.member import Member, Shelf
 from modelpack.inputs.base_image import layer_stream
 from modelpack.inputs.model_artifact.artifact import ArtifactLayer
 from modelpack.inputs.model_artifact.files import FILE_LIMIT, MODELS, cleaned, listed

@@ -9,7 +9,8 @@ from typing import BinaryIO, cast
 
 from modelpack.digest import Digest, of_hex
 from modelpack.errors import InputError, Refused
-from modelpack.fetching.members import Member, Shelf, members
+from modelpack.fetching.member import Member, Shelf
+from modelpack.fetching.members import members
 from modelpack.fetching.place import Listing, RemoteFile, Wanted
 from modelpack.fetching.ranges import keep_trying
 from modelpack.inputs.base_image import layer_stream

@@ -9,7 +9,7 @@ from typing import Any
 
 from modelpack.errors import InputError
 from modelpack.inputs.quoting import quoted
-from modelpack.inspection.documents import parse_object
+from modelpack.inspection.json_document import parse_object
 from modelpack.inspection.value import NOTHING, RunClaim
 from modelpack.oci.layer import CONFIG
 

@@ -14,7 +14,7 @@ from modelpack.digest import Digest
 from modelpack.errors import InputError
 from modelpack.inspection import signers
 from modelpack.inspection.beside import Form, LogClaim, SignatureClaim, SignerClaim
-from modelpack.inspection.documents import parse_object
+from modelpack.inspection.json_document import parse_object
 from modelpack.inspection.json_values import table, text
 from modelpack.inspection.predicates import CYCLONEDX_DOCUMENTS, SPDX_DOCUMENTS
 from modelpack.oci.layer import Descriptor

@@ -9,7 +9,7 @@ from modelpack.digest import parse as parse_digest
 from modelpack.errors import InputError, ModelpackError
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection import nameplates
-from modelpack.inspection.documents import parse_object
+from modelpack.inspection.json_document import parse_object
 from modelpack.inspection.nameplates import Nameplate
 from modelpack.interface import KINDS
 from modelpack.lock import Lock, WeightsLock

@@ -1,21 +1,15 @@
 """The few documents of an image that an inspection reads, as bytes and where they were found."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
-from modelpack import canonical_json
-from modelpack.errors import InputError
 from modelpack.inputs.model_artifact.artifact import ModelArtifact
 from modelpack.inputs.model_artifact.files import Contents
+from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.inspection.value import PlatformImage
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.manifest import Manifest
-
-if TYPE_CHECKING:
-    from modelpack.inspection.vouching import ReferrerDocument
 
 _NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
@@ -54,34 +48,7 @@ class Documents:
     "None: no model artifact, but an image"
     contents: Contents | None = None
     "files of an artifact; None: not looked at"
-    referrers: "tuple[ReferrerDocument, ...]" = ()
+    referrers: tuple[ReferrerDocument, ...] = ()
     "what stands beside the image, or beside the index that it was chosen from"
     unlisted: tuple[str, ...] = ()
     "why it may not be all"
-
-
-def parse_object(data: bytes, *, at: str) -> dict[str, Any]:
-    """Return the JSON object in `data`; raise InputError unless it is one that can be encoded.
-
-    Refused are keys said twice, numbers that are no JSON, lone surrogates and absurd depths.
-    """
-    try:
-        value = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_constant)
-        canonical_json.dumps(value)
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise InputError(f"not valid JSON: {reason}", at=at) from error
-    if not isinstance(value, dict):
-        raise InputError("not a JSON object", at=at)
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key stands twice")
-    return value
-
-
-def _constant(name: str) -> object:
-    raise ValueError(f"{name} is no number")

@@ -7,7 +7,7 @@ from typing import Any
 from modelpack.digest import Digest
 from modelpack.digest import parse as parse_digest
 from modelpack.errors import InputError
-from modelpack.inspection.documents import parse_object
+from modelpack.inspection.json_document import parse_object
 from modelpack.lock import WeightFile, WeightsLock
 from modelpack.metadata import NAMEPLATE
 

@@ -7,7 +7,7 @@ shown as that, and ends nothing.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Protocol, runtime_checkable
 
 from modelpack import digest as digests
@@ -18,13 +18,14 @@ from modelpack.inspection import contents, predicates, summaries
 from modelpack.inspection.beside import ReferrerClaim, Said, SignatureClaim
 from modelpack.inspection.contents import Content
 from modelpack.inspection.documents import Documents
+from modelpack.inspection.referrer_document import INDEX, SUBJECT, ReferrerDocument
 from modelpack.oci import attestations
 from modelpack.oci.layer import MANIFEST, Descriptor
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest
 from modelpack.oci.manifest import parse as parse_manifest
-from modelpack.oci.referrers import KIND, OLD_TAGS, checked, tag_for
+from modelpack.oci.referrers import OLD_TAGS, checked, tag_for
 from modelpack.trust.bundle import PREDICATE as BUNDLE_PREDICATE
-from modelpack.trust.statement import PREDICATE_TYPE, Statement
+from modelpack.trust.statement import PREDICATE_TYPE
 
 CONTENT_LIMIT: Final = 16 << 20
 "bytes of one content that is read"
@@ -34,10 +35,6 @@ _MANIFESTS: Final = 200
 "that are looked at"
 _LAYERS: Final = 50
 "contents of one manifest that are looked at"
-SUBJECT: Final = "subject"
-"how a manifest refers that names the image itself"
-INDEX: Final = "index"
-"how a manifest refers of which the image's index says that it is about the image"
 
 
 @runtime_checkable
@@ -58,53 +55,6 @@ class Vouched(Protocol):
 
     def read(self, what: Descriptor, *, limit: int = MANIFEST_LIMIT) -> bytes:
         """Return a blob of up to `limit` bytes, its digest and size checked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferrerDocument:
-    """One content that vouches for an image, or a manifest of which none is known."""
-
-    subject: Digest
-    descriptor: Descriptor
-    "of the manifest, with type and annotations as it says itself"
-    by: str = SUBJECT
-    layer: Descriptor | None = None
-    stored: bytes = b""
-    "the content as it is stored"
-    content: Content | None = None
-    trouble: str = ""
-    unavailable: bool = False
-    "whether the trouble is that it could not be fetched"
-
-    @property
-    def statement(self) -> Statement | None:
-        """The statement in it, signed or not, where there is one that can be read."""
-        return self.content.statement if self.content else None
-
-    @property
-    def kind(self) -> str:
-        """What this program calls it, when it made it: `sbom`; a claim like all else."""
-        return self.descriptor.annotations.get(KIND, "")
-
-    @property
-    def predicate_type(self) -> str:
-        """The type of its statement; where that was not read, as its annotations say."""
-        if self.statement:
-            return self.statement.predicate_type
-        said = {**(self.layer.annotations if self.layer else {}), **self.descriptor.annotations}
-        return said.get(PREDICATE_TYPE) or said.get(BUNDLE_PREDICATE, "")
-
-    @property
-    def what(self) -> str:
-        """The word for what it is, whoever made it."""
-        types = [self.layer.media_type] if self.layer else []
-        return (
-            self.kind.partition(".")[0]
-            or predicates.word(self.predicate_type)
-            or next(filter(None, map(predicates.word_of_document,
-                                     (*types, self.descriptor.artifact_type))), "")
-            or ("signature" if self.content and self.content.signature else "")
-        )  # fmt: skip
 
 
 def with_referrers(store: object, documents: Documents) -> Documents:

@@ -19,7 +19,7 @@ from modelpack.spec.structure import similar
 
 if TYPE_CHECKING:
     from modelpack.inputs.python.base_interpreter import BaseInterpreter
-    from modelpack.inputs.python.requirements import Requirements
+    from modelpack.inputs.python.pinned import Requirements
     from modelpack.inputs.python.target import Target
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
-from modelpack.inspection.vouching import ReferrerDocument
+from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.trust.policy import TYPES, Policy, Waiver
 from modelpack.trust.policy.expecting import expected
 from modelpack.verifying.facts import Facts

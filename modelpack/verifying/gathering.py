@@ -9,7 +9,8 @@ from modelpack.errors import Finding, Unavailable
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection.documents import Documents
 from modelpack.inspection.reading import Readable, read
-from modelpack.inspection.vouching import ReferrerDocument, Vouched, with_referrers
+from modelpack.inspection.referrer_document import ReferrerDocument
+from modelpack.inspection.vouching import Vouched, with_referrers
 from modelpack.oci import attestations
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFESTS

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from modelpack.errors import InputError
 from modelpack.inputs.quoting import quoted
-from modelpack.inspection.vouching import ReferrerDocument
+from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.trust import model_signature
 from modelpack.trust.expected import Expected
 from modelpack.trust.policy import TYPES, Weights

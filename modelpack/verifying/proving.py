@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from modelpack.errors import InputError
-from modelpack.inspection.vouching import ReferrerDocument
+from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.trust import verification
 from modelpack.trust.expected import Expected
 from modelpack.trust.proof import Proof, Step

@@ -12,7 +12,7 @@ from typing import Any, Final
 from modelpack.digest import Digest
 from modelpack.errors import InputError
 from modelpack.inspection.contents import is_bundle
-from modelpack.inspection.vouching import ReferrerDocument
+from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.oci.manifest import parse_object
 from modelpack.trust import bundle as bundles
 from modelpack.trust import dsse, simple_signing

@@ -12,7 +12,7 @@ from modelpack.errors import InputError, Unavailable
 from modelpack.inputs.downloads import Downloads
 from modelpack.inputs.python import package_index
 from modelpack.inputs.python.package_index import Selected
-from modelpack.inputs.python.requirements import Requirement, Requirements
+from modelpack.inputs.python.pinned import Requirement, Requirements
 from modelpack.inputs.python.target import Target
 from tests.values import AMD64
 from tests.wheel_files import PYTHON_3_13, build

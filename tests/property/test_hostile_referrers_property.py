@@ -105,7 +105,7 @@ def answer(folder: Path, document: Any) -> str:
 def document_of(media_type: str, data: bytes, annotations: dict[str, str]) -> Any:
     """Return content beside an image as it is found: parsed as far as that goes."""
     from modelpack.inspection import contents
-    from modelpack.inspection.vouching import ReferrerDocument
+    from modelpack.inspection.referrer_document import ReferrerDocument
 
     blob = blob_of(data, media_type)
     layer = Descriptor(media_type=media_type, digest=blob.digest, size=len(data),

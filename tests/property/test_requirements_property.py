@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from modelpack.errors import InputError
 from modelpack.inputs.python import requirements
-from modelpack.inputs.python.requirements import Requirement
+from modelpack.inputs.python.pinned import Requirement
 from modelpack.inputs.python.target import Target
 from modelpack.inputs.quoting import UNPRINTABLE
 from tests.values import AMD64

@@ -11,7 +11,7 @@ from modelpack.cli.display import inspect_evidence
 from modelpack.digest import Digest
 from modelpack.errors import ModelpackError
 from modelpack.inspection import contents, predicates, vouching
-from modelpack.inspection.vouching import ReferrerDocument
+from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.oci.layer import MANIFEST, Descriptor, blob_of
 from modelpack.trust import statement as statements
 from tests.bundles import bundles

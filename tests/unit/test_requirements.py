@@ -6,7 +6,7 @@ import pytest
 
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.python import requirements
-from modelpack.inputs.python.requirements import Requirement
+from modelpack.inputs.python.pinned import Requirement
 from modelpack.inputs.python.target import Target
 from tests.values import AMD64
 from tests.wheel_files import PYTHON_3_13

@@ -7,7 +7,7 @@ from modelpack.inspection.predicates import WORDS, word
 
 if TYPE_CHECKING:
     from modelpack.inspection.documents import Documents
-    from modelpack.inspection.vouching import ReferrerDocument
+    from modelpack.inspection.referrer_document import ReferrerDocument
 
 _OF_THE_IMAGE: Final = (
     "manifest", "config", "index", "spec", "lock", "source", "weights",

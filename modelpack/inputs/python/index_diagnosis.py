@@ -14,7 +14,7 @@ from packaging.utils import (
 
 from modelpack.errors import Finding
 from modelpack.inputs.python import pip_command
-from modelpack.inputs.python.requirements import Requirement
+from modelpack.inputs.python.pinned import Requirement
 from modelpack.inputs.python.target import Target
 from modelpack.inputs.quoting import quoted
 

@@ -16,7 +16,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from modelpack.errors import Finding, InputError, Unavailable
 from modelpack.inputs.downloads import Downloads
 from modelpack.inputs.python import index_diagnosis, pip_command
-from modelpack.inputs.python.requirements import Requirement, Requirements
+from modelpack.inputs.python.pinned import Requirement, Requirements
 from modelpack.inputs.python.target import Target
 from modelpack.lock import Wheel
 from modelpack.progress import SILENT, Advance, Progress

@@ -6,7 +6,7 @@ import tomli
 from packaging.pylock import Package, Pylock, PylockValidationError
 
 from modelpack.errors import Finding, InputError
-from modelpack.inputs.python.requirements import Requirement
+from modelpack.inputs.python.pinned import Requirement
 from modelpack.inputs.python.target import Target
 from modelpack.inputs.quoting import quoted
 

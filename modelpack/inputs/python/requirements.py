@@ -5,7 +5,6 @@ Only names, versions and hashes are taken over; nothing is looked up and no opti
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement
@@ -15,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.opening import open_regular
+from modelpack.inputs.python.pinned import Requirement, Requirements
 from modelpack.inputs.python.target import Target
 from modelpack.inputs.quoting import quoted
 
@@ -42,29 +42,6 @@ _EXPORTS = {
     " --output-file requirements.lock",
     "Pipfile.lock": "pipenv requirements --hash > requirements.lock",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement:
-    """One distribution pinned to a version and to the files that may stand for it."""
-
-    name: str
-    "normalized, PEP 503"
-    version: str
-    extras: tuple[str, ...] = ()
-    "normalized and sorted"
-    hashes: tuple[str, ...]
-    "sha256 in hexadecimal, sorted"
-    line: int = 0
-    "1 for the first; 0 where the file has no such thing"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requirements:
-    """Everything that a lockfile pins for one target, by name."""
-
-    path: str
-    requirements: tuple[Requirement, ...]
 
 
 def parse(path: Path, *, target: Target) -> Requirements:
