@@ -1,1 +1,1 @@
-"""Files for the systems around an image, rendered from templates: pipelines of CI."""
+"""Files for the systems around an image: pipelines of CI, workloads and policies of clusters."""

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from modelpack import reference
+from modelpack.deploy.filling import fill
 from modelpack.errors import InputError
 from modelpack.reference import Registry
 from modelpack.spec import Spec
@@ -65,7 +66,9 @@ def render(name: str, spec: Spec, *, folder: str, template: str, tools: Tools) -
             hint="use letters, digits and `_@+.-` only, within the repository",
         )  # fmt: skip
     target = reference.registry(spec.image.repository, at="image.repository")
-    return _fill(template, {"system": name, **_values(spec, target, folder, tools)})
+    values = {"system": name, **_values(spec, target, folder, tools)}
+    # Other brackets than GitHub's expressions have; `_word` lets through what needs no escaping.
+    return fill(template, values, finalize=_word)
 
 
 def tested(spec: Spec) -> bool:
@@ -104,20 +107,6 @@ def _extras(spec: Spec) -> str:
     if spec.image.compression == "zstd":
         found.add("zstd")
     return f"[{','.join(sorted(found))}]" if found else ""
-
-
-def _fill(template: str, values: Mapping[str, Any]) -> str:
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  only where one is rendered
-
-    # Other brackets than jinja2's own, which GitHub's expressions have. Nothing is escaped: `_word`
-    # lets only through what needs no escaping.
-    environment = Environment(
-        undefined=StrictUndefined, finalize=_word, autoescape=False, trim_blocks=True,  # noqa: S701
-        lstrip_blocks=True, keep_trailing_newline=True,
-        variable_start_string="[=", variable_end_string="=]",
-        comment_start_string="{##", comment_end_string="##}",
-    )  # fmt: skip
-    return environment.from_string(template).render(values)
 
 
 def _word(value: object) -> str:

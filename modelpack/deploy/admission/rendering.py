@@ -1,7 +1,6 @@
 """Demands as the resources of a controller, through its template."""
 
 import base64
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from modelpack.deploy.admission.demands import Demand, Demands, Signer
+from modelpack.deploy.filling import fill
 from modelpack.errors import Finding, InputError
 
 TEMPLATES: Final[Mapping[str, str]] = MappingProxyType({
@@ -106,21 +106,7 @@ def render(
         "trusted_root": private.text if private else "",
         "tuf": _tuf(private) if private and private.mirror else None,
     }
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  only where one is rendered
-
-    environment = Environment(
-        undefined=StrictUndefined, autoescape=False, trim_blocks=True,  # noqa: S701  YAML, no HTML
-        lstrip_blocks=True, keep_trailing_newline=True,
-        variable_start_string="[=", variable_end_string="=]",
-        comment_start_string="{##", comment_end_string="##}",
-    )  # fmt: skip
-    environment.filters["json"] = _json
-    return environment.from_string(template).render(values)
-
-
-def _json(value: object) -> str:
-    """Return a value as JSON, which YAML reads as it is: nothing in it is anything but text."""
-    return json.dumps(value, sort_keys=True)
+    return fill(template, values)
 
 
 def _check_tuf(private: Private | None) -> None:
