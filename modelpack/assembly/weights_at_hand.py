@@ -22,7 +22,7 @@ from modelpack.resolve import libraries
 from modelpack.resolve.weights import check, check_each, find, located
 from modelpack.spec import Spec
 
-CHECK_VERSION = 2
+CHECK_VERSION = 3
 "of the weight gates: counts up when they refuse more, so that old verdicts do not stand"
 Proof = Literal["hashed", "lock"]
 _HINT = "modelpack lock"
@@ -200,6 +200,7 @@ def _gate(
     whole = len(files) == len(weights.files)
     key = digest_of(
         f"checked:{CHECK_VERSION}:{weights.digest}:{sorted(written.allow_unsafe)}:"
+        f"{sorted(written.allow_imports)}:{_second_opinion(written)}:"
         f"{sorted(written.require)}:{libraries.relevant(platforms)}".encode()
     )
     if machine.digests.derived(key) == weights.digest:
@@ -212,6 +213,15 @@ def _gate(
     if any(finding.severity == "error" for finding in findings):
         raise Refused(*findings)
     return ((key, weights.digest),) if whole else ()
+
+
+def _second_opinion(written: specs.Weights) -> str:
+    """Return who judges what is excepted here: it is judged anew by another."""
+    if not written.allow_unsafe:
+        return ""
+    from modelpack.checks import second_opinion  # noqa: PLC0415  seldom needed
+
+    return second_opinion.available()
 
 
 def _split(

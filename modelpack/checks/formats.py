@@ -7,7 +7,7 @@ into is a finding as well.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from modelpack.checks import (
     remote_code,
     signatures,
 )
-from modelpack.checks.hazard import Budget, Exhausted, Hazard, once_per_rule
+from modelpack.checks.hazard import Budget, Exhausted, Hazard, Pickle, once_per_rule
 from modelpack.checks.window import Window, of_bytes, of_descriptor
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.opening import open_regular
@@ -37,8 +37,7 @@ _PICKLES = re.compile(rb"\x80[\x02-\x05]")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _EMBEDDED_LIMIT = 64
 _JUNK = b"\xef\xbb\xbf \t\r\n\0"
-_SHOWN_CALLS = 3
-_EMPTY = "empty"
+_SHOWN_CALLS, _EMPTY = 3, "empty"
 ALLOWED = "allowed by `weights.allow-unsafe`"
 "how the hint of a finding begins that a named exception made a warning"
 _HINT = "use safetensors, or name the file in `weights.allow-unsafe`"
@@ -103,13 +102,18 @@ def _of_file(path: Path, name: str) -> tuple[Hazard, ...]:
         return (Hazard(rule="weights.unreadable", message=message),)
 
 
-def classify(window: Window, name: str = "") -> Format:
-    """Return what the bytes in `window` are and which hazards they carry; `name` is a hint only."""
+def classify(window: Window, name: str = "", *, pickles: list[Pickle] | None = None) -> Format:
+    """Return what the bytes in `window` are and which hazards they carry; `name` is a hint only.
+
+    `pickles` receives each pickle in it, also of its members.
+    """
     budget = Budget()
     formats: list[str] = []
     hazards: list[Hazard] = []
     try:
-        hazards.extend(_look(window, name, budget=budget, depth=0, formats=formats))
+        hazards.extend(
+            _look(window, name, budget=budget, depth=0, formats=formats, pickles=pickles)
+        )
     except Exhausted:
         message = "unfolds into more than can be looked at"
         hazards.append(Hazard(rule="weights.bomb", message=message))
@@ -117,8 +121,9 @@ def classify(window: Window, name: str = "") -> Format:
 
 
 def _look(
-    window: Window, name: str, *, budget: Budget, depth: int, formats: list[str] | None = None
-) -> Iterator[Hazard]:
+    window: Window, name: str, *, budget: Budget, depth: int, formats: list[str] | None = None,
+    pickles: list[Pickle] | None,
+) -> Iterator[Hazard]:  # fmt: skip
     """Yield the hazards of one file or member; `formats` receives what it is, first by its head."""
     if depth > budget.depth:
         yield Hazard(rule="weights.bomb", message="archives within archives, too deep to look into")
@@ -129,18 +134,22 @@ def _look(
     pickled = _pickle(window, head, searched=not found)
     if pickled is not None:
         found.append("pickle")
-        yield Hazard(rule="weights.pickle", message=f"a pickle{_calls(pickled)}")
+        start, walk = pickled
+        _keep(pickles, window, start, name if depth else "")
+        yield Hazard(rule="weights.pickle", message=f"a pickle{_calls(walk)}")
     found = found or [_by_fields(window, head)]
     if formats is not None:
         formats.extend(found)
     if len(found) > 1:
         both = " and ".join(dict.fromkeys(found))
         yield Hazard(rule="weights.polyglot", message=f"valid as {both} at once")
-    look = partial(_look, budget=budget, depth=depth + 1)
+    look = partial(_look, budget=budget, depth=depth + 1, pickles=pickles)
     for kind in found:
         if kind == "unknown" and not depth:
             message = "an unknown binary format: nothing can be said of it"
             yield Hazard(rule="weights.unknown-format", message=message)
+        if kind == "numpy" and (header := numpy_header.read(window)).objects:
+            _keep(pickles, window, header.end, name if depth else "")
         yield from _of_kind(window, kind, name, look, budget)
 
 
@@ -198,17 +207,28 @@ def _by_fields(window: Window, head: bytes) -> str:
     return protobuf.identify(window) or ("text" if text else "unknown")
 
 
-def _pickle(window: Window, head: bytes, *, searched: bool) -> pickle_opcodes.Walk | None:
-    """Return how far an unpickler gets: from the first byte, after junk, from a magic number."""
+def _keep(pickles: list[Pickle] | None, window: Window, start: int, member: str) -> None:
+    if pickles is not None:
+        rest = replace(window.part(start, window.size), cut=window.cut)
+        pickles.append(Pickle(member=member, window=rest))
+
+
+def _pickle(
+    window: Window, head: bytes, *, searched: bool
+) -> tuple[int, pickle_opcodes.Walk] | None:
+    """Return where it starts and how far an unpickler gets.
+
+    It is looked for at the first byte, after junk, and at magic numbers.
+    """
     for start in sorted({0, len(head) - len(head.lstrip(_JUNK))}):
         found = pickle_opcodes.find(window, start)
         if found is not None:
-            return found
+            return start, found
     if searched:
         for match in islice(_PICKLES.finditer(head), _EMBEDDED_LIMIT):
             walk = pickle_opcodes.walk(window, match.start())
             if walk.calls and walk.names:
-                return walk
+                return match.start(), walk
     return None
 
 

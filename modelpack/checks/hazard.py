@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from modelpack.checks.window import Window
 from modelpack.inputs.quoting import quoted
 
 
@@ -12,6 +13,16 @@ class Hazard:
 
     rule: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pickle:
+    """A pickle in a file, for whoever wants to read all of it."""
+
+    member: str
+    "of an archive; empty: the file itself"
+    window: Window
+    "from its first byte to the end of what holds it"
 
 
 class Exhausted(Exception):  # noqa: N818  an outcome

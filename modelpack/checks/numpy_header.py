@@ -16,6 +16,8 @@ class ArrayHeader:
 
     objects: bool
     malformed: bool
+    end: int
+    "where the elements begin"
 
 
 def read(window: Window) -> ArrayHeader:
@@ -24,18 +26,19 @@ def read(window: Window) -> ArrayHeader:
     wide = start[6:7] > b"\x01"
     first = _MAGIC_SIZE + (4 if wide else 2)
     length = int.from_bytes(start[_MAGIC_SIZE:first], "little")
+    end = first + length
     text = window.read(first, min(length, _HEADER_LIMIT))
     if length > _HEADER_LIMIT or len(text) < length:
-        return ArrayHeader(objects=False, malformed=True)
+        return ArrayHeader(objects=False, malformed=True, end=end)
     try:
         header = ast.literal_eval(text.decode("latin-1").strip())
         descr = header["descr"]
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
-        return ArrayHeader(objects=False, malformed=True)
+        return ArrayHeader(objects=False, malformed=True, end=end)
     try:
-        return ArrayHeader(objects=_has_objects(descr, 0), malformed=False)
+        return ArrayHeader(objects=_has_objects(descr, 0), malformed=False, end=end)
     except ValueError:
-        return ArrayHeader(objects=False, malformed=True)
+        return ArrayHeader(objects=False, malformed=True, end=end)
 
 
 def _has_objects(descr: object, depth: int) -> bool:

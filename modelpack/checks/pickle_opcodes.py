@@ -84,15 +84,15 @@ def find(window: Window, offset: int = 0) -> Walk | None:
     return None
 
 
-def walk(window: Window, offset: int = 0) -> Walk:
-    """Walk the opcodes from `offset`, at most `OPCODE_LIMIT` of them."""
+def walk(window: Window, offset: int = 0, *, limit: int = OPCODE_LIMIT) -> Walk:
+    """Walk the opcodes from `offset`, at most `limit` of them."""
     reader = OpcodeReader(window=window, position=offset)
     machine = _Machine()
     finished = cut = False
     try:
         while not finished and not cut:
             finished = machine.step(*reader.opcode())
-            cut = machine.opcodes >= OPCODE_LIMIT
+            cut = machine.opcodes >= limit
     except Cut:
         cut = True
     except Stopped:

@@ -174,12 +174,15 @@ def check(weights: specs.Weights, files: Sequence[SourceFile]) -> tuple[Finding,
 
 def check_each(weights: specs.Weights, files: Sequence[SourceFile]) -> tuple[Finding, ...]:
     """Return what the gates say of each file by itself, whatever others there are."""
-    from modelpack.checks import formats, secrets  # noqa: PLC0415  not for a code-only build
+    from modelpack.checks import formats, second_opinion, secrets  # noqa: PLC0415  not for a code-only build
 
     sources: Mapping[str, Path] = {file.path: file.source for file in files}
     side_files = [path for path in sources if not path.endswith(_TENSORS)]
+    found = formats.findings(sources, allow_unsafe=weights.allow_unsafe)
+    excepted = {one.at: sources[one.at] for one in found if one.hint.startswith(formats.ALLOWED)}
     return (
-        *formats.findings(sources, allow_unsafe=weights.allow_unsafe),
+        *found,
+        *second_opinion.findings(excepted, weights.allow_imports),
         *(
             finding
             for path in side_files

@@ -76,6 +76,8 @@ class Weights:
     mode: Literal["bake", "mount"] = "bake"
     require: tuple[str, ...] = ()
     allow_unsafe: tuple[str, ...] = ()
+    allow_imports: tuple[str, ...] = ()
+    "what files with an exception may import although a scanner calls it malicious: `module.name`"
     signature: WeightsSignature = field(default_factory=WeightsSignature)
 
 

@@ -87,6 +87,10 @@ FORMS: Mapping[str, Form] = MappingProxyType({
     "weights.destination": _FOLDER,
     "weights.require": _GLOB,
     "weights.allow-unsafe": _GLOB,
+    "weights.allow-imports": Form(
+        r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+", "a Python name",
+        "module and name, such as `functools.partial`",
+    ),
     "weights.signature.file": _ANY_PATH,
     "weights.signature.key": _ANY_PATH,
     "weights.signature.trusted-root": _ANY_PATH,

@@ -43,6 +43,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType({
     "weights.mode": "`bake`: layers of the image; `mount`: a weights image of their own.",
     "weights.require": "Files that must be there and readable, such as `tokenizer.json`.",
     "weights.allow-unsafe": "Named exceptions for formats that can carry code.",
+    "weights.allow-imports": "What such files may import though an opcode scan calls it malicious.",
     "weights.signature": "Signature of its publisher (OpenSSF Model Signing) that must hold.",
     "weights.signature.file": "The signature, such as `weights/model.sig`.",
     "weights.signature.key": "PEM file of the public key that it must be made with.",
