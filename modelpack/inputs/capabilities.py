@@ -83,6 +83,7 @@ def _packages() -> Iterator[Capability]:
 _USES: Mapping[str, str] = {
     "boto3": "weights from s3://, sign with a key in AWS KMS",
     "deflate": "build",
+    "fickling": "check, lock and build of files in weights.allow-unsafe",
     "huggingface-hub": "weights from hf://",
     "installer": "build",
     "jinja2": "render",
@@ -93,6 +94,7 @@ _USES: Mapping[str, str] = {
     "safetensors": "shard",
     "securesystemslib": "sign with a key in a KMS",
     "sigstore": "sign, verify",
+    "yara-x": "scan --yara, check --yara",
     "zstandard": 'build with compression = "zstd"',
 }
 

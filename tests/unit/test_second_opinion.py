@@ -148,8 +148,11 @@ def test_a_name_excepts_no_call_of_eval(tmp_path: Path) -> None:
 
 
 def test_what_is_beyond_the_limits_of_fickling_is_said_and_hides_no_call(tmp_path: Path) -> None:
-    many = b"]q\0" + b"h\x000" * 60
-    assert rules(said(tmp_path, b"\x80\4" + many + b"N.")) == {"weights.unread", "weights.suspicious"}
+    many = b"]q\0" + b"h\x000" * 600
+    assert rules(said(tmp_path, b"\x80\4" + many + b"N.")) == {
+        "weights.unread",
+        "weights.suspicious",
+    }
     found = said(tmp_path, pickle.dumps(SHELL, 2)[:-1] + many + b".")
     assert rules(found) >= {"weights.malicious", "weights.unread"}
 
@@ -159,9 +162,7 @@ def test_without_fickling_our_own_scan_stands_and_says_what_is_missing(
 ) -> None:
     monkeypatch.setattr(second_opinion, "available", lambda: "")
     found = said(tmp_path, MALICIOUS["inst"])
-    assert [(one.rule, one.severity) for one in found] == [
-        ("weights.no-second-opinion", "warning")
-    ]
+    assert [(one.rule, one.severity) for one in found] == [("weights.no-second-opinion", "warning")]
     assert "pip install" in found[0].hint
 
 
