@@ -27,6 +27,7 @@ NAMESPACE = "dev.modelpack."
 PLAN_LABEL = f"{NAMESPACE}plan.digest"
 WEIGHTS_IMAGE_LABEL = f"{NAMESPACE}weights.image"
 "digest of the image that holds the mounted weights"
+INTERFACE_LABEL = f"{NAMESPACE}interface.digest"
 ROLE_LABEL = f"{NAMESPACE}role"
 WEIGHTS_ROLE = "weights"
 "what a weights image has as its role; an image that serves has none"
@@ -160,7 +161,7 @@ def labels(
         WEIGHTS_IMAGE_LABEL: weights_image or "",
         f"{NAMESPACE}source.digest": source.digest,
         f"{NAMESPACE}source.dirty": "" if source.dirty is None else str(source.dirty).lower(),
-        f"{NAMESPACE}interface.digest": interface_digest(source) or "",
+        INTERFACE_LABEL: interface_digest(source) or "",
         f"{NAMESPACE}lock.digest": lock_encoding.digest(lock),
         f"{NAMESPACE}format": str(lock.format),
     }

@@ -35,6 +35,10 @@ class Model:
     "it answers what is no JSON as if it were"
     drifts: float = 0.0
     "what is added with every request"
+    document: bytes = b""
+    "what it serves as its interface"
+    unexpected: int = 422
+    "status for what is JSON, and no request; 0: it ends the connection"
     memory: int = 30 << 20
     asked: int = 0
     counted: dict[int, int] = field(default_factory=dict)
@@ -49,6 +53,8 @@ class Model:
             return 200, json.dumps({"weights": {"digest": self.digest}}).encode()
         if path == "/metrics":
             return 200, self.metrics()
+        if path == "/openapi.json":
+            return (200 if self.document else 404), self.document
         status, answer = self.predict(body)
         with self.lock:
             self.counted[status] = self.counted.get(status, 0) + 1
@@ -64,14 +70,27 @@ class Model:
         if number <= self.loading:
             return 503, b'{"detail": "loading"}'
         try:
-            values = json.loads(body)["values"]
+            values = self.values(body)
         except ValueError:
             return (200 if self.swallows else 400), b"{}"
+        except TypeError:
+            return self.unexpected, b"{}"
         if self.says:
             return 200, self.says
         more = self.batch_factor * (len(values) > 1) + self.drifts * number
         doubled = [value * self.factor + more for value in values]
         return 200, json.dumps({"doubled": doubled, "count": len(values)}).encode()
+
+    def values(self, body: bytes) -> list[float]:
+        """Return the numbers of a request; raise ValueError: no JSON; TypeError: other JSON."""
+        try:
+            request = json.loads(body)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        values = request.get("values") if isinstance(request, dict) else None
+        if not isinstance(values, list) or not all(type(one) in (int, float) for one in values):
+            raise TypeError("not a request")
+        return values
 
     def metrics(self) -> bytes:
         if not self.counts:
@@ -92,8 +111,17 @@ def served(model: Model) -> Iterator[int]:
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            status, body = model.answer(self.path, self.rfile.read(length))
+            sent = self.rfile.read(length)
+            if self.command == "POST" and self.headers.get_content_type() != "application/json":
+                status, body = 415, b"{}"
+            else:
+                status, body = model.answer(self.path, sent)
+            if not status:
+                self.close_connection = True
+                return
             self.send_response(status)
+            if self.path != "/metrics":
+                self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -138,6 +138,7 @@ def _test(
         digest=manifest.digest if manifest else None, image=subject.container.image,
         engine=str(engine.about), checks=checks, measured=measured,
         concurrency=rules.concurrency, duration=rules.duration, limits=rules.limits,
-        golden={one.name: one.digest for one in golden}, started=started,
-        finished=environment.now(), log=log,
+        golden={one.name: one.digest for one in golden},
+        interface=subject.interface.digest if subject.interface else None,
+        started=started, finished=environment.now(), log=log,
     ), manifest  # fmt: skip

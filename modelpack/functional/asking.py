@@ -29,9 +29,16 @@ class Answer:
     body: bytes
     seconds: float
     error: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return str(self.status) if self.status else f"no answer ({self.error})"
+
+    @property
+    def media_type(self) -> str:
+        """What its content is said to be, in lower case; empty: nobody says."""
+        said = (value for name, value in self.headers if name.lower() == "content-type")
+        return next(said, "").partition(";")[0].strip().lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +93,13 @@ class Asker:
         first_answer = _answer(found["first"]) if found["first"] else None
         return Waited(**{**found, "first": first_answer})
 
-    def ask(self, requests: Sequence[Request]) -> list[Answer]:
+    def ask(self, requests: Sequence[Request], *, timeout: float = TIMEOUT) -> list[Answer]:
         """Return the answers to requests that are sent one after the other."""
         if not requests:
             return []
         asked = [_request(request) for request in requests]
         found = self._do(
-            {"do": "ask", "requests": asked, "timeout": TIMEOUT}, TIMEOUT * len(requests)
+            {"do": "ask", "requests": asked, "timeout": timeout}, timeout * len(requests)
         )
         return [_answer(one) for one in found["answers"]]
 
@@ -152,6 +159,7 @@ def _answer(found: Mapping[str, Any]) -> Answer:
     return Answer(
         status=found["status"], body=found.get("body", b""), seconds=found["seconds"],
         error=found.get("error", ""),
+        headers=tuple((name, value) for name, value in found.get("headers", ())),
     )  # fmt: skip
 
 

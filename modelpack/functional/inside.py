@@ -41,18 +41,18 @@ class Client:
         kept = self.connection is not None
         try:
             try:
-                status, body = self._ask(request)
+                answer = self._ask(request)
             except (ConnectionError, http.client.BadStatusLine):
                 if not kept:
                     raise
-                status, body = self._ask(request)  # the service had ended the connection
+                answer = self._ask(request)  # the service had ended the connection
         except (OSError, http.client.HTTPException) as error:
             self.close()
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             return {"status": 0, "error": str(reason), "seconds": time.perf_counter() - started}
-        return {"status": status, "body": body, "seconds": time.perf_counter() - started}
+        return {**answer, "seconds": time.perf_counter() - started}
 
-    def _ask(self, request: Request) -> tuple[int, bytes]:
+    def _ask(self, request: Request) -> Answer:
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection(
@@ -68,7 +68,7 @@ class Client:
             raise
         if answer.will_close or len(body) == LIMIT:
             self.close()
-        return answer.status, body
+        return {"status": answer.status, "headers": answer.getheaders(), "body": body}
 
     def close(self) -> None:
         """End the connection."""

@@ -57,6 +57,8 @@ def _configuration(tested: Tested) -> Iterator[Mapping[str, Any]]:
     """Yield what was asked and what was allowed, as in-toto's resource descriptors."""
     for path, digest in tested.golden.items():
         yield {"name": path, "digest": {"sha256": hex_of(digest)}}
+    if tested.interface is not None:
+        yield {"name": "interface", "digest": {"sha256": hex_of(tested.interface)}}
     rules = {
         "concurrency": tested.concurrency, "duration": f"{tested.duration:g}s",
         "limits": dict(tested.limits),

@@ -9,7 +9,7 @@ from modelpack.canonical_json import pretty
 from modelpack.engine.door import Engine
 from modelpack.engine.value import Container
 from modelpack.errors import Unavailable
-from modelpack.functional import predicate
+from modelpack.functional import interfaces, predicate
 from modelpack.functional.golden import Golden
 from modelpack.functional.rules import Rules
 from modelpack.functional.run import Subject
@@ -66,6 +66,7 @@ def subject(
         size=found.size,
         golden=golden,
         rules=rules,
+        interface=interfaces.stated(engine, image, held.config.get("Labels") or {}),
     )
 
 

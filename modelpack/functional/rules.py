@@ -1,11 +1,11 @@
 """What a functional test asks of an image: `[test]` and `runtime.health` of a project."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modelpack import quantity
 from modelpack.errors import InputError
-from modelpack.spec import Health, Spec
+from modelpack.spec import Health, Interface, Spec
 
 _STOP = "10s"
 "unless `limits.stop` says more"
@@ -21,6 +21,8 @@ class Rules:
     duration: float
     limits: Mapping[str, str]
     "as they were written"
+    interface: Interface = field(default_factory=Interface)
+    "what the project says of it; the documents themselves are the image's"
 
     def seconds(self, limit: str) -> float | None:
         """Return a limit that is a duration; None: there is none."""
@@ -58,4 +60,5 @@ def of_spec(spec: Spec, *, concurrency: int | None, duration: str) -> Rules:
         concurrency=concurrency or spec.test.concurrency,
         duration=seconds,
         limits=spec.test.limits,
+        interface=spec.interface,
     )

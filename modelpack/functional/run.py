@@ -10,6 +10,7 @@ from modelpack.errors import ModelpackError
 from modelpack.functional import batching, judging
 from modelpack.functional.asking import Asker, Waited
 from modelpack.functional.golden import Golden
+from modelpack.functional.interfaces import Stated
 from modelpack.functional.rules import Rules
 from modelpack.functional.sampling import Sampler
 from modelpack.functional.value import Check, Measured
@@ -37,6 +38,8 @@ class Subject:
     size: int
     golden: tuple[Golden, ...]
     rules: Rules
+    interface: Stated | None = None
+    "None: the image says nothing of one"
 
 
 @dataclass(slots=True, kw_only=True)

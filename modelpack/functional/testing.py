@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from modelpack.engine.door import Engine
 from modelpack.errors import ModelpackError
-from modelpack.functional import judging, run
+from modelpack.functional import interfaces, judging, run
 from modelpack.functional.golden import Request
 from modelpack.functional.run import Run, Subject
 from modelpack.functional.sampling import Sampler
@@ -40,6 +40,11 @@ def test(
                     _endpoints(running)
                     run.load(running, subject.golden, sampler)
             running.measured = replace(running.measured, memory=sampler.peak)
+            if running.waited is not None:  # last: what is malformed moves none of the numbers
+                running.checks += interfaces.checks(
+                    running.asker, subject.interface, subject.rules.interface, subject.golden,
+                    progress,
+                )  # fmt: skip
             _stop(running)
         except ModelpackError as error:
             running.checks.append(run.broken(running, error))

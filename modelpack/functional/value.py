@@ -58,6 +58,8 @@ class Tested:
     limits: Mapping[str, str]
     golden: Mapping[str, Digest]
     "files by their paths in the project"
+    interface: Digest | None = None
+    "of the interface that it was held against; None: the image states none"
     started: int
     finished: int
     "seconds since 1970"

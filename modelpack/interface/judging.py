@@ -26,6 +26,8 @@ class Exchange:
     has_request: bool = True
     "whether it has a JSON body, which may be null"
     has_response: bool = True
+    media_type: str = JSON
+    "of the answer"
 
 
 def judge(interface: Interface, exchange: Exchange) -> tuple[str, ...]:
@@ -50,11 +52,12 @@ def _by_operation(interface: Interface, exchange: Exchange) -> Iterator[str]:
     contents = response_of(operation, exchange.status)
     if contents is None:
         yield f"{operation.name} describes no answer with status {exchange.status}"
-    elif exchange.has_response:
-        schema = schema_of(contents, JSON)
+    elif exchange.has_response or exchange.media_type != JSON:
+        schema = schema_of(contents, exchange.media_type)
         if schema is None and contents:
-            yield f"{operation.name} describes no JSON answer with status {exchange.status}"
-        elif schema is not None:
+            kind = "JSON" if exchange.media_type == JSON else exchange.media_type
+            yield f"{operation.name} describes no {kind} answer with status {exchange.status}"
+        elif schema is not None and exchange.has_response:
             for reason in mismatches(schema, exchange.response, within=document):
                 yield f"response: {reason}"
 

@@ -158,6 +158,13 @@ class Interface:
     openapi: str = ""
     input: str = ""
     output: str = ""
+    served: str = ""
+    "path at which the service serves its OpenAPI document; empty: where that is usual, if at all"
+
+    @property
+    def is_stated(self) -> bool:
+        """Tell whether any document is named."""
+        return bool(self.openapi or self.input or self.output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,6 +129,7 @@ FORMS: Mapping[str, Form] = MappingProxyType({
     "interface.openapi": _INNER_PATH,
     "interface.input": _INNER_PATH,
     "interface.output": _INNER_PATH,
+    "interface.served": _URL_PATH,
     "image.tags": Form(reference.TAG, "a tag", "letters, digits, `.`, `_` and `-`, at most 128"),
     "image.platforms": Form(
         r"linux/(?:amd64|arm64)", "a platform", "use `linux/amd64` or `linux/arm64`"

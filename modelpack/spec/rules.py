@@ -312,6 +312,11 @@ def _check_gates(spec: Spec, problems: Problems) -> None:
         problems.add(
             "evaluation.report", "is missing", hint='add `report = "…"`', rule="missing-key"
         )
+    if spec.interface.served and not spec.interface.openapi:
+        problems.add(
+            "interface.openapi", "is missing", hint='add `openapi = "openapi.json"`',
+            rule="missing-key",
+        )  # fmt: skip
     _check_exceptions(spec.scan.ignore, problems)
 
 

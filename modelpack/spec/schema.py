@@ -89,6 +89,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType({
     "interface.openapi": "OpenAPI document.",
     "interface.input": "JSON Schema of a request.",
     "interface.output": "JSON Schema of an answer.",
+    "interface.served": "Path at which the service serves its OpenAPI document.",
     "image": "Names and outer form of the result.",
     "image.repository": "Repository that it is pushed to, such as `ghcr.io/acme/minilm`.",
     "image.tags": "Tags; default: `model.version`.",

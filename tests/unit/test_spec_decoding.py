@@ -75,9 +75,9 @@ def test_the_full_example_writes_every_key_but_the_alternatives():
         "weights.name", "weights.source", "weights.signature", "weights.signature.file",
         "weights.signature.key", "weights.signature.identity", "weights.signature.issuer",
         "weights.signature.trusted-root", "code.exclude",
-        "interface.input", "interface.output", "runtime.verify-mounts", "runtime.verify-override",
-        "runtime.require-signature", "dependencies.development", "test.concurrency",
-        "test.duration",
+        "interface.input", "interface.output", "interface.served", "runtime.verify-mounts",
+        "runtime.verify-override", "runtime.require-signature", "dependencies.development",
+        "test.concurrency", "test.duration",
     }  # fmt: skip
 
 

@@ -1,97 +1,29 @@
 """`modelpack test`: what passes, what each fault is called, and what is kept of it."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from modelpack.functional import inside, predicate
+from modelpack.functional import predicate
 from modelpack.oci.layout import Layout
 from modelpack.signing import requirements
 from modelpack.trust import statement
 from modelpack.trust.made_here import MadeHere
-from tests.command_line import Done, run_here
-from tests.described_image import complete
 from tests.fakes.fake_engine import FakeEngine, Script
-from tests.images import put
-from tests.scripted_model import DIGEST, Model, served
-
-IMAGE = complete().image()
-SHORT = ("--duration", "60ms")
-TOML = """\
-schema = 1
-[model]
-name = "digits"
-version = "1.0.0"
-[weights]
-path = "weights"
-[code]
-command = ["python", "-m", "service"]
-[runtime]
-port = {port}
-health = {{ live = "/healthz", ready = "/readyz", version = "/version", metrics = "/metrics" }}
-[test]
-golden = ["golden/*.json"]
-"""
-GOLDEN = {
-    "request": {"path": "/double", "json": {"values": [1.0, 2.0, 3.0]}},
-    "response": {"status": 200, "json": {"doubled": [2.0, 4.0, 6.0], "count": 3}},
-    "tolerance": {"absolute": 0.001},
-    "ranges": {"/doubled/*": [0, 10]},
-    "batch": {"input": "/values", "output": "/doubled"},
-}
-VERIFIED = json.dumps(
-    {"component": "modelpack.guard", "event": "guard.verified", "digest": DIGEST}
-).encode()
-
-
-def in_process(command: list[str], told: bytes) -> bytes:
-    """Do what is done in the container here; process 1 here may be root's."""
-    answer = json.loads(inside.do(told.partition(b"\n")[2], int(command[-1])))
-    return json.dumps({**answer, "uid": 54321} if "uid" in answer else answer).encode()
-
-
-def by_itself(command: list[str], told: bytes) -> bytes:
-    """Run what is run in the container, with this interpreter."""
-    done = subprocess.run([sys.executable, *command[1:]], input=told, capture_output=True,
-                          check=True)  # fmt: skip
-    return done.stdout
-
-
-class Desk:
-    """A project with its image, an engine, and a service that answers as `model` says."""
-
-    def __init__(self, folder: Path, fake: FakeEngine, type_: Callable[..., Done]) -> None:
-        self.folder, self.fake, self._type = folder, fake, type_
-        (folder / "golden").mkdir()
-        self.golden(GOLDEN)
-        with Layout(folder / "dist" / "image") as store:
-            put(store, IMAGE, "1.0.0")
-
-    def golden(self, value: Any, name: str = "one.json") -> None:
-        (self.folder / "golden" / name).write_text(json.dumps(value))
-
-    def test(
-        self, model: Model, *options: object, status: int = 0, toml: str = "", **script: Any
-    ) -> Done:
-        with served(model) as port:
-            (self.folder / "modelpack.toml").write_text(TOML.format(port=port) + toml)
-            self.fake.script = Script(
-                serves=True, stderr=VERIFIED + b"\n", answers=in_process,
-                memory=lambda: model.memory, **script,
-            )  # fmt: skip
-            done = self._type("test", self.folder, *SHORT, *options)
-        assert done.status == status, done.out + done.err
-        return done
-
-    def outcomes(self, model: Model, **options: Any) -> dict[str, Any]:
-        done = self.test(model, "--json", **options)
-        return {check["name"]: check for check in done.document["checks"]}
+from tests.functional_desk import (
+    GOLDEN,
+    IMAGE,
+    SHORT,
+    TOML,
+    VERIFIED,
+    Desk,
+    by_itself,
+    in_process,
+    set_up,
+)
+from tests.scripted_model import Model, served
 
 
 @pytest.fixture
@@ -99,11 +31,7 @@ def desk(
     tmp_path: Path, fake: FakeEngine, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Desk:  # fmt: skip
-    monkeypatch.setenv("DOCKER_HOST", fake.url)
-    monkeypatch.setenv("MODELPACK_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "project"
-    folder.mkdir()
-    return Desk(folder, fake, lambda *words: run_here(capsys, *words))
+    return set_up(tmp_path, fake, monkeypatch, capsys)
 
 
 def test_a_right_service_passes_and_the_statement_says_so(desk: Desk, tmp_path: Path) -> None:
@@ -114,7 +42,9 @@ def test_a_right_service_passes_and_the_statement_says_so(desk: Desk, tmp_path: 
 
     shown = done.document
     assert shown["outcome"] == "passed"
-    assert {check["outcome"] for check in shown["checks"]} == {"passed"}
+    outcomes = {check["name"]: check["outcome"] for check in shown["checks"]}
+    assert outcomes.pop("interface") == "skipped"
+    assert {*outcomes.values()} == {"passed"}
     assert shown["measured"]["memory"] == 30 << 20  # without what is cached
     assert shown["measured"]["requests"] > 0
     asked = desk.fake.last.asked
@@ -287,7 +217,7 @@ def test_the_program_in_the_container_needs_nothing_but_python(desk: Desk) -> No
 
     assert "checks" in done.document, done.out
     found = {check["name"]: check["outcome"] for check in done.document["checks"]}
-    assert {name for name, outcome in found.items() if outcome != "passed"} <= {"user"}
+    assert {n for n, outcome in found.items() if outcome != "passed"} <= {"user", "interface"}
     program = desk.fake.last.executed[0]
     assert program[0].startswith("/")  # the interpreter that starts the guard
     assert program[1:3] == ["-I", "-c"]

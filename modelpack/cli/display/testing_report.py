@@ -91,6 +91,7 @@ def document(tested: Tested, statement: Digest | None) -> Mapping[str, Any]:
         "duration": tested.duration,
         "limits": dict(tested.limits),
         "golden": [{"path": path, "digest": digest} for path, digest in tested.golden.items()],
+        "interface": tested.interface,
         "checks": [
             {"name": one.name, "outcome": one.outcome, "found": one.found, "hint": one.hint}
             for one in tested.checks
