@@ -8,7 +8,7 @@ from modelpack.inputs.model_artifact import files
 from modelpack.inputs.model_artifact.artifact import ModelArtifact, Said, images
 from modelpack.inputs.model_artifact.files import ArtifactFile
 from modelpack.inputs.quoting import quoted
-from modelpack.inspection import description, parts, vouching
+from modelpack.inspection import claiming, description, parts
 from modelpack.inspection.description import Description
 from modelpack.inspection.documents import Documents
 from modelpack.inspection.value import (
@@ -75,11 +75,11 @@ def describe(documents: Documents, artifact: ModelArtifact) -> Inspection:
         packages=(),
         layers=_layers(artifact),
         config=RunClaim(),
-        referrers=tuple(vouching.claim(document) for document in documents.referrers),
+        referrers=tuple(claiming.claim(document) for document in documents.referrers),
         findings=(
             *artifact.findings,
             *_lost(artifact, told.weight_sets),
-            *vouching.findings(documents.referrers),
+            *claiming.findings(documents.referrers),
         ),
         unknown=(*_unknown(documents, told, found), *told.unknown),
     )  # fmt: skip

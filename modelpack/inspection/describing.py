@@ -7,11 +7,11 @@ from modelpack.inputs.quoting import quoted
 from modelpack.inspection import (
     agreement,
     artifacts,
+    claiming,
     configuration,
     description,
     interfaces,
     parts,
-    vouching,
 )
 from modelpack.inspection.configuration import CONFIGS, Configuration
 from modelpack.inspection.description import Description
@@ -71,10 +71,10 @@ def describe(documents: Documents) -> Inspection:
         packages=parts.packages(platform),
         layers=parts.layers(documents, settings, told, platform),
         config=settings.run,
-        referrers=tuple(vouching.claim(document) for document in documents.referrers),
+        referrers=tuple(claiming.claim(document) for document in documents.referrers),
         findings=(
             *agreement.findings(documents, settings, told, platform),
-            *vouching.findings(documents.referrers),
+            *claiming.findings(documents.referrers),
         ),
         unknown=(
             *_unknown(documents, settings, media_type, platform),

@@ -6,26 +6,21 @@ keeps them. Nothing is proved; what cannot be read is
 shown as that, and ends nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from modelpack import digest as digests
 from modelpack.digest import Digest
 from modelpack.errors import ModelpackError, Unavailable
-from modelpack.inputs.quoting import quoted
-from modelpack.inspection import contents, predicates, summaries
-from modelpack.inspection.beside import ReferrerClaim, Said, SignatureClaim
-from modelpack.inspection.contents import Content
+from modelpack.inspection import contents
 from modelpack.inspection.documents import Documents
-from modelpack.inspection.referrer_document import INDEX, SUBJECT, ReferrerDocument
-from modelpack.oci import attestations
+from modelpack.inspection.referrer_document import INDEX, ReferrerDocument
+from modelpack.oci import attestations, parallel
 from modelpack.oci.layer import MANIFEST, Descriptor
 from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest
 from modelpack.oci.manifest import parse as parse_manifest
 from modelpack.oci.referrers import OLD_TAGS, checked, tag_for
-from modelpack.trust.bundle import PREDICATE as BUNDLE_PREDICATE
-from modelpack.trust.statement import PREDICATE_TYPE
 
 CONTENT_LIMIT: Final = 16 << 20
 "bytes of one content that is read"
@@ -35,6 +30,9 @@ _MANIFESTS: Final = 200
 "that are looked at"
 _LAYERS: Final = 50
 "contents of one manifest that are looked at"
+_TOO_MUCH: Final = "not looked at: there is too much beside this image"
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 @runtime_checkable
@@ -55,6 +53,18 @@ class Vouched(Protocol):
 
     def read(self, what: Descriptor, *, limit: int = MANIFEST_LIMIT) -> bytes:
         """Return a blob of up to `limit` bytes, its digest and size checked."""
+
+
+@runtime_checkable
+class Distant(Protocol):
+    """A place where one may ask for several things at once, and every answer takes its time."""
+
+    at_once: int
+    "how many"
+
+
+_Found = tuple[Descriptor, Manifest]
+"a manifest, with type and annotations as it says itself"
 
 
 def with_referrers(store: object, documents: Documents) -> Documents:
@@ -78,170 +88,138 @@ def with_referrers(store: object, documents: Documents) -> Documents:
 
 
 class _Look:
-    """Reads what vouches for an image until the room for that is used up."""
+    """Reads what vouches for an image until the room for that is used up.
+
+    Several at once where the store is far away; what is found and its order are the same.
+    """
 
     def __init__(self, store: Vouched) -> None:
         self._store, self._room, self._manifests = store, _ROOM, _MANIFESTS
+        self._threads = store.at_once if isinstance(store, Distant) else 1
 
     def by_subject(self, subject: Digest) -> Iterator[ReferrerDocument]:
         """Yield what is listed as naming `subject`."""
-        for entry in self._store.listed(subject):
-            unread = ReferrerDocument(subject=subject, descriptor=entry)
-            try:
-                self._expect_room()
-                known = checked(entry, subject, self._store.image)
-                manifest = self._store.image(entry.digest)
-            except ModelpackError as error:
-                self._room -= MANIFEST_LIMIT
-                yield replace(unread, trouble=error.findings[0].message,
-                              unavailable=isinstance(error, Unavailable))  # fmt: skip
-                continue
-            yield from self._contents(replace(unread, descriptor=known), manifest)
+
+        def known(unread: ReferrerDocument) -> _Found:
+            entry = unread.descriptor
+            return checked(entry, subject, self._store.image), self._store.image(entry.digest)
+
+        return self._documents(
+            [ReferrerDocument(subject=subject, descriptor=entry)
+             for entry in self._store.listed(subject)], known,
+        )  # fmt: skip
 
     def by_tag(self, subject: Digest) -> Iterator[ReferrerDocument]:
         """Yield what stands under the tags of older cosign."""
-        for suffix in OLD_TAGS:
-            tag = f"{tag_for(subject)}{suffix}"
-            held = self._store.held_by(tag)
-            if held is None:
-                continue
-            unread = ReferrerDocument(subject=subject, by=tag, descriptor=Descriptor(
-                media_type=MANIFEST, digest=digests.parse(held, at=tag), size=0
-            ))  # fmt: skip
-            try:
-                self._expect_room()
-                found = self._store.resolve(tag)
-                manifest = self._store.image(found.digest)
-            except ModelpackError as error:
-                yield replace(unread, trouble=error.findings[0].message,
-                              unavailable=isinstance(error, Unavailable))  # fmt: skip
-                continue
+        tags = [f"{tag_for(subject)}{suffix}" for suffix in OLD_TAGS]
+
+        def known(unread: ReferrerDocument) -> _Found:
+            found = self._store.resolve(unread.by)
+            manifest = self._store.image(found.digest)
             config = manifest.config.media_type if manifest.config else ""
-            known = replace(found, artifact_type=manifest.artifact_type or config,
-                            annotations=manifest.annotations)  # fmt: skip
-            yield from self._contents(replace(unread, descriptor=known), manifest)
+            return replace(found, artifact_type=manifest.artifact_type or config,
+                           annotations=manifest.annotations), manifest  # fmt: skip
+
+        unread = []
+        for tag, held in zip(tags, self._at_once(self._store.held_by, tags), strict=True):
+            if isinstance(held, ModelpackError):
+                raise held
+            if held is not None:
+                entry = Descriptor(media_type=MANIFEST, digest=digests.parse(held, at=tag), size=0)
+                unread.append(ReferrerDocument(subject=subject, by=tag, descriptor=entry))
+        return self._documents(unread, known)
 
     def by_index(
         self, subject: Digest, entries: Sequence[Descriptor]
     ) -> Iterator[ReferrerDocument]:  # fmt: skip
         """Yield what the index has beside the image `subject`."""
-        for entry in entries:
-            unread = ReferrerDocument(subject=subject, by=INDEX, descriptor=entry)
-            try:
-                self._expect_room()
-                manifest = self._store.image(entry.digest)
-            except ModelpackError as error:
-                yield replace(unread, trouble=error.findings[0].message)
-                continue
-            known = replace(entry, artifact_type=manifest.artifact_type or attestations.ARTIFACT,
-                            annotations=manifest.annotations)  # fmt: skip
-            yield from self._contents(replace(unread, descriptor=known), manifest)
 
-    def _expect_room(self) -> None:
+        def known(unread: ReferrerDocument) -> _Found:
+            manifest = self._store.image(unread.descriptor.digest)
+            kind = manifest.artifact_type or attestations.ARTIFACT
+            return replace(unread.descriptor, artifact_type=kind,
+                           annotations=manifest.annotations), manifest  # fmt: skip
+
+        return self._documents(
+            [ReferrerDocument(subject=subject, by=INDEX, descriptor=entry) for entry in entries],
+            known,
+        )
+
+    def _documents(
+        self, unread: Sequence[ReferrerDocument], known: Callable[[ReferrerDocument], _Found]
+    ) -> Iterator[ReferrerDocument]:
+        """Yield the contents of all `unread`, in their order, a few manifests at once."""
+        for start in range(0, len(unread), 2 * self._threads):
+            some = unread[start : start + 2 * self._threads]
+            asked = some[: max(self._manifests, 0)] if self._room >= 0 else ()
+            found: list[_Found | ModelpackError] = [*self._at_once(known, asked)]
+            found += [Unavailable(_TOO_MUCH)] * (len(some) - len(found))
+            planned = [one for bare, each in zip(some, found, strict=True)
+                       for one in self._planned(bare, each)]  # fmt: skip
+            yield from self._at_once_read(planned)
+
+    def _planned(
+        self, bare: ReferrerDocument, found: _Found | ModelpackError
+    ) -> Iterator[ReferrerDocument]:
+        """Yield what is to be read of one manifest, as far as there is room; it alone: nothing."""
         self._manifests -= 1
-        if self._manifests < 0 or self._room < 0:
-            raise Unavailable("not looked at: there is too much beside this image")
-
-    def _contents(self, bare: ReferrerDocument, manifest: Manifest) -> Iterator[ReferrerDocument]:
-        """Yield each content of `manifest`; where it has none, it alone."""
+        if self._room < 0:
+            found = Unavailable(_TOO_MUCH)
+        if isinstance(found, ModelpackError):
+            self._room -= MANIFEST_LIMIT
+            yield _troubled(bare, found)
+            return
+        entry, manifest = found
         self._room -= bare.descriptor.size
+        one = replace(bare, descriptor=entry)
         if not manifest.layers:
-            yield bare
+            yield one
         for layer in manifest.layers[:_LAYERS]:
-            one = replace(bare, layer=layer)
-            if not contents.is_known(layer):
-                yield one
-                continue
-            try:
-                stored = self._read(layer)
-                yield replace(one, stored=stored, content=contents.parse(stored, layer))
-            except ModelpackError as error:
-                at = f"{error.findings[0].at}: " if error.findings[0].at else ""
-                yield replace(one, trouble=f"{at}{error.findings[0].message}",
-                              unavailable=isinstance(error, Unavailable))  # fmt: skip
+            yield self._with_room(replace(one, layer=layer), layer)
 
-    def _read(self, layer: Descriptor) -> bytes:
+    def _with_room(self, one: ReferrerDocument, layer: Descriptor) -> ReferrerDocument:
+        """Return `one` with why its content is not read; take the room for it where it is."""
+        if not contents.is_known(layer):
+            return one
         if layer.size > CONTENT_LIMIT:
-            raise Unavailable(f"not read: it is larger than {CONTENT_LIMIT >> 20} MiB")
+            return _troubled(
+                one, Unavailable(f"not read: it is larger than {CONTENT_LIMIT >> 20} MiB")
+            )
         if layer.size > self._room:
-            raise Unavailable("not read: there is too much beside this image")
+            return _troubled(one, Unavailable("not read: there is too much beside this image"))
         self._room -= layer.size
-        return self._store.read(layer, limit=CONTENT_LIMIT)
+        return one
+
+    def _at_once_read(self, planned: Sequence[ReferrerDocument]) -> Iterator[ReferrerDocument]:
+        """Yield the documents with their contents, where these are of a kind that is read."""
+
+        def read(one: ReferrerDocument) -> ReferrerDocument:
+            if one.trouble or one.layer is None or not contents.is_known(one.layer):
+                return one
+            stored = self._store.read(one.layer, limit=CONTENT_LIMIT)
+            return replace(one, stored=stored, content=contents.parse(stored, one.layer))
+
+        for one, found in zip(planned, self._at_once(read, planned), strict=True):
+            if isinstance(found, ModelpackError):
+                at = f"{found.findings[0].at}: " if found.findings[0].at else ""
+                yield _troubled(one, found, at=at)
+            else:
+                yield found
+
+    def _at_once(
+        self, work: Callable[[_Item], _Result], items: Sequence[_Item]
+    ) -> Sequence[_Result | ModelpackError]:
+        """Return what `work` makes of all items, or why it cannot, in their order."""
+
+        def attempt(item: _Item, _: object) -> _Result | ModelpackError:
+            try:
+                return work(item)
+            except ModelpackError as error:
+                return error
+
+        return parallel.each(attempt, items, lambda _: None, threads=self._threads)
 
 
-def claim(document: ReferrerDocument) -> ReferrerClaim:
-    """Return what a referrer claims to be."""
-    entry, layer, content = document.descriptor, document.layer, document.content
-    said = _said(content)
-    signature = content.signature if content else None
-    return ReferrerClaim(
-        digest=entry.digest,
-        subject=document.subject,
-        artifact_type=entry.artifact_type,
-        predicate_type=document.predicate_type,
-        kind=document.kind,
-        size=entry.size,
-        summary=document.trouble or said.line,
-        signed=_signed(signature) if signature else "",
-        what=document.what,
-        by=document.by,
-        media_type=layer.media_type if layer else "",
-        content=layer.digest if layer else "",
-        content_size=layer.size if layer else 0,
-        signature=signature,
-        provenance=said.provenance,
-        sbom=said.sbom,
-        scan=said.scan,
-        verdict=said.verdict,
-        evaluation=said.evaluation,
-        said=said.members,
-        document=digests.of(content.document) if content else "",
-        unreadable=document.trouble,
-    )
-
-
-def _said(content: Content | None) -> Said:
-    if content is None:
-        return Said()
-    if content.statement:
-        return summaries.of_statement(content.statement)
-    return summaries.of_bom(content.bom) if content.bom is not None else Said()
-
-
-def _signed(signature: SignatureClaim) -> str:
-    """Return who seems to have signed, in words that promise nothing."""
-    signer = signature.signer
-    name = ", ".join(signer.identities)
-    if name:
-        who = f"as {quoted(name, 200)}" + (f" by {quoted(signer.issuer)}" if signer.issuer else "")
-    elif signer.certificate:
-        who = f"with a certificate of {quoted(signer.certificate_issuer)}"
-    else:
-        who = f"with a key, hint {quoted(signer.key_hint)}" if signer.key_hint else "with a key"
-    logged = [f"log entry {one.index}" + (f" at {one.time}" if one.time else "")
-              for one in signature.entries]  # fmt: skip
-    stamped = [f"timestamp {time or 'that cannot be read'}" for time in signature.timestamps]
-    return ", ".join([f"signed {who}", *logged, *stamped])
-
-
-def findings(documents: Sequence[ReferrerDocument]) -> Iterator[str]:
-    """Yield what does not add up in statements and signatures."""
-    for document in documents:
-        if document.content is None:
-            continue
-        name = quoted(document.descriptor.digest)
-        said, statement = document.descriptor.annotations, document.statement
-        if statement:
-            stated = said.get(PREDICATE_TYPE) or said.get(BUNDLE_PREDICATE)
-            if stated and stated != statement.predicate_type and document.by == SUBJECT:
-                is_type = quoted(statement.predicate_type)
-                yield f"referrer {name} calls itself {quoted(stated)} and is {is_type}"
-            is_oms = statement.predicate_type == predicates.OMS
-            if not is_oms and not statement.is_about(document.subject):
-                yield (
-                    f"referrer {name} hangs on this image, and its statement is about something "
-                    "else"
-                )
-        signature = document.content.signature
-        if signature and signature.signs and signature.signs != document.subject:
-            yield f"referrer {name} hangs on this image, and signs {quoted(signature.signs)}"
+def _troubled(one: ReferrerDocument, error: ModelpackError, *, at: str = "") -> ReferrerDocument:
+    return replace(one, trouble=f"{at}{error.findings[0].message}",
+                   unavailable=isinstance(error, Unavailable))  # fmt: skip

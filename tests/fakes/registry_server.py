@@ -29,6 +29,8 @@ class Fault:
     location: str = ""
     "redirected to"
     headers: dict[str, str] = field(default_factory=dict)
+    together: threading.Barrier | None = None
+    "answered when as many requests are there as it waits for; with 500 when they do not come"
 
 
 @dataclass
@@ -120,6 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.token(parse_qs(parts.query), parse_qs(form), headers)
         elif fault.statuses:
             self.send(fault.statuses.pop(0), fault.headers, b"")
+        elif fault.together and not _all_came(fault.together):
+            self.send(500, {}, b"")
         elif fault.location:
             self.send(307, {"Location": fault.location}, b"")
         elif not self.allowed(headers):
@@ -211,6 +215,14 @@ def running_registry(host: str = "127.0.0.1") -> Iterator[RegistryServer]:
         thread.join()
         server.hang_up()
         server.server_close()
+
+
+def _all_came(barrier: threading.Barrier) -> bool:
+    try:
+        barrier.wait(timeout=10)
+    except threading.BrokenBarrierError:
+        return False
+    return True
 
 
 def _basic(user: str, password: str) -> str:

@@ -10,7 +10,7 @@ from modelpack.cli import display
 from modelpack.cli.display import inspect_evidence
 from modelpack.digest import Digest
 from modelpack.errors import ModelpackError
-from modelpack.inspection import contents, vouching
+from modelpack.inspection import claiming, contents
 from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.oci.layer import MANIFEST, Descriptor
 
@@ -38,9 +38,9 @@ def TARGET(data: bytes) -> None:  # noqa: N802  the name that the runner looks f
     document = ReferrerDocument(
         subject=_IMAGE, descriptor=document.descriptor, layer=layer, stored=content, content=parsed
     )
-    claim = vouching.claim(document)
+    claim = claiming.claim(document)
     _check(inspect_evidence.report([claim], verbose=True))
-    _check(display.escape_lines("\n".join(vouching.findings([document]))))
+    _check(display.escape_lines("\n".join(claiming.findings([document]))))
     json.loads(display.to_json(display.plain(claim)))
 
 

@@ -10,7 +10,7 @@ from modelpack.cli import display
 from modelpack.cli.display import inspect_evidence
 from modelpack.digest import Digest
 from modelpack.errors import ModelpackError
-from modelpack.inspection import contents, predicates, vouching
+from modelpack.inspection import claiming, contents, predicates
 from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.oci.layer import MANIFEST, Descriptor, blob_of
 from modelpack.trust import statement as statements
@@ -51,8 +51,8 @@ def shown(data: bytes, layer: Descriptor) -> None:
         subject=DIGEST, descriptor=Descriptor(media_type=MANIFEST, digest=DIGEST, size=1),
         layer=layer, stored=data, content=content,
     )  # fmt: skip
-    claim = vouching.claim(document)
-    list(vouching.findings([document]))
+    claim = claiming.claim(document)
+    list(claiming.findings([document]))
     text = inspect_evidence.report([claim], verbose=True)
     assert text == display.escape_lines(text)
     assert json.loads(display.to_json(display.plain(claim)))

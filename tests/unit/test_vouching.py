@@ -1,9 +1,10 @@
 """`inspect` of what others attached: signatures, attestations, bare SBOMs, and hostile things."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from modelpack.inspection import vouching
 from modelpack.oci.layer import INDEX, MANIFEST, Descriptor, blob_of
 from modelpack.oci.layout import Layout
 from modelpack.oci.referrers import Referrer, tag_for
+from modelpack.oci.registry.repository import Repository
 from modelpack.trust import statement as statements
 from modelpack.trust.statement import Statement
 from tests.command_line import Done, run_here
@@ -35,6 +37,11 @@ SIGN = "https://sigstore.dev/cosign/sign/v1"
 SLSA = "https://slsa.dev/provenance/v1"
 BOM = b'{"bomFormat": "CycloneDX", "specVersion": "1.5", "components": [{"type": "library"}]}'
 SPDX = b'{"spdxVersion": "SPDX-2.3", "packages": [{}, {}]}'
+
+
+def numbered(number: int) -> bytes:
+    """Return a bill of materials like no other."""
+    return BOM.replace(b"1.5", f"1.{number}".encode())
 
 
 class Desk:
@@ -556,6 +563,57 @@ class TestRegistry:
         assert [one["artifact_type"] for one in found] == [
             "application/vnd.cyclonedx+json", "application/spdx+json",
         ]  # fmt: skip
+
+    def many(self, server: RegistryServer, count: int) -> Sequence[Descriptor]:
+        """Keep many bills of materials, listed."""
+        kept = [self.keep(server, bare(numbered(number), "application/vnd.cyclonedx+json"))
+                for number in range(count)]  # fmt: skip
+        self.list(server, f"referrers/{complete().image().digest}", *kept)
+        return kept
+
+    def test_manifests_and_then_contents_are_asked_for_at_once(
+        self, server: RegistryServer, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """No answer comes before all are asked for; the order is that of the list all the same."""
+        count = 4
+        kept = self.many(server, count)
+        manifests, contents = Fault(together=Barrier(count)), Fault(together=Barrier(count))
+        for number, one in enumerate(kept):
+            server.faults[f"acme/x/manifests/{one.digest}"] = manifests
+            server.faults[f"acme/x/blobs/{blob_of(numbered(number), '').digest}"] = contents
+        found = self.inspect(server, capsys)["referrers"]
+        assert [one["digest"] for one in found] == [one.digest for one in kept]
+        assert [one["sbom"]["format"] for one in found] == [
+            f"CycloneDX 1.{number}" for number in range(count)
+        ]
+
+    def test_what_is_found_is_the_same_one_after_the_other(
+        self,
+        server: RegistryServer,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        kept = self.many(server, 20)
+        server.faults[f"acme/x/manifests/{kept[3].digest}"] = Fault(content=b"{}")
+        del server.content[f"acme/x/manifests/{kept[17].digest}"]
+        at_once = self.inspect(server, capsys)
+        monkeypatch.setattr(Repository, "at_once", 1)
+        assert self.inspect(server, capsys) == at_once
+        assert [bool(one["unreadable"]) for one in at_once["referrers"]].count(True) == 2
+
+    def test_no_more_manifests_are_asked_for_than_are_looked_at(
+        self,
+        server: RegistryServer,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        kept = self.many(server, 30)
+        monkeypatch.setattr(vouching, "_MANIFESTS", 19)
+        found = self.inspect(server, capsys)["referrers"]
+        too_much = "not looked at: there is too much beside this image"
+        assert [one["unreadable"] for one in found] == [""] * 19 + [too_much] * 11
+        asked = {path.rpartition("/")[2] for path in server.paths()}
+        assert [one.digest in asked for one in kept] == [True] * 19 + [False] * 11
 
     @pytest.mark.parametrize("content", [b"garbage", b"{}", b'{"manifests": [{"digest": "x"}]}'])
     def test_a_list_that_cannot_be_read_is_said_and_the_image_shown(

@@ -7,6 +7,7 @@ gets it under that name.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from modelpack import digest as digests
 from modelpack.digest import Digest
@@ -54,7 +55,10 @@ class Held:
 
 
 class Repository:
-    """Reads blobs by digest and manifests by tag or digest."""
+    """Reads blobs by digest and manifests by tag or digest; safe from several threads."""
+
+    at_once: Final = 8
+    "small things that are asked for at once: registries limit requests of one client"
 
     def __init__(
         self, name: Registry, settings: Settings, *, client: Client | None = None,
