@@ -20,6 +20,7 @@ from modelpack.inspection.documents import Documents
 from modelpack.inspection.reading import Readable
 from modelpack.oci.layer import Descriptor
 from modelpack.plan import Plan
+from modelpack.trust import predicate_types
 
 if TYPE_CHECKING:
     from modelpack.inspection.referrer_document import ReferrerDocument
@@ -56,7 +57,7 @@ def _bom(document: "ReferrerDocument", digest: Digest) -> Mapping[str, Any] | No
     """Return the CycloneDX document in a referrer, as a statement or bare."""
     statement = document.statement
     if statement is not None:
-        ours = statement.predicate_type == cyclonedx.PREDICATE and statement.is_about(digest)
+        ours = statement.predicate_type == predicate_types.CYCLONEDX and statement.is_about(digest)
         return statement.predicate if ours else None
     bare = document.content.bom if document.content and document.subject == digest else None
     return bare if bare is not None and bare.get("bomFormat") == "CycloneDX" else None

@@ -26,7 +26,7 @@ from modelpack.oci.referrers import Referrer
 from modelpack.plan import Plan
 from modelpack.source import Source
 from modelpack.spec import Spec
-from modelpack.trust import model_signature
+from modelpack.trust import model_signature, predicate_types
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.statement import Statement, about
@@ -159,7 +159,7 @@ def _sbom(subject: Subject, facts: Facts, machine: Machine, store: Layout | None
         copy=canonical_json.pretty(document),
         statement=Statement(
             subjects=about(named.repository, named.digest),
-            predicate_type=cyclonedx.PREDICATE,
+            predicate_type=predicate_types.CYCLONEDX,
             predicate=document,
         ),
         subjects=(subject.descriptor,),
@@ -205,7 +205,7 @@ def _provenance(
     name = _named(facts.subjects[0], facts).repository
     statement = Statement(
         subjects=about(name, *beside),
-        predicate_type=provenance.PREDICATE,
+        predicate_type=predicate_types.PROVENANCE,
         predicate=provenance.predicate(record, invocation, finished=invocation.clock()),
     )
     return Evidence(

@@ -13,12 +13,11 @@ from modelpack import canonical_json
 from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest, hex_of
 from modelpack.digest import of as digest_of
-from modelpack.inspection import predicates
 from modelpack.lock import Wheel
 from modelpack.platform import Platform
+from modelpack.trust.predicate_types import CHECKS
 from modelpack.trust.statement import Statement, about
 
-PREDICATE: Final = predicates.CHECKS
 NAMESPACE: Final = "dev.modelpack.checks"
 KIND: Final = "checks"
 State = Literal["passed", "failed", "late"]
@@ -66,7 +65,9 @@ class Checked:
 def statement(checked: Checked, name: str, *subjects: Digest) -> Statement:
     """Return what the checks say of the images `subjects`, under `name`."""
     return Statement(
-        subjects=about(name, *subjects), predicate_type=PREDICATE, predicate=predicate(checked)
+        subjects=about(name, *subjects),
+        predicate_type=CHECKS,
+        predicate=predicate(checked),
     )
 
 

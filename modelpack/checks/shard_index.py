@@ -5,20 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from modelpack import strict_json
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.opening import open_regular
 from modelpack.inputs.quoting import UNPRINTABLE, quoted
 from modelpack.inputs.safetensors import Header
+from modelpack.strict_json import RepeatedKey
 
 SUFFIX = ".safetensors.index.json"
 LIMIT = 64 << 20
 "bytes of an index; those of the largest models have a few megabytes"
 _RULE = "weights.index"
 _SHOWN = 3
-
-
-class _RepeatedKeyError(ValueError):
-    """A key stands twice in one object, so two readers may see two things."""
 
 
 def read_json(path: Path, *, at: str, limit: int = LIMIT) -> Any:  # noqa: ANN401  any JSON value
@@ -35,24 +33,17 @@ def read_json(path: Path, *, at: str, limit: int = LIMIT) -> Any:  # noqa: ANN40
 def parse_json(data: bytes, *, at: str) -> Any:  # noqa: ANN401  any JSON value
     """Return the JSON value in `data`, or raise InputError; no key may stand twice."""
     try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once)
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=strict_json.once)
     except UnicodeDecodeError:
         raise InputError("is not UTF-8", at=at) from None
     except RecursionError:
         raise InputError("is nested too deeply", at=at) from None
+    except RepeatedKey as error:
+        raise InputError(
+            f"is not valid JSON: key {quoted(error.key)} stands twice", at=at
+        ) from None
     except ValueError as error:
         raise InputError(f"is not valid JSON: {error}", at=at) from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _RepeatedKeyError(f"key {quoted(key)} stands twice")
-            seen.add(key)
-    return value
 
 
 def findings(

@@ -73,15 +73,16 @@ def command(
 def _told(documents: "Documents", verified: "Verified | None") -> "Told":
     """Return what is said in the image and beside it."""
     from modelpack.cli.display.card_text import Told  # noqa: PLC0415
-    from modelpack.inspection import description, predicates  # noqa: PLC0415
+    from modelpack.inspection import description  # noqa: PLC0415
     from modelpack.inspection.describing import describe  # noqa: PLC0415
+    from modelpack.trust import predicate_types  # noqa: PLC0415
 
     meta = documents.meta
     spec = description.parse(meta.files).spec if meta and not meta.trouble else None
     said = {
         one.statement.as_bytes(): one.statement.predicate
         for one in documents.referrers
-        if one.statement and one.statement.predicate_type == predicates.EVALUATION
+        if one.statement and one.statement.predicate_type == predicate_types.EVALUATION
         and one.statement.is_about(one.subject)
     }  # fmt: skip
     return Told(

@@ -19,10 +19,10 @@ from modelpack.lock import Lock, PlatformLock
 from modelpack.lock import encoding as lock_encoding
 from modelpack.source import CodeFile, Source
 from modelpack.spec import Spec
+from modelpack.trust import predicate_types
 
 _SHOWN = 50
 "files that are named in one refusal"
-_PROVENANCE = "https://slsa.dev/provenance/v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +190,7 @@ def _revision(folder: Path, revision: str, environment: Mapping[str, str]) -> Re
 def _provenance(documents: Documents) -> tuple[str, str]:
     """Return builder and version from the provenance beside the image; unsigned, for reasons."""
     for document in documents.referrers:
-        if document.statement and document.statement.predicate_type == _PROVENANCE:
+        if document.statement and document.statement.predicate_type == predicate_types.PROVENANCE:
             said = document.statement.predicate
             builder = _at(said, "buildDefinition", "externalParameters", "builder")
             version = _at(said, "runDetails", "builder", "version", "modelpack")

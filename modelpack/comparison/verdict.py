@@ -13,9 +13,9 @@ from modelpack.comparison.tar_difference import Place
 from modelpack.comparison.value import Change
 from modelpack.digest import Digest
 from modelpack.oci.layer import Descriptor
+from modelpack.trust import predicate_types
 from modelpack.trust.statement import Statement, about
 
-PREDICATE: Final = "https://modelpack.dev/predicates/rebuild/v1"
 KIND: Final = "rebuild"
 
 Origin = Literal["source", "image"]
@@ -74,7 +74,7 @@ def statement(verdict: Verdict) -> Statement:
     """Return the verdict about the image, not signed."""
     return Statement(
         subjects=about(verdict.name, verdict.image.digest),
-        predicate_type=PREDICATE,
+        predicate_type=predicate_types.REBUILD,
         predicate=_predicate(verdict),
     )
 

@@ -14,7 +14,6 @@ from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest, hex_of
 from modelpack.evidence.named_image import NamedImage
 
-PREDICATE: Final = "https://cyclonedx.org/bom"
 "as cosign and others know it: without a version"
 MEDIA_TYPE: Final = "application/vnd.cyclonedx+json"
 IMAGE_REF: Final = "image"

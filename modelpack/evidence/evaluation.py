@@ -4,15 +4,14 @@ Source: docs/predicates/evaluation-v1.md.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from modelpack.digest import Digest, hex_of
 from modelpack.inputs.evaluation import EvaluationReport
 from modelpack.metric import sliced
 from modelpack.spec import Spec
+from modelpack.trust import predicate_types
 from modelpack.trust.statement import Statement, about
-
-TYPE: Final = "https://modelpack.dev/predicates/evaluation/v1"
 
 
 def statement(
@@ -20,7 +19,7 @@ def statement(
 ) -> Statement:
     """Return what `report` says of `weights`, which the `images` hold; its bounds are reached."""
     return Statement(
-        subjects=about(name, *images), predicate_type=TYPE,
+        subjects=about(name, *images), predicate_type=predicate_types.EVALUATION,
         predicate={
             "weights": weights,
             "report": {"name": spec.evaluation.report, "digest": {"sha256": hex_of(report.digest)}},

@@ -19,7 +19,6 @@ from modelpack.plan import Plan
 from modelpack.source import Source
 from modelpack.spec import Spec
 
-PREDICATE: Final = "https://slsa.dev/provenance/v1"
 BUILD_TYPE: Final = "https://modelpack.dev/build-types/v1"
 LOCAL_BUILDER: Final = "https://modelpack.dev/builders/local"
 "somebody's machine: nobody vouches for what ran there (SLSA Build L1)"

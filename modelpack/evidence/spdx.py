@@ -18,7 +18,6 @@ from modelpack.evidence.named_image import NamedImage
 from modelpack.inputs.licenses import Licenses, expression_of
 from modelpack.lock import purls, sources
 
-PREDICATE: Final = "https://spdx.dev/Document"
 _NOTHING: Final = "NOASSERTION"
 _DOCUMENT: Final = "SPDXRef-DOCUMENT"
 _LICENSE_REF: Final = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")

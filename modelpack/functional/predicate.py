@@ -12,16 +12,19 @@ from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest, hex_of
 from modelpack.digest import of as digest_of
 from modelpack.functional.value import Tested
-from modelpack.inspection import predicates
+from modelpack.trust.predicate_types import TEST
 from modelpack.trust.statement import Statement, about
 
-TYPE: Final = predicates.TEST
 _RESULTS: Final = {"passed": "PASSED", "failed": "FAILED", "unknown": "WARNED"}
 
 
 def statement(tested: Tested, name: str, digest: Digest) -> Statement:
     """Return what was found out of the image `name` with `digest`."""
-    return Statement(subjects=about(name, digest), predicate_type=TYPE, predicate=predicate(tested))
+    return Statement(
+        subjects=about(name, digest),
+        predicate_type=TEST,
+        predicate=predicate(tested),
+    )
 
 
 def predicate(tested: Tested) -> Mapping[str, Any]:

@@ -14,9 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from modelpack import strict_json
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.opening import open_regular
 from modelpack.inputs.quoting import UNPRINTABLE, quoted
+from modelpack.strict_json import RepeatedKey
 
 HEADER_LIMIT = 100_000_000
 "bytes; the reference implementation's own limit"
@@ -137,7 +139,7 @@ def _decode(header: bytes, at: str) -> dict[str, Any]:
     try:
         value = json.loads(
             header.decode("utf-8"),
-            object_pairs_hook=_once,
+            object_pairs_hook=strict_json.once,
             parse_int=_natural,
             parse_constant=_no_constant,
         )
@@ -145,21 +147,14 @@ def _decode(header: bytes, at: str) -> dict[str, Any]:
         raise _refusal("header is not UTF-8", at) from None
     except RecursionError:
         raise _refusal("header is nested too deeply", at) from None
+    except RepeatedKey as error:
+        raise _refusal(
+            f"header is not valid JSON: key {quoted(error.key)} stands twice", at
+        ) from None
     except (_Malformed, ValueError) as error:
         raise _refusal(f"header is not valid JSON: {error}", at) from None
     if not isinstance(value, dict):  # pragma: no cover  the first byte says so
         raise _refusal("header is not a JSON object", at)
-    return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _Malformed(f"key {quoted(key)} stands twice")
-            seen.add(key)
     return value
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from modelpack import strict_json
 from modelpack.errors import Finding, InputError, Unavailable
 from modelpack.inputs import safetensors_writer as writer
 from modelpack.inputs.quoting import quoted
@@ -268,7 +269,7 @@ def _read_weight_map(index: Path) -> Mapping[str, str]:
     if len(data) > _MAX_INDEX:
         raise InputError(f"over {_MAX_INDEX} bytes", at=str(index))
     try:
-        document = json.loads(data, object_pairs_hook=_unique)
+        document = json.loads(data, object_pairs_hook=strict_json.once)
     except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {error}", at=str(index)) from error
     weight_map = document.get("weight_map") if isinstance(document, dict) else None
@@ -278,10 +279,3 @@ def _read_weight_map(index: Path) -> Mapping[str, str]:
         if not isinstance(shard, str) or not _FILE_NAME.fullmatch(shard):
             raise InputError(f"names no shard beside it for tensor {quoted(name)}", at=str(index))
     return weight_map
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a key stands twice")
-    return values

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from modelpack import digest as digests
 from modelpack.inputs.quoting import quoted
-from modelpack.inspection import predicates, summaries
+from modelpack.inspection import summaries
 from modelpack.inspection.beside import ReferrerClaim, Said, SignatureClaim
 from modelpack.inspection.contents import Content
 from modelpack.inspection.referrer_document import SUBJECT, ReferrerDocument
+from modelpack.trust import predicate_types
 from modelpack.trust.bundle import PREDICATE as BUNDLE_PREDICATE
 from modelpack.trust.statement import PREDICATE_TYPE
 
@@ -79,7 +80,7 @@ def findings(documents: Sequence[ReferrerDocument]) -> Iterator[str]:
             if stated and stated != statement.predicate_type and document.by == SUBJECT:
                 is_type = quoted(statement.predicate_type)
                 yield f"referrer {name} calls itself {quoted(stated)} and is {is_type}"
-            is_oms = statement.predicate_type == predicates.OMS
+            is_oms = statement.predicate_type == predicate_types.OMS
             if not is_oms and not statement.is_about(document.subject):
                 yield (
                     f"referrer {name} hangs on this image, and its statement is about something "

@@ -1,9 +1,8 @@
 """A document of anybody that is to be a JSON object: read strictly, or refused."""
 
-import json
 from typing import Any
 
-from modelpack import canonical_json
+from modelpack import canonical_json, strict_json
 from modelpack.errors import InputError
 
 
@@ -13,7 +12,7 @@ def parse_object(data: bytes, *, at: str) -> dict[str, Any]:
     Refused are keys said twice, numbers that are no JSON, lone surrogates and absurd depths.
     """
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_constant)
+        value = strict_json.loads(data.decode())
         canonical_json.dumps(value)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -21,14 +20,3 @@ def parse_object(data: bytes, *, at: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError("not a JSON object", at=at)
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key stands twice")
-    return value
-
-
-def _constant(name: str) -> object:
-    raise ValueError(f"{name} is no number")

@@ -4,37 +4,37 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from modelpack.trust import model_signature, promotion
+from modelpack.trust.predicate_types import (
+    CHECKS,
+    CYCLONEDX,
+    EVALUATION,
+    OLDER_PROVENANCE,
+    OMS,
+    OTHER_VULNS,
+    PROMOTED,
+    PROVENANCE,
+    REBUILD,
+    SIGNATURE,
+    SPDX,
+    SUMMARY,
+    SUPERSEDED,
+    TEST,
+    VEX,
+    VULN,
+)
 
-OMS: Final = model_signature.PREDICATE
-REBUILD: Final = "https://modelpack.dev/predicates/rebuild/v1"
-PROMOTED: Final = promotion.PROMOTED
-EVALUATION: Final = "https://modelpack.dev/predicates/evaluation/v1"
-SUPERSEDED: Final = promotion.SUPERSEDED
-CHECKS: Final = "https://modelpack.dev/predicates/checks/v1"
-SIGNATURE: Final = "https://sigstore.dev/cosign/sign/v1"
-VULN: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"
-SUMMARY: Final = "https://slsa.dev/verification_summary/v1"
-TEST: Final = "https://in-toto.io/attestation/test-result/v0.1"
-CYCLONEDX: Final = "https://cyclonedx.org/bom"
-SPDX: Final = "https://spdx.dev/Document"
-VEX: Final = "https://openvex.dev/ns"
 _EXACT: Final[Mapping[str, str]] = MappingProxyType({
     OMS: "oms",
     REBUILD: "rebuild",
     SIGNATURE: "signature",
-    VULN: "scan",
-    "https://in-toto.io/attestation/vulns/v0.1": "scan",
-    "https://in-toto.io/attestation/vulns/v0.2": "scan",
+    **dict.fromkeys((VULN, *OTHER_VULNS), "scan"),
     TEST: "test",
     CHECKS: "checks",
     PROMOTED: "stage",
     SUPERSEDED: "stage",
     EVALUATION: "evaluation",
     SUMMARY: "verification",
-    "https://slsa.dev/provenance/v1": "provenance",
-    "https://slsa.dev/provenance/v0.2": "provenance",
-    "https://slsa.dev/provenance/v0.1": "provenance",
+    **dict.fromkeys((PROVENANCE, *OLDER_PROVENANCE), "provenance"),
 })  # fmt: skip
 _FAMILIES: Final[Mapping[str, str]] = MappingProxyType({CYCLONEDX: "sbom", SPDX: "sbom",
                                                         VEX: "vex"})  # fmt: skip

@@ -12,6 +12,7 @@ from modelpack.inputs.quoting import quoted
 from modelpack.inspection import outcomes, predicates
 from modelpack.inspection.beside import ProvenanceClaim, Said, SbomClaim
 from modelpack.inspection.json_values import array, leaves, listed, table, tables, text
+from modelpack.trust import predicate_types
 from modelpack.trust.statement import Statement
 
 _LICENSES = 100
@@ -184,7 +185,7 @@ def _stage(statement: Statement) -> Said:
     name, number = quoted(text(said, "stage")), said.get("sequence")
     count = f"number {number}" if isinstance(number, int) else "without a number"
     reason = f": {quoted(text(said, 'reason'), 200)}" if text(said, "reason") else ""
-    if statement.predicate_type == predicates.PROMOTED:
+    if statement.predicate_type == predicate_types.PROMOTED:
         before = text(said, "previous")[:19]
         return Said(line=f"promoted to {name}, {count}" + (f", after {before}" if before else "")
                     + reason)  # fmt: skip

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from modelpack import strict_json
 from modelpack.errors import Finding, InputError
 from modelpack.interface import KINDS, Interface
 
@@ -37,7 +38,7 @@ def _document(data: bytes, kind: str) -> Any:  # noqa: ANN401  any JSON value
     if len(data) > LIMIT:
         raise InputError(f"larger than {LIMIT >> 20} MiB", at=at)
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_constant)
+        value = strict_json.loads(data.decode())
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -87,14 +88,3 @@ def _elsewhere(value: Mapping[str, Any], at: str, *, is_root: bool) -> Iterator[
 def escaped(key: str) -> str:
     """Return `key` as a token of a JSON pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key stands twice")
-    return value
-
-
-def _constant(name: str) -> object:
-    raise ValueError(f"{name} is no number")

@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from modelpack import canonical_json
+from modelpack import canonical_json, strict_json
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.digest import parse as parse_digest
@@ -47,7 +47,7 @@ def parse(data: bytes, *, filename: str = "modelpack.lock") -> Lock:
     if len(data) > SIZE_LIMIT:
         raise InputError("the lock is too large to be one", at=filename, hint=_MEND)
     try:
-        value = json.loads(data, object_pairs_hook=_unique)
+        value = json.loads(data, object_pairs_hook=strict_json.once)
     except (ValueError, RecursionError) as error:
         conflict = b"\n<<<<<<< " in data or data.startswith(b"<<<<<<< ")
         what = "holds an unresolved merge" if conflict else f"is not JSON ({error})"
@@ -77,13 +77,6 @@ def _digest_of(value: object) -> Digest | None:
         return digest_of(canonical_json.dumps(value))
     except (ValueError, RecursionError):  # lone surrogates, NaN, depth
         return None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key stands twice")
-    return value
 
 
 def _decode(kind: Any, value: Any, at: str) -> Any:  # noqa: ANN401  any annotation

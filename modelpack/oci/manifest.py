@@ -1,12 +1,12 @@
 """Manifests and indexes of others, parsed strictly: bounded, typed, nothing guessed."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from modelpack import digest as digests
+from modelpack import strict_json
 from modelpack.errors import InputError
 from modelpack.oci.layer import INDEX, MANIFEST, Descriptor
 from modelpack.platform import Platform
@@ -72,7 +72,7 @@ def parse_object(data: bytes, *, at: str = "", limit: int = MANIFEST_LIMIT) -> d
     if len(data) > limit:
         raise InputError(f"the document is larger than {limit} bytes", at=at)
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_constant)
+        value = strict_json.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"not valid JSON: {printable(str(error))}", at=at) from error
     if not isinstance(value, dict):
@@ -130,14 +130,3 @@ def _text(value: object, at: str) -> str:
     if not isinstance(value, str) or len(value) > _TEXT_LIMIT or _SURROGATE.search(value):
         raise InputError("not a text", at=at)
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key stands twice")
-    return value
-
-
-def _constant(name: str) -> object:
-    raise ValueError(f"`{name}` is no JSON")

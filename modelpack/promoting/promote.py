@@ -20,7 +20,8 @@ from modelpack.trust import verification
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.policy import Policy
 from modelpack.trust.policy.expecting import expected
-from modelpack.trust.promotion import PROMOTED, Promotion
+from modelpack.trust.predicate_types import PROMOTED
+from modelpack.trust.promotion import Promotion
 from modelpack.trust.proof import Proof
 from modelpack.trust.trusted_root import TrustedRoot
 from modelpack.verifying import stages

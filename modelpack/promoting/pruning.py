@@ -20,7 +20,8 @@ from modelpack.signing import subjects
 from modelpack.signing.beside import statement_in
 from modelpack.trust import bundle as bundles
 from modelpack.trust import promotion
-from modelpack.trust.promotion import PROMOTED, Promotion
+from modelpack.trust.predicate_types import PROMOTED
+from modelpack.trust.promotion import Promotion
 from modelpack.trust.statement import PREDICATE_TYPE
 from modelpack.verifying.times import moment
 

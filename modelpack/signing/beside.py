@@ -12,7 +12,7 @@ from modelpack.oci.manifest import parse as parse_manifest
 from modelpack.oci.referrers import KIND
 from modelpack.signing.value import Wanted
 from modelpack.trust import bundle as bundles
-from modelpack.trust import model_signature
+from modelpack.trust import model_signature, predicate_types
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.made_here import MadeHere
@@ -66,7 +66,7 @@ def read(store: Source, subject: Descriptor, made: MadeHere) -> Beside:
 
 def _belongs(statement: Statement, subject: Descriptor) -> bool:
     """Tell whether a statement is about the image, or about weights."""
-    if statement.predicate_type != model_signature.PREDICATE:
+    if statement.predicate_type != predicate_types.OMS:
         return statement.is_about(subject.digest)
     try:
         model_signature.read(statement)

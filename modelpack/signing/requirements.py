@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from modelpack.digest import Digest
 from modelpack.errors import Finding, Refused
-from modelpack.inspection.predicates import CHECKS, TEST, VULN
+from modelpack.trust.predicate_types import CHECKS, TEST, VULN
 from modelpack.trust.statement import Statement
 
 _TYPES: Final = {"scan": VULN, "test": TEST, "checks": CHECKS}

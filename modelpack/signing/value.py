@@ -8,7 +8,7 @@ from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.referrers import Referrer
-from modelpack.trust import model_signature
+from modelpack.trust import model_signature, predicate_types
 from modelpack.trust.bundle import MEDIA_TYPE, Bundle, annotations
 from modelpack.trust.identity import Identity
 from modelpack.trust.statement import Statement, about
@@ -30,7 +30,7 @@ class Wanted:
     @property
     def is_of_model(self) -> bool:
         """Whether it is about the weights (OMS), not about the image that holds them."""
-        return self.statement.predicate_type == model_signature.PREDICATE
+        return self.statement.predicate_type == predicate_types.OMS
 
     @property
     def about(self) -> Digest:

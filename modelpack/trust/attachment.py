@@ -15,7 +15,7 @@ from modelpack.oci.layer import blob_of
 from modelpack.oci.manifest import parse_object, printable
 from modelpack.oci.referrers import Referrer
 from modelpack.trust import bundle as bundles
-from modelpack.trust import model_signature
+from modelpack.trust import predicate_types
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import Chain
 from modelpack.trust.dsse import Envelope
@@ -116,9 +116,7 @@ def _statement(data: bytes, image: Image) -> Referrer:
 
 def _expect_about(statement: Statement, image: Image) -> None:
     """Refuse what is about something else; signatures of models are about their files."""
-    if statement.predicate_type != model_signature.PREDICATE and not statement.is_about(
-        image.digest
-    ):
+    if statement.predicate_type != predicate_types.OMS and not statement.is_about(image.digest):
         said = ", ".join(sorted(str(one.sha256 or one.name) for one in statement.subjects[:3]))
         raise InputError(
             f"the statement is about something else: {printable(said)}, not {image.digest}",

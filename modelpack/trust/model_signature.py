@@ -18,11 +18,11 @@ from modelpack.metadata import NAMEPLATE
 from modelpack.oci.layer import blob_of
 from modelpack.oci.manifest import printable
 from modelpack.oci.referrers import Referrer
+from modelpack.trust import predicate_types
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.members import Members
 from modelpack.trust.statement import PREDICATE_TYPE, Statement, Subject
 
-PREDICATE: Final = "https://model_signing/signature/v1.0"
 ARTIFACT_TYPE: Final = "application/vnd.modelpack.oms.v1+json"
 """of a signature beside an image. Not that of a Sigstore bundle: its subject is the model, and
 tools that read every bundle of an image would stumble over it"""
@@ -59,7 +59,7 @@ def statement(weights: WeightsLock, *, mounted: bool) -> Statement:
                 digest={"sha256": hex_of(root)},
             ),
         ),
-        predicate_type=PREDICATE,
+        predicate_type=predicate_types.OMS,
         predicate={
             "serialization": {
                 "method": "files",
@@ -77,7 +77,7 @@ def referrer(bundle: Bundle, *, kind: str) -> Referrer:
     return Referrer(
         artifact_type=ARTIFACT_TYPE,
         content=blob_of(bundle.as_bytes(), ARTIFACT_TYPE),
-        annotations={PREDICATE_TYPE: PREDICATE},
+        annotations={PREDICATE_TYPE: predicate_types.OMS},
         kind=kind,
     )
 
@@ -88,11 +88,11 @@ def read(statement: Statement, *, at: str = "signature") -> Manifest:
     Only whole files by sha256 are read, which every implementation can write (10); ranges and
     other hashes are refused by name, as 6.3.2 asks.
     """
-    if statement.predicate_type != PREDICATE:
+    if statement.predicate_type != predicate_types.OMS:
         other = printable(statement.predicate_type)
         raise InputError(
             f"not the signature of a model: its predicate is `{other}`", at=at,
-            hint=f"one is `{PREDICATE}`",
+            hint=f"one is `{predicate_types.OMS}`",
         )  # fmt: skip
     predicate = Members(statement.predicate, at=f"{at}.predicate")
     serialization = predicate.child("serialization")

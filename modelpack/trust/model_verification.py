@@ -10,7 +10,7 @@ from modelpack.digest import Digest
 from modelpack.errors import Finding, InputError
 from modelpack.lock import WeightsLock
 from modelpack.trust import bundle as bundles
-from modelpack.trust import model_signature, verification
+from modelpack.trust import model_signature, predicate_types, verification
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.expected import Expected, Key, Signer
@@ -55,7 +55,7 @@ def verify(
         return None, error.findings
     by_key = all(isinstance(signer, Key) for signer in signers)
     expected = Expected(
-        predicate_type=model_signature.PREDICATE, signers=signers, log=not by_key
+        predicate_type=predicate_types.OMS, signers=signers, log=not by_key
     )  # fmt: skip
     proof = verification.verify(
         bundle, subject=manifest.digest, trusted=trusted, expected=expected, now=now

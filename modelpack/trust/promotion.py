@@ -13,10 +13,9 @@ from modelpack.digest import Digest
 from modelpack.digest import parse as parse_digest
 from modelpack.errors import InputError
 from modelpack.trust.members import Members
+from modelpack.trust.predicate_types import PROMOTED, SUPERSEDED
 from modelpack.trust.statement import Statement, about
 
-PROMOTED: Final = "https://modelpack.dev/predicates/promotion/v1"
-SUPERSEDED: Final = "https://modelpack.dev/predicates/supersession/v1"
 STAGE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 "what is a tag, too"
 _TEXT: Final = 4096
@@ -38,7 +37,9 @@ class Promotion:
     def promoted(self, name: str) -> Statement:
         """Return what is said of the image, which is called `name`."""
         return Statement(
-            subjects=about(name, self.image), predicate_type=PROMOTED, predicate=self._said()
+            subjects=about(name, self.image),
+            predicate_type=PROMOTED,
+            predicate=self._said(),
         )
 
     def superseded(self, name: str) -> Statement | None:
@@ -46,7 +47,9 @@ class Promotion:
         if self.previous is None or self.previous == self.image:
             return None
         return Statement(
-            subjects=about(name, self.previous), predicate_type=SUPERSEDED, predicate=self._said()
+            subjects=about(name, self.previous),
+            predicate_type=SUPERSEDED,
+            predicate=self._said(),
         )
 
     def _said(self) -> dict[str, object]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from modelpack.errors import InputError
 from modelpack.trust import identity as identities
-from modelpack.trust import model_signature
+from modelpack.trust import predicate_types
 from modelpack.trust.bundle import Bundle, Certificate, LogEntry, Material, PublicKey
 from modelpack.trust.dsse import Envelope, Signature, pae
 from modelpack.trust.identity import Identity
@@ -33,10 +33,7 @@ class Signer:
         payload = statement.as_bytes()
         signature = Signature(data=self.key.sign(pae(payload)))
         material = self.material
-        if (
-            isinstance(material, PublicKey)
-            and statement.predicate_type == model_signature.PREDICATE
-        ):
+        if isinstance(material, PublicKey) and statement.predicate_type == predicate_types.OMS:
             # The reference implementation takes no other name.
             material = PublicKey(hint=model_hint_of(self.key.spki))
         return Bundle(material=material, content=Envelope(payload=payload, signatures=(signature,)))

@@ -9,10 +9,10 @@ from typing import Any, Final
 from modelpack import digest as digests
 from modelpack.errors import InputError
 from modelpack.oci.manifest import parse_object, printable
+from modelpack.trust.predicate_types import SIGNATURE
 from modelpack.trust.statement import Statement, about
 
 MEDIA_TYPE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
-PREDICATE: Final = "https://sigstore.dev/cosign/sign/v1"
 "of a signature in a bundle: the same is said"
 SIZE_LIMIT: Final = 1 << 20
 _TYPES: Final = frozenset({
@@ -34,7 +34,7 @@ def parse(data: bytes, *, at: str = "payload") -> Statement:
         printable(image) if isinstance(image, str) else "", at=f"{at}.critical.image"
     )
     name = identity if isinstance(identity, str) else ""
-    return Statement(subjects=about(name, digest), predicate_type=PREDICATE, predicate={})
+    return Statement(subjects=about(name, digest), predicate_type=SIGNATURE, predicate={})
 
 
 def _object(value: dict[str, Any], key: str, at: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from modelpack.inspection.contents import is_bundle
 from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.oci.manifest import parse_object
 from modelpack.trust import bundle as bundles
-from modelpack.trust import dsse, simple_signing
+from modelpack.trust import dsse, predicate_types, simple_signing
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import (
     Bundle,
@@ -75,7 +75,7 @@ def read(document: ReferrerDocument) -> Signed:
     )
     if layer.media_type == simple_signing.MEDIA_TYPE:
         return replace(
-            found, payload=document.stored, predicate_type=simple_signing.PREDICATE
+            found, payload=document.stored, predicate_type=predicate_types.SIGNATURE
         )  # fmt: skip
     return found
 

@@ -15,7 +15,8 @@ from modelpack.digest import Digest
 from modelpack.errors import InputError
 from modelpack.trust import promotion
 from modelpack.trust.policy import TYPES, Checks, Evaluation, Kind, Stage, Test
-from modelpack.trust.promotion import PROMOTED, SUPERSEDED, Promotion
+from modelpack.trust.predicate_types import PROMOTED, SUPERSEDED
+from modelpack.trust.promotion import Promotion
 from modelpack.verifying import evaluations, requirements
 from modelpack.verifying.bench import Bench, met, unmet
 from modelpack.verifying.facts import Facts

@@ -10,7 +10,6 @@ from typing import Any
 
 from modelpack.assembly.bill_reading import Described
 from modelpack.errors import Finding, InputError
-from modelpack.evidence import provenance, spdx
 from modelpack.inputs.machine import Machine
 from modelpack.inspection import configuration
 from modelpack.inspection.documents import Documents
@@ -22,6 +21,7 @@ from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.manifest import INDEXES, parse, parse_descriptor, parse_object
 from modelpack.oci.overlay import Overlay, View
 from modelpack.oci.referrers import EMPTY
+from modelpack.trust import predicate_types
 from modelpack.trust.statement import PREDICATE_TYPE, Statement, about
 
 
@@ -87,7 +87,7 @@ def _bill(documents: Documents, source: Source, machine: Machine) -> Statement:
     described = Described(documents, source)
     return Statement(
         subjects=about(described.name, documents.descriptor.digest),
-        predicate_type=spdx.PREDICATE,
+        predicate_type=predicate_types.SPDX,
         predicate=described.spdx(machine),
     )
 
@@ -97,7 +97,7 @@ def _provenance(documents: Documents) -> Iterator[Statement]:
     digest = documents.descriptor.digest
     found = [
         one for one in documents.referrers
-        if one.statement and one.statement.predicate_type == provenance.PREDICATE
+        if one.statement and one.statement.predicate_type == predicate_types.PROVENANCE
         and one.statement.is_about(digest)
     ]  # fmt: skip
     chosen = sorted(found, key=lambda one: (not one.kind, one.descriptor.digest))

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from modelpack.comparison.verdict import KIND, PREDICATE
+from modelpack.comparison.verdict import KIND
 from modelpack.oci.layout import Layout
 from modelpack.oci.referrers import KIND as KIND_OF_REFERRER
-from modelpack.trust import statement
+from modelpack.trust import predicate_types, statement
 from tests import projects
 from tests.integration.conftest import Packed
 from tests.registries import running
@@ -87,7 +87,7 @@ def test_a_project_is_reproduced_and_the_verdict_stands_beside_its_image(bench: 
         k: v for k, v in before.items() if not k.startswith(image)
     }
     (said,) = bench.verdicts_beside()
-    assert said.predicate_type == PREDICATE
+    assert said.predicate_type == predicate_types.REBUILD
     assert said.is_about(found["digest"])
     assert not projects.damage(bench.layout)
     assert not list((bench.cache / "scratch").iterdir())

@@ -18,7 +18,6 @@ import pytest
 from modelpack import canonical_json
 from modelpack.assembly.outputs import blobs
 from modelpack.digest import of as digest_of
-from modelpack.evidence.scan import predicate
 from modelpack.evidence.scan.scanning import identity
 from modelpack.evidence.scan.serving import served
 from modelpack.evidence.scan.view import View
@@ -27,7 +26,7 @@ from modelpack.oci.layer import CONFIG, MANIFEST, blob_of
 from modelpack.oci.layout import Layout
 from modelpack.oci.referrers import EMPTY
 from modelpack.oci.store import Root
-from modelpack.trust import statement
+from modelpack.trust import predicate_types, statement
 from tests import images, vulnerable_project
 from tests import vulnerability_database as facts
 from tests.command_line import Done, run_here
@@ -69,7 +68,7 @@ class Desk:
         return [
             statement.parse(layout.read(layer, limit=statement.SIZE_LIMIT))
             for entry in layout.referrers(digest)
-            if entry.annotations[statement.PREDICATE_TYPE] == predicate.TYPE
+            if entry.annotations[statement.PREDICATE_TYPE] == predicate_types.VULN
             for layer in layout.image(entry.digest).layers
         ]
 
@@ -395,7 +394,7 @@ def test_what_was_found_is_kept_with_the_image(vulnerable: Desk) -> None:
     (said,) = vulnerable.said()
     digest = vulnerable.layout.manifests()[0].digest
     assert said.is_about(digest)
-    assert said.predicate_type == predicate.TYPE
+    assert said.predicate_type == predicate_types.VULN
     result = said.predicate["scanner"]["result"]
     assert result["modelpack"]["outcome"] == "failed"
     copy = json.loads((vulnerable.folder / "dist" / "scan.json").read_bytes())
@@ -413,7 +412,7 @@ def test_a_later_scan_stands_in_the_record_of_the_build(vulnerable: Desk) -> Non
     assert after == before
     (said,) = vulnerable.said()
     assert scan == {
-        "kind": "scan", "predicate_type": predicate.TYPE, "file": "scan.json",
+        "kind": "scan", "predicate_type": predicate_types.VULN, "file": "scan.json",
         "digest": digest_of(said.as_bytes()), "images": [vulnerable.layout.manifests()[0].digest],
     }  # fmt: skip
     # A record of another build, or none, is left alone.
@@ -454,7 +453,7 @@ def test_a_build_with_a_clean_scan_names_the_image(clean: Desk) -> None:
     assert (scan["outcome"], scan["digest"]) == ("passed", done.document["digest"])
     entry = clean.layout.manifests()[0]
     assert entry.annotations == before.annotations
-    assert [one.predicate_type for one in clean.said()] == [predicate.TYPE]
+    assert [one.predicate_type for one in clean.said()] == [predicate_types.VULN]
 
 
 def test_a_build_with_a_bad_scan_leaves_an_image_without_a_name(vulnerable: Desk) -> None:

@@ -10,10 +10,11 @@ from modelpack.cli import display
 from modelpack.cli.display import inspect_evidence
 from modelpack.digest import Digest
 from modelpack.errors import ModelpackError
-from modelpack.inspection import claiming, contents, predicates
+from modelpack.inspection import claiming, contents
 from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.oci.layer import MANIFEST, Descriptor, blob_of
 from modelpack.trust import statement as statements
+from modelpack.trust.predicate_types import CYCLONEDX, OMS, REBUILD, SPDX, SUMMARY, TEST, VEX, VULN
 from tests.bundles import bundles
 from tests.foreign_evidence import DSSE, SIMPLE, Signer, attestation_layer, said, signature_layer
 
@@ -31,8 +32,8 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     max_leaves=12,
 )
 TYPES = st.sampled_from([
-    predicates.OMS, predicates.REBUILD, predicates.VULN, predicates.TEST, predicates.SUMMARY,
-    predicates.CYCLONEDX, predicates.SPDX, predicates.VEX, "https://slsa.dev/provenance/v1",
+    OMS, REBUILD, VULN, TEST, SUMMARY,
+    CYCLONEDX, SPDX, VEX, "https://slsa.dev/provenance/v1",
     "https://slsa.dev/provenance/v0.2", "https://in-toto.io/attestation/vulns/v0.2",
 ])  # fmt: skip
 MEDIA_TYPES = st.sampled_from([

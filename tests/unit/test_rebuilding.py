@@ -8,7 +8,7 @@ import pytest
 
 from modelpack import rebuilding
 from modelpack.comparison.recorded import Recorded, RecordedCode, read_code, recorded
-from modelpack.comparison.verdict import PREDICATE, statement
+from modelpack.comparison.verdict import statement
 from modelpack.digest import of as digest_of
 from modelpack.errors import Refused, Unavailable
 from modelpack.inputs.machine import Machine
@@ -17,6 +17,7 @@ from modelpack.inspection.reading import read
 from modelpack.inspection.vouching import with_referrers
 from modelpack.lock import RuntimeLock
 from modelpack.oci.layout import Layout
+from modelpack.trust import predicate_types
 from modelpack.trust import statement as statements
 from tests import projects, values
 
@@ -67,7 +68,7 @@ def test_a_verdict_is_a_statement_about_the_image(
     assert said.predicate["metadata"] == {
         "startedOn": "1970-01-01T00:01:40Z", "finishedOn": "1970-01-01T00:03:20Z",
     }  # fmt: skip
-    assert predicates.word(PREDICATE) == "rebuild"
+    assert predicates.word(predicate_types.REBUILD) == "rebuild"
 
 
 def test_another_guard_and_builder_are_reasons(

@@ -6,10 +6,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from modelpack.functional import predicate
 from modelpack.oci.layout import Layout
 from modelpack.signing import requirements
-from modelpack.trust import statement
+from modelpack.trust import predicate_types, statement
 from modelpack.trust.made_here import MadeHere
 from tests.fakes.fake_engine import FakeEngine, Script
 from tests.functional_desk import (
@@ -58,7 +57,7 @@ def test_a_right_service_passes_and_the_statement_says_so(desk: Desk, tmp_path: 
     assert suite.attrib["failures"] == "0"
     assert len(suite) == len(shown["checks"])
     kept = statement.parse((desk.folder / "dist" / "test.json").read_bytes())
-    assert kept.predicate_type == predicate.TYPE
+    assert kept.predicate_type == predicate_types.TEST
     assert kept.is_about(IMAGE.digest)
     assert kept.predicate["result"] == "PASSED"
     assert kept.predicate["configuration"][0]["name"] == "golden/one.json"
@@ -71,7 +70,7 @@ def test_the_statement_stands_beside_the_image_and_may_be_signed(desk: Desk) -> 
         layout = Layout(desk.folder / "dist" / "image")
         (entry,) = [
             one for one in layout.referrers(IMAGE.digest)
-            if one.annotations[statement.PREDICATE_TYPE] == predicate.TYPE
+            if one.annotations[statement.PREDICATE_TYPE] == predicate_types.TEST
         ]  # fmt: skip
         (layer,) = layout.image(entry.digest).layers
         assert layer.digest == done.document["statement"]

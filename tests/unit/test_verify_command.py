@@ -21,7 +21,7 @@ from modelpack.oci.referrers import Referrer
 from modelpack.oci.store import Root
 from modelpack.platform import Platform
 from modelpack.trust import bundle as bundles
-from modelpack.trust.promotion import PROMOTED, SUPERSEDED
+from modelpack.trust.predicate_types import PROMOTED, SUPERSEDED
 from tests import signed_images as made
 from tests.command_line import Done, run_here
 from tests.described_image import complete, described

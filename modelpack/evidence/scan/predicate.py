@@ -5,22 +5,24 @@ own report, on which admission policies are written, with what the project's rul
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from modelpack import __version__, canonical_json
 from modelpack.canonical_json import rfc3339
 from modelpack.evidence.scan import Misconfiguration, Secret, Vulnerability
 from modelpack.evidence.scan.scanning import Scanned
+from modelpack.trust.predicate_types import VULN
 from modelpack.trust.statement import Statement, about
 
-TYPE: Final = "https://cosign.sigstore.dev/attestation/vuln/v1"
 _SCHEMA = 2
 
 
 def statement(scanned: Scanned, name: str) -> Statement:
     """Return what `scanned` says of the image `name`."""
     return Statement(
-        subjects=about(name, scanned.digest), predicate_type=TYPE, predicate=predicate(scanned)
+        subjects=about(name, scanned.digest),
+        predicate_type=VULN,
+        predicate=predicate(scanned),
     )
 
 

@@ -6,6 +6,8 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, Literal
 
+from modelpack.trust import predicate_types
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 Kind = Literal[
@@ -18,15 +20,15 @@ Waivable = Literal[
 ]  # fmt: skip
 "everything but who signed the image"
 TYPES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
-    "signature": ("https://sigstore.dev/cosign/sign/v1",),
-    "provenance": ("https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2"),
-    "sbom": ("https://cyclonedx.org/bom", "https://spdx.dev/Document"),
-    "scan": ("https://cosign.sigstore.dev/attestation/vuln/v1",),
-    "test": ("https://in-toto.io/attestation/test-result/v0.1",),
-    "checks": ("https://modelpack.dev/predicates/checks/v1",),
-    "evaluation": ("https://modelpack.dev/predicates/evaluation/v1",),
-    "rebuild": ("https://modelpack.dev/predicates/rebuild/v1",),
-    "weights": ("https://model_signing/signature/v1.0",),
+    "signature": (predicate_types.SIGNATURE,),
+    "provenance": (predicate_types.PROVENANCE, predicate_types.OLDER_PROVENANCE[0]),
+    "sbom": (predicate_types.CYCLONEDX, predicate_types.SPDX),
+    "scan": (predicate_types.VULN,),
+    "test": (predicate_types.TEST,),
+    "checks": (predicate_types.CHECKS,),
+    "evaluation": (predicate_types.EVALUATION,),
+    "rebuild": (predicate_types.REBUILD,),
+    "weights": (predicate_types.OMS,),
 })  # fmt: skip
 "predicate types by the word for them; each is taken exactly"
 
