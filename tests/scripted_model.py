@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
 DIGEST = "sha256:" + "ab" * 32
 
 
@@ -31,6 +35,9 @@ class Model:
     "instead of an answer"
     digest: str = DIGEST
     counts: bool = True
+    dtype: str = "float32"
+    name: str = "doubled"
+    "of the tensor in a safetensors answer"
     swallows: bool = False
     "it answers what is no JSON as if it were"
     drifts: float = 0.0
@@ -45,16 +52,16 @@ class Model:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
-        if path == "/readyz":
-            return (200 if self.ready else 503), b"{}"
-        if path == "/healthz":
-            return 200, b"{}"
+        if path in ("/readyz", "/healthz"):
+            return (200 if self.ready or path == "/healthz" else 503), b"{}"
         if path == "/version":
             return 200, json.dumps({"weights": {"digest": self.digest}}).encode()
         if path == "/metrics":
             return 200, self.metrics()
         if path == "/openapi.json":
             return (200 if self.document else 404), self.document
+        if path == "/tensors":
+            return self.predict_tensors(body)
         status, answer = self.predict(body)
         with self.lock:
             self.counted[status] = self.counted.get(status, 0) + 1
@@ -92,6 +99,17 @@ class Model:
             raise TypeError("not a request")
         return values
 
+    def predict_tensors(self, body: bytes) -> tuple[int, bytes]:
+        """Answer a safetensors file with one."""
+        try:
+            asked = load(body)
+        except SafetensorError:
+            return 400, b"{}"
+        if self.says:
+            return 200, self.says
+        doubled = (asked["values"] * self.factor + asked["more"]).astype(self.dtype)
+        return 200, save({self.name: doubled, "count": np.array([len(doubled)], np.int64)})
+
     def metrics(self) -> bytes:
         if not self.counts:
             return b"process_cpu_seconds_total 3\n"
@@ -112,7 +130,9 @@ def served(model: Model) -> Iterator[int]:
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             sent = self.rfile.read(length)
-            if self.command == "POST" and self.headers.get_content_type() != "application/json":
+            binary = self.path == "/tensors"
+            wanted = "application/octet-stream" if binary else "application/json"
+            if self.command == "POST" and self.headers.get_content_type() != wanted:
                 status, body = 415, b"{}"
             else:
                 status, body = model.answer(self.path, sent)

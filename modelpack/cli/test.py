@@ -116,7 +116,7 @@ def _test(
     """Bring the image into the engine and test it; also return its manifest, where it is known."""
     from modelpack import reference  # noqa: PLC0415
     from modelpack.cli import environment  # noqa: PLC0415
-    from modelpack.functional import preparing, testing  # noqa: PLC0415
+    from modelpack.functional import golden_files, preparing, testing  # noqa: PLC0415
     from modelpack.functional.value import Tested  # noqa: PLC0415
     from modelpack.running import preparing as running  # noqa: PLC0415
 
@@ -138,7 +138,7 @@ def _test(
         digest=manifest.digest if manifest else None, image=subject.container.image,
         engine=str(engine.about), checks=checks, measured=measured,
         concurrency=rules.concurrency, duration=rules.duration, limits=rules.limits,
-        golden={one.name: one.digest for one in golden},
+        golden=golden_files.digests(golden),
         interface=subject.interface.digest if subject.interface else None,
         started=started, finished=environment.now(), log=log,
     ), manifest  # fmt: skip

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -10,12 +10,15 @@ from typing import Any, Final
 
 from modelpack.engine.door import Engine
 from modelpack.errors import Unavailable
+from modelpack.functional import sending
 from modelpack.functional.golden import Request
 
 TIMEOUT: Final = 30.0
 "seconds for one answer"
 _LIMIT: Final = 512 << 20
 "bytes of all answers to one task"
+_PORTION: Final = 32 << 20
+"bytes of all requests in one task, unless there is but one"
 _STARTING: Final = 60.0
 "seconds for the program itself"
 
@@ -69,6 +72,8 @@ class Loaded:
     wrong: int
     "answers with another status than is expected"
     first_wrong: str
+    last: Mapping[str, Answer]
+    "answer to each request by its name"
     killed: int | None
     "processes that were killed for memory; None: nobody can tell"
 
@@ -93,15 +98,18 @@ class Asker:
         first_answer = _answer(found["first"]) if found["first"] else None
         return Waited(**{**found, "first": first_answer})
 
-    def ask(self, requests: Sequence[Request], *, timeout: float = TIMEOUT) -> list[Answer]:
-        """Return the answers to requests that are sent one after the other."""
-        if not requests:
-            return []
-        asked = [_request(request) for request in requests]
-        found = self._do(
-            {"do": "ask", "requests": asked, "timeout": timeout}, timeout * len(requests)
-        )
-        return [_answer(one) for one in found["answers"]]
+    def ask(
+        self, requests: Iterable[Request], *, times: int = 1, timeout: float = TIMEOUT
+    ) -> list[Answer]:
+        """Return the answers to requests that are sent one after the other, each so many times."""
+        found: list[Answer] = []
+        for some in _portions(_request(request) for request in requests):
+            answered = self._do(
+                {"do": "ask", "requests": some, "times": times, "timeout": timeout},
+                timeout * len(some) * times,
+            )
+            found += [_answer(one) for one in answered["answers"]]
+        return found
 
     def load(
         self, requests: Iterable[tuple[str, Request, int]], *, concurrency: int, seconds: float
@@ -120,6 +128,7 @@ class Asker:
             count=found["count"], seconds=found["seconds"], p50=percentiles["50"],
             p95=percentiles["95"], p99=percentiles["99"], wrong=found["wrong"],
             first_wrong=f"{wrong['request']}: {_answer(wrong['answer'])}" if wrong else "",
+            last={name: _answer(one) for name, one in found["last"].items()},
             killed=found["killed"],
         )  # fmt: skip
 
@@ -150,9 +159,23 @@ def _program() -> str:
 
 def _request(request: Request) -> dict[str, Any]:
     return {
-        "method": request.method, "path": request.path, "body": request.body,
+        "method": request.method, "path": request.path, "body": sending.body(request),
         "headers": dict(request.headers),
     }  # fmt: skip
+
+
+def _portions(requests: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Yield requests in order, as many at once as can well be held in memory several times."""
+    some: list[dict[str, Any]] = []
+    size = 0
+    for request in requests:
+        size += len(request["body"] or b"")
+        if some and size > _PORTION:
+            yield some
+            some, size = [], len(request["body"] or b"")
+        some.append(request)
+    if some:
+        yield some
 
 
 def _answer(found: Mapping[str, Any]) -> Answer:

@@ -1,27 +1,20 @@
-"""Whether two JSON values say the same, numbers within a tolerance: pure."""
+"""Whether two values say the same, numbers within a tolerance: pure.
+
+A value is JSON, in which tensors may stand; tensors are compared as `comparing_tensors` says.
+"""
 
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from modelpack.functional import comparing_tensors
+from modelpack.functional.tolerance import Tolerance
+from modelpack.inputs.array import Array
 from modelpack.inputs.quoting import quoted
 
 SHOWN: Final = 5
 "complaints about one answer that are told"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """How far a number with a fraction may be from the one that is expected."""
-
-    absolute: float = 0.0
-    relative: float = 0.0
-
-    def allows(self, got: float, wanted: float) -> bool:
-        """Tell whether `got` is near enough."""
-        return abs(got - wanted) <= max(self.absolute, self.relative * abs(wanted))
 
 
 class NotANumber(ValueError):  # noqa: N818  what was found
@@ -45,8 +38,17 @@ def parse(data: bytes) -> Any:  # noqa: ANN401  any JSON value
 
 
 def differences(got: Any, wanted: Any, tolerance: Tolerance, at: str = "") -> Iterator[str]:  # noqa: ANN401
-    """Yield where `got` is not what is `wanted`: shape, type of a value, value."""
-    if isinstance(wanted, Mapping):
+    """Yield where `got` is not what is `wanted`: shape, type of a value, value.
+
+    A tensor and a list of numbers are compared as lists: no list has a dtype.
+    """
+    if isinstance(wanted, Array) and isinstance(got, Array):
+        yield from comparing_tensors.differences(got, wanted, tolerance, _at(at))
+    elif isinstance(wanted, Array):
+        yield from differences(got, wanted.nested(), tolerance, at)
+    elif isinstance(got, Array):
+        yield from differences(got.nested(), wanted, tolerance, at)
+    elif isinstance(wanted, Mapping):
         yield from _objects(got, wanted, tolerance, at)
     elif isinstance(wanted, list):
         yield from _arrays(got, wanted, tolerance, at)
@@ -101,7 +103,9 @@ def outside(value: Any, ranges: Mapping[str, tuple[float, float]]) -> Iterator[s
         if not found:
             yield f"{_at(pattern)}: nothing is there"
         for at, one in found:
-            if not _is_number(one):
+            if isinstance(one, Array):
+                yield from comparing_tensors.outside(one, least, most, _at(at))
+            elif not _is_number(one):
                 yield f"{_at(at)}: {_noun(one)} instead of a number"
             elif not least <= one <= most:
                 yield f"{_at(at)}: {_shown(one)} is not between {least:g} and {most:g}"
@@ -120,10 +124,17 @@ def _below(at: str, value: Any, word: str) -> Iterator[tuple[str, Any]]:  # noqa
         key = word.replace("~1", "/").replace("~0", "~")
         for name in value if word == "*" else [key] if key in value else []:
             yield f"{at}/{_escaped(name)}", value[name]
-    elif isinstance(value, list):
-        for index in range(len(value)):
+    else:
+        for index, one in enumerate(elements(value) or ()):
             if word in ("*", str(index)):
-                yield f"{at}/{index}", value[index]
+                yield f"{at}/{index}", one
+
+
+def elements(value: Any) -> list[Any] | None:  # noqa: ANN401
+    """Return what is in a list, or along the first axis of a tensor; None: it is neither."""
+    if isinstance(value, Array):
+        return value.rows()
+    return value if isinstance(value, list) else None
 
 
 def _is_number(value: object) -> bool:
@@ -144,6 +155,8 @@ def _noun(value: object) -> str:  # noqa: PLR0911  one for each type
             return "a text"
         case list():
             return "an array"
+        case Array():
+            return f"a tensor {value.dtype} {[*value.shape]}"
         case _:
             return "an object"
 

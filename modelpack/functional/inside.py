@@ -62,12 +62,14 @@ class Client:
                 request["method"], request["path"], request["body"], request["headers"]
             )
             answer = self.connection.getresponse()
-            body = answer.read(LIMIT)
+            body = answer.read(LIMIT + 1)
         except BaseException:
             self.close()
             raise
-        if answer.will_close or len(body) == LIMIT:
+        if answer.will_close or len(body) > LIMIT:
             self.close()
+        if len(body) > LIMIT:
+            raise OSError(f"it answers more than {LIMIT} bytes")
         return {"status": answer.status, "headers": answer.getheaders(), "body": body}
 
     def close(self) -> None:
@@ -115,28 +117,35 @@ def wait(task: Task) -> Answer:
 
 
 def ask(task: Task) -> Answer:
-    """Ask each request once, in order."""
+    """Ask each request so many times, in order."""
     client = Client(task["port"], task["timeout"])
-    answers = [client.ask(request) for request in task["requests"]]
+    answers = [client.ask(one) for one in task["requests"] for _ in range(task["times"])]
     client.close()
     return {"answers": answers}
 
 
 def load(task: Task) -> Answer:
-    """Ask the requests in turn, by so many clients at once, for so long."""
+    """Ask the requests in turn, by so many clients at once, for so long.
+
+    The last answer to each is kept, so that it can be seen whether load changes answers.
+    """
     requests, end = task["requests"], time.monotonic() + task["seconds"]
     times: list[float] = []
     wrong: list[Answer] = []
+    last: dict[str, Answer] = {}
 
     def work(number: int) -> None:
         client = Client(task["port"], task["timeout"])
-        while time.monotonic() < end:
+        while True:  # at least once, however short the time is
             request = requests[number % len(requests)]
             number += 1
             answer = client.ask(request)
             times.append(answer["seconds"])
+            last[request["name"]] = answer
             if answer["status"] != request["expected"]:
                 wrong.append({"request": request["name"], "answer": answer})
+            if time.monotonic() >= end:
+                break
         client.close()
 
     workers = [
@@ -154,6 +163,7 @@ def load(task: Task) -> Answer:
         "percentiles": {str(p): times[max(-(-len(times) * p // 100) - 1, 0)] for p in (50, 95, 99)},
         "wrong": len(wrong),
         "first_wrong": wrong[0] if wrong else None,
+        "last": last,
         "killed": killed(),
     }
 

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from modelpack.errors import Finding
 from modelpack.functional.asking import Answer
-from modelpack.functional.comparing import Tolerance, differences, parse
+from modelpack.functional.comparing import differences, parse
 from modelpack.functional.golden import Golden, Request
 from modelpack.functional.judging import REFUSED, check
+from modelpack.functional.tolerance import Tolerance
 from modelpack.functional.value import Check
 from modelpack.interface import KINDS, Interface
 from modelpack.interface.judging import JSON, Exchange, judge, same_document

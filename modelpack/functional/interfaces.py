@@ -11,6 +11,7 @@ from modelpack.digest import of as digest_of
 from modelpack.engine.door import Engine
 from modelpack.errors import InputError, Unavailable
 from modelpack.functional import interface_judging as judging
+from modelpack.functional import sending
 from modelpack.functional.asking import Answer, Asker
 from modelpack.functional.golden import Golden, Request
 from modelpack.functional.interface_judging import Sent
@@ -115,7 +116,7 @@ def _malformed(asker: Asker, interface: Interface, golden: Sequence[Golden]) -> 
         for good in _templates(golden)
         for one in malformed.requests(
             interface, good.method, good.path,
-            good.json if len(good.body or b"") <= _SIZE else None,
+            good.json if len(_body(good)) <= _SIZE else None,
         )
     ]  # fmt: skip
     name = "interface malformed"
@@ -137,9 +138,13 @@ def _templates(golden: Sequence[Golden]) -> list[Request]:
         key = one.request.method, one.request.path.partition("?")[0]
         if one.status not in _SUCCESS or one.request.json is None:
             continue
-        if key not in found or len(one.request.body or b"") < len(found[key].body or b""):
+        if key not in found or len(_body(one.request)) < len(_body(found[key])):
             found[key] = one.request
     return list(found.values())
+
+
+def _body(request: Request) -> bytes:
+    return sending.body(request) or b""
 
 
 def _like(good: Request, one: malformed.Malformed) -> Request:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from modelpack.digest import Digest
-from modelpack.functional import batching, prometheus
+from modelpack.functional import answering, batching, prometheus
 from modelpack.functional.asking import Answer, Loaded, Waited
 from modelpack.functional.batching import Variant
 from modelpack.functional.comparing import SHOWN, NotANumber, differences, outside, parse
-from modelpack.functional.golden import Golden
+from modelpack.functional.golden import Form, Golden
 from modelpack.functional.rules import Rules
 from modelpack.functional.value import Check, Measured, Outcome
 from modelpack.inputs.quoting import quoted
@@ -119,41 +119,45 @@ def answers(golden: Golden, given: Sequence[Answer]) -> Check:
     complaints: list[str] = []
     values = []
     for answer in given:
-        wrong, value = _value(answer, golden.status, parsed=golden.checks_json)
+        wrong, value = read(answer, golden.status, golden.form)
         complaints += wrong
         if not wrong:
             values.append(value)
-    if golden.checks_json:
+    if golden.form is not None:
         for value in values[1:]:
             complaints += (
                 f"asked again: {one}" for one in differences(value, values[0], golden.tolerance)
             )
         for value in values:
-            complaints += differences(value, golden.json, golden.tolerance)
-            complaints += outside(value, golden.ranges)
+            complaints += contents(golden, value)
     return check(golden.name, complaints, f"{len(given)} times as expected")
+
+
+def contents(golden: Golden, value: Any) -> Iterator[str]:  # noqa: ANN401  any JSON value
+    """Yield where `value` is not what the file says."""
+    yield from differences(value, golden.value, golden.tolerance)
+    yield from outside(value, golden.ranges)
 
 
 def variant(asked: Variant, answer: Answer) -> Check:
     """Judge the answer to a request with other examples beside, or none."""
-    complaints, value = _value(answer, asked.status, parsed=True)
+    complaints, value = read(answer, asked.status, asked.form)
     if not complaints:
         complaints = list(batching.complaints(asked, value))
     return check(asked.name, complaints, "as expected",
                  hint="the answer to an example depends on the others in its batch")  # fmt: skip
 
 
-def _value(answer: Answer, status: int, *, parsed: bool) -> tuple[list[str], Any]:
+def read(answer: Answer, status: int, form: Form | None) -> tuple[list[str], Any]:
+    """Return what is wrong with an answer as such, else what it says in its form."""
     if answer.status != status:
         return [f"status {answer} instead of {status}{_detail(answer.body)}"], None
-    if not parsed:
-        return [], None
     try:
-        return [], parse(answer.body)
+        return [], None if form is None else answering.read(answer.body, form)
     except NotANumber as error:
         return [f"it holds {error}, which is no number"], None
-    except ValueError as error:
-        return [f"not JSON: {error}"], None
+    except answering.Unreadable as error:
+        return [str(error)], None
 
 
 def _detail(body: bytes) -> str:
@@ -174,14 +178,20 @@ def metrics(before: Answer, after: Answer, *, asked: int) -> Check:
                  "requests, errors and latency have moved")  # fmt: skip
 
 
-def load(loaded: Loaded) -> Check:
-    """Judge the answers under load."""
+def load(loaded: Loaded, golden: Iterable[Golden]) -> Check:
+    """Judge the answers under load, of which the last one to each request was kept."""
     wrong = []
     if loaded.wrong:
         wrong.append(f"{loaded.wrong} of {loaded.count} answers have another status, such as "
                      f"{quoted(loaded.first_wrong, 200)}")  # fmt: skip
     if loaded.killed:
         wrong.append(f"{loaded.killed} of its processes were killed: it needs more memory")
+    for one in golden:
+        if one.name in loaded.last and not loaded.wrong:
+            said, value = read(loaded.last[one.name], one.status, one.form)
+            if not said and one.form is not None:
+                said = list(contents(one, value))
+            wrong += (f"{one.name}: {reason}" for reason in said)
     return check("load", wrong, f"{loaded.count} answers in {loaded.seconds:.1f} s")
 
 

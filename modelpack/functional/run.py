@@ -84,7 +84,7 @@ def questions(run: Run, golden: Sequence[Golden]) -> None:
     """Ask what is golden: again and again, alone, and together."""
     run.progress.say(f"asking {len(golden)} golden requests")
     for one in golden:
-        run.checks.append(judging.answers(one, run.asker.ask([one.request] * _REPEATED)))
+        run.checks.append(judging.answers(one, run.asker.ask([one.request], times=_REPEATED)))
     variants = list(batching.variants(golden))
     for variant, answer in zip(
         variants, run.asker.ask([variant.request for variant in variants]), strict=True
@@ -103,7 +103,7 @@ def load(run: Run, golden: Sequence[Golden], sampler: Sampler) -> None:
     after = sampler.now()
     if run.waited is not None:
         run.checks.append(judging.lazy(run.waited, loaded))
-    run.checks.append(judging.load(loaded))
+    run.checks.append(judging.load(loaded, golden))
     run.measured = replace(
         run.measured, p50=loaded.p50, p95=loaded.p95, p99=loaded.p99, requests=loaded.count,
         rate=loaded.count / loaded.seconds,

@@ -42,8 +42,8 @@ def test(
             running.measured = replace(running.measured, memory=sampler.peak)
             if running.waited is not None:  # last: what is malformed moves none of the numbers
                 running.checks += interfaces.checks(
-                    running.asker, subject.interface, subject.rules.interface, subject.golden,
-                    progress,
+                    running.asker, subject.interface, subject.rules.interface,
+                    [one for one in subject.golden if one.speaks_json], progress,
                 )  # fmt: skip
             _stop(running)
         except ModelpackError as error:
@@ -81,7 +81,7 @@ def _endpoints(running: Run) -> None:
     running.checks.append(judging.live(given.get(health.live)))
     log = bytes(running.head)
     running.checks.append(judging.version(given.get(health.version), judging.verified(log)))
-    headers = {**first.request.headers, "Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", **first.request.headers}
     broken = replace(first.request, method="POST", json=None, raw=_BROKEN, headers=headers)
     if not health.metrics:
         running.checks.append(judging.malformed(running.asker.ask([broken])[0]))

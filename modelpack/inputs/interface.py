@@ -1,12 +1,14 @@
 """The documents of an interface in a project's folder, and the golden requests beside them."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from modelpack.errors import Finding, InputError
-from modelpack.inputs import patterns
+from modelpack.inputs import patterns, tensor_references
 from modelpack.inputs.opening import open_regular
+from modelpack.inputs.tensor_references import TensorFiles
 from modelpack.interface import KINDS
 from modelpack.interface.reading import LIMIT
 from modelpack.spec import Spec
@@ -38,11 +40,40 @@ def read(root: Path, spec: Spec) -> Mapping[str, bytes]:
 
 
 def golden(root: Path, spec: Spec) -> Mapping[str, bytes]:
-    """Return the files that `test.golden` means, by their path in the project."""
+    """Return the files that `test.golden` means, by their path in the project.
+
+    With the numbers of tensors that they name; those that say nothing in JSON over HTTP are left
+    out: calls of functions, and bodies that are files of tensors.
+    """
     if not spec.test.golden:
         return {}
     selected = patterns.select(root, spec.test.golden, skip_dirs=_SKIPPED)
-    return {path: _content(root, path, path, limit=_GOLDEN_LIMIT) for path in selected.paths}
+    files = TensorFiles(root)
+    found = {path: _content(root, path, path, limit=_GOLDEN_LIMIT) for path in selected.paths}
+    told = {path: _as_json(data, path, files) for path, data in found.items()}
+    return {path: data for path, data in told.items() if data is not None}
+
+
+def _as_json(data: bytes, path: str, files: TensorFiles) -> bytes | None:
+    """Return a golden file without references to tensors; None: it is none of JSON over HTTP."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return data  # who judges it says so
+    sides = [value.get(key) for key in ("request", "response")] if isinstance(value, dict) else []
+    tables = [one for one in sides if isinstance(one, dict)]
+    if any(key in table for table in tables for key in ("call", "tensors")):
+        return None
+    problems: list[Finding] = []
+
+    def wrong(at: str, message: str) -> None:
+        problems.append(Finding(message=message, at=f"{path}: {at}", rule="test.golden"))
+
+    expanded = tensor_references.expand(value, files.near(path), wrong, "")
+    plain = tensor_references.plain(expanded, wrong, "")
+    if problems:
+        raise InputError(*problems)
+    return json.dumps(plain).encode()
 
 
 def _content(root: Path, path: str, at: str, *, limit: int) -> bytes:

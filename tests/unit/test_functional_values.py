@@ -1,6 +1,7 @@
 """What the functional gate compares, parses and makes of golden requests."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,13 +10,15 @@ from hypothesis import strategies as st
 from modelpack.functional import batching, prometheus
 from modelpack.functional.comparing import (
     NotANumber,
-    Tolerance,
     differences,
     matching,
     outside,
     parse,
 )
+from modelpack.functional.golden import Golden
 from modelpack.functional.golden_files import decode
+from modelpack.functional.tolerance import Tolerance
+from modelpack.inputs.tensor_references import TensorFiles
 
 EXACT = Tolerance()
 JSON = st.recursive(
@@ -72,19 +75,20 @@ def test_ranges_reach_every_element_and_say_where_nothing_is() -> None:
     assert [at for at, _ in matching({"a/b": {"~": 1}}, "/a~1b/~0")] == ["/a~1b/~0"]
 
 
-def golden(name: str, values: list[float], **more: object) -> bytes:
-    return json.dumps({
+def golden(name: str, values: list[float], **more: object) -> Golden:
+    data = json.dumps({
         "request": {"path": "/x", "json": {"in": {"v": values}, "mode": more.get("mode", "a")}},
         "response": {"json": {"out": [2 * value for value in values]}},
         "batch": {"input": "/in/v", "output": "/out", "max": 4},
     }).encode()  # fmt: skip
+    return decode(data, name=name, files=TensorFiles(Path("/nowhere")))
 
 
 def test_examples_are_asked_alone_and_with_those_of_like_requests() -> None:
     files = [
-        decode(golden("one", [1.0, 2.0]), name="one"),
-        decode(golden("two", [3.0]), name="two"),
-        decode(golden("three", [9.0], mode="b"), name="three"),
+        golden("one", [1.0, 2.0]),
+        golden("two", [3.0]),
+        golden("three", [9.0], mode="b"),
     ]
 
     found = list(batching.variants(files))

@@ -10,7 +10,7 @@ import pytest
 FUZZ = Path(__file__).parents[1] / "fuzz"
 NAMES = [
     "base_layer", "elf", "safetensors", "shard_index", "formats", "secrets", "tar_tree",
-    "model_artifact", "vouching",
+    "model_artifact", "vouching", "answers",
 ]  # fmt: skip
 INPUTS = [(name, path) for name in NAMES for path in sorted((FUZZ / "corpus" / name).iterdir())]
 

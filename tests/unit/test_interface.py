@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError
@@ -170,6 +172,22 @@ def test_a_golden_answer_that_does_not_fit_is_refused_before_anything_runs(tmp_p
     assert "error: golden/one.json: response: /outputs/0: 'three' is not of type 'number'" in (
         done.err
     )
+
+
+def test_golden_tensors_are_judged_as_the_numbers_that_they_are(tmp_path: Path) -> None:
+    golden = copy.deepcopy(GOLDEN)
+    golden["request"]["json"] = {"inputs": {"$tensor": "x.safetensors#x"}}
+    folder = _project(tmp_path, golden=golden)
+    other = {"request": {"call": "a:b"}, "response": {}}
+    (folder / "golden" / "two.json").write_text(json.dumps(other))
+    (folder / "golden" / "x.safetensors").write_bytes(save({"x": np.float32([1, 2])}))
+    assert run("check", folder, cache=tmp_path / "cache").status == 0
+
+    (folder / "golden" / "x.safetensors").write_bytes(save({"x": np.float32([[-1]])}))
+    done = run("check", folder, cache=tmp_path / "cache")
+
+    assert done.status == 1
+    assert "golden/one.json: request: /inputs/0: [-1.0] is not of type 'number'" in done.err
 
 
 @pytest.mark.parametrize("command", ["check", "lock", "build"])

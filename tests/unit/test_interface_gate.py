@@ -11,11 +11,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from modelpack.digest import of as digest_of
-from modelpack.functional import golden_files, interfaces
+from modelpack.functional import golden_files, interfaces, sending
 from modelpack.functional.asking import Answer
 from modelpack.functional.golden import Request
 from modelpack.functional.interfaces import Stated
 from modelpack.functional.value import Check
+from modelpack.inputs.tensor_references import TensorFiles
 from modelpack.metadata import INTERFACE
 from modelpack.progress import Silent
 from modelpack.run_configuration import INTERFACE_LABEL
@@ -147,7 +148,7 @@ class Here:
         said = {name.lower(): value for name, value in request.headers.items()}
         if request.method == "POST" and said.get("content-type") != "application/json":
             return Answer(status=415, body=b"", seconds=0.0)
-        status, body = self.model.answer(request.path, request.body or b"")
+        status, body = self.model.answer(request.path, sending.body(request) or b"")
         headers = (("Content-Type", "application/json; charset=utf-8"),) if body else ()
         return Answer(status=status, body=body, seconds=0.0, headers=headers,
                       error="" if status else "it ended the connection")  # fmt: skip
@@ -162,7 +163,8 @@ def asked(
     model: Model, given: Stated | None = of({"openapi": OPENAPI}),  # noqa: B008  a value
     declared: Interface = DECLARED,
 ) -> dict[str, Check]:  # fmt: skip
-    golden = [golden_files.decode(packed(GOLDEN), name="golden/one.json")]
+    files = TensorFiles(Path())
+    golden = [golden_files.decode(packed(GOLDEN), name="golden/one.json", files=files)]
     found = interfaces.checks(Here(model), given, declared, golden, Silent())
     return {check.name: check for check in found}
 

@@ -2,10 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
+from modelpack.digest import hex_of
+from modelpack.digest import of as digest_of
+from modelpack.functional import golden_files, judging, sending
+from modelpack.functional.asking import Answer
 from modelpack.oci.layout import Layout
 from modelpack.signing import requirements
 from modelpack.trust import predicate_types, statement
@@ -106,7 +113,7 @@ def test_the_statement_stands_beside_the_image_and_may_be_signed(desk: Desk) -> 
         (Model(digest="sha256:" + "0" * 64), "version", "does not name the weights that run"),
         (Model(counts=False), "metrics", "no counter of requests"),
         (Model(swallows=True), "malformed input", "answered with 200"),
-        (Model(first_seconds=2.2), "first answer", "it took 2.2"),
+        (Model(first_seconds=2.2), "first answer", ", later ones "),
     ],
 )  # fmt: skip
 def test_each_fault_fails_under_its_name(desk: Desk, model: Model, name: str, message: str) -> None:
@@ -172,6 +179,132 @@ def test_needing_more_memory_is_said_so(desk: Desk) -> None:
     assert json.loads((desk.folder / "dist" / "test.json").read_bytes())["predicate"][
         "failedTests"
     ] == ["runs"]
+
+
+ASKED = {
+    "values": np.array([[1.0, 2.0], [3.0, 4.0]], np.float32),
+    "more": np.array([[0.0, 0.5], [0.0, 0.5]], np.float32),
+}
+ANSWERED = {
+    "doubled": np.array([[2.0, 4.5], [6.0, 8.5]], np.float32), "count": np.array([2], np.int64)
+}  # fmt: skip
+TENSORS = {
+    "request": {"path": "/tensors", "tensors": "asked.safetensors"},
+    "response": {"tensors": "answered.safetensors"},
+    "tolerance": {"absolute": 0.001},
+    "ranges": {"/doubled": [0, 10], "/doubled/*/1": [4, 9]},
+    "batch": {"input": ["/values", "/more"], "output": "/doubled"},
+}
+
+
+def tensors(desk: Desk, **answered: Any) -> None:
+    """Write a golden file whose body is a file of tensors, and so is the answer's."""
+    desk.golden(TENSORS, "tensors.json")
+    (desk.folder / "golden" / "asked.safetensors").write_bytes(save(ASKED))
+    (desk.folder / "golden" / "answered.safetensors").write_bytes(save({**ANSWERED, **answered}))
+
+
+def test_tensors_are_sent_and_compared(desk: Desk) -> None:
+    tensors(desk)
+
+    done = desk.test(Model(), "--json")
+
+    assert {check["outcome"] for check in done.document["checks"]} == {"passed", "skipped"}
+    names = [check["name"] for check in done.document["checks"]]
+    assert "golden/tensors.json example 1 alone" in names
+    assert "golden/tensors.json and 0 more in a batch of 2" in names
+    shown = {one["path"]: one["digest"] for one in done.document["golden"]}
+    kept = json.loads((desk.folder / "dist" / "test.json").read_bytes())["predicate"]
+    for name in ("tensors.json", "asked.safetensors", "answered.safetensors"):
+        digest = digest_of((desk.folder / "golden" / name).read_bytes())
+        assert shown[f"golden/{name}"] == digest
+        assert {"name": f"golden/{name}", "digest": {"sha256": hex_of(digest)}} in kept[
+            "configuration"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Model(factor=2.5), "`/doubled`[0, 0]: 2.5 instead of 2, 0.5 off"),
+        (Model(factor=9.0), "`/doubled`: 4 of 4 elements are wrong, the worst 28 off"),
+        (Model(factor=9.0), "`/doubled`[0, 1]: 18.5 is not between 0 and 10"),
+        (Model(dtype="float16"), "`/doubled`: dtype F16 instead of F32"),
+        (Model(dtype="int64"), "`/doubled`: dtype I64 instead of F32"),
+        (Model(name="other"), "`/other`: is not expected"),
+        (Model(name="other"), "`/doubled`: is missing"),
+        (Model(says=save({**ANSWERED, "doubled": np.full((2, 2), np.nan)})), "NaN at [0, 0] of"),
+        (Model(says=save({**ANSWERED, "doubled": np.float32([[2, 4.5]])})),
+         "`/doubled`: shape [1, 2] instead of [2, 2]"),
+        (Model(says=save({**ANSWERED, "count": np.int64([3])})), "`/count`[0]: 3 instead of 2"),
+        (Model(says=b"{}"), "not a safetensors file: too short"),
+        (Model(says=save(ANSWERED)[:-1]), "not a safetensors file: tensors reach to byte 24"),
+    ],
+)  # fmt: skip
+def test_each_fault_of_tensors_is_told(desk: Desk, model: Model, message: str) -> None:
+    tensors(desk)
+    (golden,) = golden_files.read(desk.folder, ["golden/tensors.json"])
+    status, body = model.answer("/tensors", sending.body(golden.request) or b"")
+
+    found = judging.answers(golden, [Answer(status=status, body=body, seconds=0.1)] * 2)
+
+    assert found.outcome == "failed"
+    assert message in found.found
+
+
+def test_a_golden_file_may_name_tensors_instead_of_listing_numbers(desk: Desk) -> None:
+    values = np.array([1.0, 2.0, 3.0], np.float32)
+    (desk.folder / "golden" / "x.safetensors").write_bytes(save({"a#b": values, "out": values * 2}))
+    asked = {"values": {"$tensor": "x.safetensors#a#b"}}
+    desk.golden({
+        **GOLDEN, "request": {"path": "/double", "json": asked},
+        "response": {"json": {"doubled": {"$tensor": "../golden/x.safetensors#out"}, "count": 3}},
+    })  # fmt: skip
+
+    right, wrong = desk.outcomes(Model()), desk.outcomes(Model(factor=3.0), status=1)
+
+    assert {check["outcome"] for check in right.values()} == {"passed", "skipped"}
+    assert "`/doubled/0`: 3.0 instead of 2.0" in wrong["golden/one.json"]["found"]
+
+
+def test_all_that_is_wrong_with_tensors_is_said_at_once(desk: Desk) -> None:
+    folder = desk.folder / "golden"
+    (folder / "nan.safetensors").write_bytes(save({"x": np.float32([1, np.inf])}))
+    (folder / "cut.safetensors").write_bytes(save({"x": np.float32([1, 2])})[:-1])
+    (desk.folder.parent / "outside.safetensors").write_bytes(save({"x": np.float32([1])}))
+    (folder / "link.safetensors").symlink_to(desk.folder.parent / "outside.safetensors")
+    desk.golden({
+        "request": {"path": "/x", "json": [
+            {"$tensor": "nan.safetensors#y"}, {"$tensor": "nan.safetensors"},
+            {"$tensor": "nan.safetensors#x"}, {"$tensor": 1}, {"$tensors": "x", "more": 1},
+            {"$tensors": "none.safetensors"}, {"$tensors": "../../outside.safetensors"},
+            {"$tensors": "link.safetensors"}, {"$tensors": "bad\u0000"},
+        ]},
+        "response": {"tensors": "nan.safetensors"},
+    })  # fmt: skip
+    desk.golden({
+        "request": {"path": "/x", "json": 1, "tensors": "nan.safetensors"},
+        "response": {"tensors": "cut.safetensors"},
+    }, "two.json")  # fmt: skip
+
+    done = desk.test(Model(), status=2)
+
+    for message in (
+        "request.json[0]: nan.safetensors: has no tensor `y`, it has `x`",
+        "request.json[1]: not `FILE#NAME`: `nan.safetensors`",
+        "request.json[2]: holds +Infinity at [1], which nothing is like",
+        "request.json[3]: `$tensor` or `$tensors` stands alone in its object, with a text",
+        "request.json[4]: `$tensor` or `$tensors` stands alone in its object, with a text",
+        "request.json[5]: golden/none.safetensors: cannot be read: No such file",
+        "request.json[6]: ../outside.safetensors: does not lie in the project",
+        "request.json[7]: golden/link.safetensors: does not lie in the project",
+        "request.json[8]: `golden/bad\\x00`: not a path",
+        "response.tensors.x: holds +Infinity at [1], which nothing is like",
+        "golden/two.json: request.tensors: not a file of tensors, alone without `json`",
+        "golden/two.json: response.tensors: golden/cut.safetensors: tensors reach to byte 8",
+    ):
+        assert message in done.err, done.err
+    assert not desk.fake.containers
 
 
 def test_all_that_is_wrong_with_golden_files_is_said_at_once(desk: Desk) -> None:
