@@ -1,6 +1,7 @@
 """The lock of a project: made where there is none, renewed on request, judged everywhere else."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from modelpack import project
 from modelpack.assembly.weights_at_hand import differences
@@ -10,8 +11,11 @@ from modelpack.lock import Lock, Part, staleness
 from modelpack.lock import encoding as lock_encoding
 from modelpack.oci.layout import Layout
 from modelpack.project import Project
-from modelpack.resolve import Resolution, resolve, runtime_lock
 from modelpack.resolve.dependencies import Upgrade, requirement_digests
+from modelpack.resolve.runtime import runtime_lock
+
+if TYPE_CHECKING:
+    from modelpack.resolve.resolving import Resolution
 
 
 def make_lock(
@@ -21,8 +25,10 @@ def make_lock(
     renew: frozenset[Part] | None = None,
     upgrade: Upgrade | None = None,
     into: Layout | None = None,
-) -> Resolution:
+) -> "Resolution":
     """Resolve the parts of the lock that are missing, stale or in `renew`, and write it."""
+    from modelpack.resolve.resolving import resolve  # noqa: PLC0415  not where a lock is fresh
+
     stale = moved(this)
     parts = frozenset(stale) | (renew or frozenset())
     if "weights" not in parts and other_weights(this, machine=machine):

@@ -39,7 +39,7 @@ from modelpack.oci.image import Image
 from modelpack.oci.layer import Absent, Layer, StoredFile
 from modelpack.oci.layer_cache import LayerCache
 from modelpack.oci.layout import Layout
-from modelpack.resolve import runtime_lock
+from modelpack.resolve.runtime import runtime_lock
 
 _BLOCK = 1 << 20
 

@@ -6,7 +6,7 @@ Source: OCI image-spec, config.md and annotations.md; `Healthcheck` is Docker's 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelpack import canonical_json, cuda
+from modelpack import canonical_json
 from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
 from modelpack.lock import ImageBase, Lock, PlatformLock, WeightsLock
@@ -139,6 +139,8 @@ def _for_device(
     }  # fmt: skip
     if spec.runtime.device != "cuda":
         return plain
+    from modelpack import cuda  # noqa: PLC0415  only for GPUs
+
     needed = cuda.requirement(platform, spec.runtime.gpu.driver)
     needed = needed or inherited.get("NVIDIA_REQUIRE_CUDA", "")
     return {

@@ -18,8 +18,8 @@ from modelpack.lock import Lock, WeightFile, WeightsLock, Wheel
 from modelpack.lock import encoding as lock_encoding
 from modelpack.lock.staleness import fingerprints
 from modelpack.platform import Platform
-from modelpack.resolve import runtime_lock
 from modelpack.resolve.dependencies import requirement_digests
+from modelpack.resolve.runtime import runtime_lock
 from tests.values import digest, sha
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

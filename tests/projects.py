@@ -40,8 +40,8 @@ from modelpack.oci.layout import Layout
 from modelpack.oci.references import closure
 from modelpack.oci.referrers import KIND, tag_for
 from modelpack.platform import Platform
-from modelpack.resolve import runtime_lock
 from modelpack.resolve.dependencies import requirement_digests
+from modelpack.resolve.runtime import runtime_lock
 from modelpack.resolve.weights import resolve_weights
 from modelpack.spec import Spec
 from tests import debian_archive, wheel_files

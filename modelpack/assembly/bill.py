@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 from modelpack import __version__, canonical_json
 from modelpack.assembly.layer_reading import StoredLayer, contents_of
 from modelpack.digest import of as digest_of
-from modelpack.inputs import layer_contents
 from modelpack.inputs.machine import Machine
-from modelpack.inputs.remembered import Remembered
+from modelpack.inputs.remembered import CONTENTS_VERSION, Remembered
 from modelpack.lock import Lock, PlatformLock
 from modelpack.lock import encoding as lock_encoding
 from modelpack.metadata import mounted
@@ -41,7 +40,7 @@ def components(
     key = digest_of(
         canonical_json.dumps(
             {
-                "versions": [__version__, _VERSION, layer_contents.VERSION],
+                "versions": [__version__, _VERSION, CONTENTS_VERSION],
                 "spec": canonical_json.plain(
                     [spec.model, spec.training, spec.card, spec.evaluation, spec.weights]
                 ),

@@ -28,10 +28,10 @@ from modelpack.source import Source
 from modelpack.spec import Spec
 from modelpack.trust import model_signature, predicate_types
 from modelpack.trust import statement as statements
-from modelpack.trust.bundle import Bundle
 from modelpack.trust.statement import Statement, about
 
 if TYPE_CHECKING:
+    from modelpack.trust.bundle import Bundle
     from modelpack.trust.model_verification import Signed
 
 Planned = tuple[Plan, Image, tuple[Made, ...]]
@@ -48,7 +48,7 @@ class Evidence:
     copy: bytes
     statement: Statement
     subjects: tuple[Descriptor, ...]
-    signed: Bundle | None = None
+    signed: "Bundle | None" = None
     "a publisher's signature of the model, which stands beside the images in the statement's place"
 
     @property

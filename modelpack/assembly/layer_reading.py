@@ -3,18 +3,19 @@
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from modelpack.assembly.assemble import Made
 from modelpack.digest import Digest
 from modelpack.errors import InputError
-from modelpack.inputs.layer_contents import LayerContents
-from modelpack.inputs.layer_memory import LayerMemory
 from modelpack.inputs.machine import Machine
 from modelpack.oci.blobs import pieces_of
 from modelpack.oci.content import blocks
 from modelpack.oci.layer import Absent, Descriptor, Layer, StoredFile
 from modelpack.plan import Step
+
+if TYPE_CHECKING:
+    from modelpack.inputs.layer_contents import LayerContents
 
 _BLOCK = 1 << 20
 
@@ -51,11 +52,13 @@ def made_layers(made: Iterable[Made], store: Openable | None) -> tuple[StoredLay
 
 def contents_of(
     layers: Sequence[StoredLayer], machine: Machine
-) -> tuple[LayerContents | None, ...]:
+) -> "tuple[LayerContents | None, ...]":
     """Return what each layer holds; None where nobody here has it.
 
     Raises InputError when a layer is damaged.
     """
+    from modelpack.inputs.layer_memory import LayerMemory  # noqa: PLC0415  not for a code-only build
+
     memory = LayerMemory(machine.cache)
     found = []
     for layer in layers:

@@ -1,7 +1,6 @@
 """Weights on this machine against the lock: the locked ones, or not needed, or a stale lock."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -250,6 +249,10 @@ def _is_in(store: Store | None, known: _Known) -> bool:
 
 def _hash(files: list[_Known], machine: Machine) -> list[Finding]:
     """Hash `files`, remember those that are the locked ones, and return how others differ."""
+    if not files:
+        return []
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  not for a code-only build
+
     total = sum(known.file.size for known in files)
     with (
         machine.progress.task("hashing weights", total) as advance,

@@ -3,7 +3,6 @@
 The only program that runs is the base's own interpreter, to compile bytecode.
 """
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -13,10 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from modelpack.digest import Digest
 from modelpack.errors import InputError, Unavailable
-from modelpack.inputs import layer_contents
-from modelpack.inputs.layer_memory import LayerMemory
 from modelpack.inputs.machine import Machine
-from modelpack.inputs.scratch import scratch_folder
 from modelpack.lock import AssembledBase, Compressor, ImageBase, PlatformLock
 from modelpack.oci.layer import Blob, Descriptor, Layer, StoredFile
 from modelpack.oci.layer_cache import LayerCache
@@ -96,6 +92,9 @@ class Embedded:
             created_by=f"modelpack {step.kind}",
             threads=self._machine.threads,
         )
+        from modelpack.inputs import layer_contents  # noqa: PLC0415  only when a layer is made
+        from modelpack.inputs.layer_memory import LayerMemory  # noqa: PLC0415
+
         # While all is at hand: an SBOM will ask, and later the layer would have to be unpacked.
         LayerMemory(self._machine.cache).keep(layer.diff_id, layer_contents.of_entries(entries))
         return layer
@@ -228,6 +227,10 @@ class Embedded:
         return self._bases[platform.platform]
 
     def _scratch_folder(self, name: str) -> Path:
+        import tempfile  # noqa: PLC0415  only when a layer is made
+
+        from modelpack.inputs.scratch import scratch_folder  # noqa: PLC0415
+
         if self._scratch is None:
             self._scratch = self._stack.enter_context(scratch_folder(self._machine.cache))
         return Path(tempfile.mkdtemp(dir=self._scratch, prefix=f"{name}-"))

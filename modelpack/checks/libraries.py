@@ -18,12 +18,6 @@ from modelpack.lock import PlatformLock
 
 RULE = "weights.library"
 _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?")
-_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
-_READERS = frozenset({"vllm", "sglang", "lmdeploy"})
-"that read models by themselves, whatever transformers knows"
-_TWINS = {"xgboost-cpu": "xgboost"}
-"distributions of the same library and version, under another name"
-
 Wheels = Mapping[str, str]
 "names to versions, of one platform"
 
@@ -44,20 +38,15 @@ class _Place:
         )  # fmt: skip
 
 
-def names() -> frozenset[str]:
-    """Return the distributions that a verdict depends on."""
-    tables = [value for value in vars(table).values() if isinstance(value, Table)]
-    needed = [name for names in table.QUANTISERS.values() for name in names]
-    return frozenset({*(one.library for one in tables), *_RUNTIMES, *_READERS, *_TWINS, *needed})
-
-
 def findings(
     found: ModelFiles, platforms: Sequence[PlatformLock], lockfile: str
 ) -> tuple[Finding, ...]:
     """Return what the locked libraries cannot load, each thing once for all platforms."""
     every: dict[Finding, None] = {}
     for platform in platforms:
-        wheels = {_TWINS.get(wheel.name, wheel.name): wheel.version for wheel in platform.wheels}
+        wheels = {
+            table.TWINS.get(wheel.name, wheel.name): wheel.version for wheel in platform.wheels
+        }
         every.update(dict.fromkeys(_findings(found, wheels, lockfile)))
     return tuple(every)
 
@@ -88,7 +77,7 @@ def _findings(found: ModelFiles, wheels: Wheels, lockfile: str) -> Iterator[Find
 def _models(found: ModelFiles, wheels: Wheels, lockfile: str) -> Iterator[Finding]:
     for path, model in found.onnx.items():
         place = _Place(at=path, lockfile=lockfile)
-        for name in _RUNTIMES:
+        for name in table.RUNTIMES:
             yield from _onnx(place, model.ir, model.opsets, name, wheels.get(name, ""))
     for path, booster in found.xgboost.items():
         place = _Place(at=path, lockfile=lockfile)
@@ -118,7 +107,7 @@ def _config(place: _Place, config: Mapping[str, Any], wheels: Wheels) -> Iterato
             f"was written by transformers {_text(written)}, {wheels['transformers']} is locked",
             "transformers", sure=False,
         )  # fmt: skip
-    if _READERS & wheels.keys():
+    if table.READERS & wheels.keys():
         return
     yield from _model_type(place, config, locked, wheels)
     yield from _quantised(place, config, wheels)

@@ -181,3 +181,16 @@ ONNX_RUNTIME: Mapping[tuple[int, int], OnnxLimits] = MappingProxyType({
 """Up to 1.16: https://onnxruntime.ai/docs/reference/compatibility.html. From 1.20 on what the
 wheels say themselves when they refuse a model: "max supported IR version", "official support for
 domain ai.onnx is till opset"."""
+
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+READERS = frozenset({"vllm", "sglang", "lmdeploy"})
+"that read models by themselves, whatever transformers knows"
+TWINS = {"xgboost-cpu": "xgboost"}
+"distributions of the same library and version, under another name"
+
+
+def names() -> frozenset[str]:
+    """Return the distributions that a verdict depends on."""
+    tables = [value for value in globals().values() if isinstance(value, Table)]
+    needed = [name for names in QUANTISERS.values() for name in names]
+    return frozenset({*(one.library for one in tables), *RUNTIMES, *READERS, *TWINS, *needed})

@@ -9,56 +9,52 @@ from typing import NamedTuple
 WORDS = ("pass", "pwd", "secret", "key", "credential", "token")
 "lowercase; text that holds none of them is not searched"
 
-_NAME = re.compile(
+# Texts, which `re` compiles on first use and remembers: most code holds few of the words.
+_NAME = (
     r"pass(?:word|wd|phrase)|pwd|secret|credentials?|token"
     r"|(?:api|access|auth|private|encryption|signing|master|session|account|storage)[_-]?key"
 )
-_VALUE = re.compile(
+_VALUE = (
     r"(?P<suffix>[\w-]{0,24})[\"'\]]{0,2}\s{0,4}"
     r"(?:(?::[ \t]{0,2}[\w.\[\]|]{1,24}[ \t]{0,2})?={1,2}>?|:=?)[ \t]{0,4}"
     r"(?:[rbfuRBFU]{0,2}(?P<quote>[\"'`])(?P<quoted>[^\"'`\n]{6,300})(?P=quote)"
     r"|(?P<bare>[^\s\"'`,;#&]{8,300}))"
 )
-_LETTERS_BEFORE, _LETTERS = re.compile(r"[A-Za-z_]{1,16}\Z"), re.compile(r"\A[A-Za-z_]{1,16}")
+_LETTERS_BEFORE, _LETTERS = r"[A-Za-z_]{1,16}\Z", r"\A[A-Za-z_]{1,16}"
 "how much of a name is shown: what has digits may be a secret itself"
-_UPPER = re.compile("[A-Z]{1,64}")
-_PREFIX = re.compile(r"[\w.-]{0,40}\Z")
-_HARMLESS_SUFFIX = re.compile(
-    r".*(?:names?|ids?|paths?|files?|dirs?|ur[il]s?|types?|refs?|env|vars?|fields?|headers?|len(?:gth)?"
+_UPPER = "[A-Z]{1,64}"
+_PREFIX = r"[\w.-]{0,40}\Z"
+_HARMLESS_SUFFIX = (
+    r"(?i).*(?:names?|ids?|paths?|files?|dirs?|ur[il]s?|types?|refs?|env|vars?|fields?|headers?|len(?:gth)?"
     r"|sizes?|versions?|policy|hash(?:es)?|digest|arn|counts?|limits?|max|min|format|prefix|suffix|labels?"
     r"|hint|regex|pattern|ind(?:ex|ices)|maps?|lists?|class|columns?|expir\w*|ttl|template|title"
     r"|description|errors?|messages?|prompt|help|managers?|providers?|stores?|mode|algorithm|required"
-    r"|enabled|s|izer\w*|ized|ization|usage|offsets?|strategy|backend|scope|encoding|embeddings?)",
-    re.IGNORECASE,
+    r"|enabled|s|izer\w*|ized|ization|usage|offsets?|strategy|backend|scope|encoding|embeddings?)"
 )
-_TOKENIZER = re.compile(
-    r".*(?:bos|eos|unk|pad|sep|cls|mask|special|image|audio|video|prefix|suffix|middle|start|end|stop"
-    r"|next|prev|begin|num|max|min|per|added|publickey|public[_-]key|text|first|last|new|sub|of|by|class|query|delimiter)[_.-]?",
-    re.IGNORECASE,
+_TOKENIZER = (
+    r"(?i).*(?:bos|eos|unk|pad|sep|cls|mask|special|image|audio|video|prefix|suffix|middle|start|end|stop"
+    r"|next|prev|begin|num|max|min|per|added|publickey|public[_-]key|text|first|last|new|sub|of|by|class|query|delimiter)[_.-]?"
 )
-_PLACEHOLDER = re.compile(
-    r"<|>|\$\{|\$\(|\{\{|\}\}|%\(|\.\.\.|…|\*\*\*|x{4}|X{4}|-{4}|_{4}|0{8}"
+_PLACEHOLDER = (
+    r"(?i)<|>|\$\{|\$\(|\{\{|\}\}|%\(|\.\.\.|…|\*\*\*|x{4}|X{4}|-{4}|_{4}|0{8}"
     r"|your|example|change[-_]?(?:me|it)|placeholder|dummy|redacted|insert|replace|todo|fixme|sample"
-    r"|notasecret|not[-_]a[-_]|fake|here\b|12345678|abcdefgh",
-    re.IGNORECASE,
+    r"|notasecret|not[-_]a[-_]|fake|here\b|12345678|abcdefgh"
 )
-_COMMON = re.compile(
-    r".*secret[-_]?(?:key|name|value|here).*|pass(?:word|wd|phrase)?|pwd|secret|token|none|null|true|false|undefined|string|user(?:name)?"
-    r"|admin|test|root|guest|postgres|mysql|redis|default|empty|required|optional",
-    re.IGNORECASE,
+_COMMON = (
+    r"(?i).*secret[-_]?(?:key|name|value|here).*|pass(?:word|wd|phrase)?|pwd|secret|token|none|null|true|false|undefined|string|user(?:name)?"
+    r"|admin|test|root|guest|postgres|mysql|redis|default|empty|required|optional"
 )
-_REFERENCE = re.compile(
-    r"(?:os|env|self|cls|args|config|conf|cfg|settings|options|opts|process|params|request|kwargs|secrets"
+_REFERENCE = (
+    r"(?is)(?:os|env|self|cls|args|config|conf|cfg|settings|options|opts|process|params|request|kwargs|secrets"
     r"|vault|keyring|getpass|data|var|local|module|each|ctx|context|state|input|props)\b[.:\[(].*"
     r"|(?:op|vault|secret|secretsmanager|ssm|gcp|azure|file|env|arn|https?|s3|gs|urn|sha\d+)[:/].*"
-    r"|[.~]{0,2}/.*|\$.*|%.*|@.*|!.*|&.*",
-    re.IGNORECASE | re.DOTALL,
+    r"|[.~]{0,2}/.*|\$.*|%.*|@.*|!.*|&.*"
 )
-_DIGEST = re.compile(r"(?:sha\d{1,3}|md5|blake\w{1,3})[:=-].*", re.IGNORECASE)
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_WORDS_ONLY = re.compile(r"[A-Za-z]*\d{0,4}(?:[-_./:+ ][A-Za-z]*\d{0,4}){0,40}")
-_CALL = re.compile(r"[A-Za-z_]?[\w.]*[(\[{].*", re.DOTALL)
-_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_DIGEST = r"(?i)(?:sha\d{1,3}|md5|blake\w{1,3})[:=-].*"
+_UUID = r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_WORDS_ONLY = r"[A-Za-z]*\d{0,4}(?:[-_./:+ ][A-Za-z]*\d{0,4}){0,40}"
+_CALL = r"(?s)[A-Za-z_]?[\w.]*[(\[{].*"
+_DOTTED = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+"
 _VALUE_LIMIT = 300
 _UNQUOTED = str.maketrans("\"'`\n", "!!!!")
 _KEY_LENGTH, _KEY_ENTROPY = 16, 3.0
@@ -76,21 +72,21 @@ class Assignment(NamedTuple):
 
 def find(text: str) -> Iterator[Assignment]:
     """Yield the assignments in `text` whose value is a secret rather than a placeholder."""
-    position = 0
-    for named in _NAME.finditer(_lower(text)):
-        match = _VALUE.match(text, named.end()) if named.start() >= position else None
+    assigned, ending, position = re.compile(_VALUE), re.compile(_PREFIX), 0
+    for named in re.finditer(_NAME, _lower(text)):
+        match = assigned.match(text, named.end()) if named.start() >= position else None
         if match is None:
             continue
         position = match.end()
-        before = _PREFIX.search(text, max(0, named.start() - 40), named.start())
+        before = ending.search(text, max(0, named.start() - 40), named.start())
         prefix = before.group() if before else ""
         bare = match["quoted"] is None
         value = match["bare"].rstrip(")]}") if bare else match["quoted"]
         if bare and _is_expression(value):
             continue
         if judge(prefix, named.group(), match["suffix"], value, bare=bare):
-            before_name = "".join(_LETTERS_BEFORE.findall(prefix))
-            after_name = "".join(_LETTERS.findall(match["suffix"]))
+            before_name = "".join(re.findall(_LETTERS_BEFORE, prefix))
+            after_name = "".join(re.findall(_LETTERS, match["suffix"]))
             shown = f"{before_name}{text[named.start() : named.end()]}{after_name}"
             yield Assignment(shown, value, match.start("bare" if bare else "quoted"))
 
@@ -100,7 +96,7 @@ def _lower(text: str) -> str:
     lowered = text.lower()
     if len(lowered) == len(text):
         return lowered
-    return _UPPER.sub(lambda match: match.group().lower(), text)
+    return re.sub(_UPPER, lambda match: match.group().lower(), text)
 
 
 def of_pair(name: str, value: str) -> bool:
@@ -111,21 +107,21 @@ def of_pair(name: str, value: str) -> bool:
 
 def is_placeholder(value: str) -> bool:
     """Tell whether `value` stands for a secret that comes from elsewhere."""
-    return is_sample(value) or bool(_COMMON.fullmatch(value) or _REFERENCE.fullmatch(value))
+    return is_sample(value) or bool(re.fullmatch(_COMMON, value) or re.fullmatch(_REFERENCE, value))
 
 
 def is_sample(value: str) -> bool:
     """Tell whether `value` is one of those that documentation is full of."""
-    return bool(_PLACEHOLDER.search(value)) or len(set(value)) <= _FEW
+    return bool(re.search(_PLACEHOLDER, value)) or len(set(value)) <= _FEW
 
 
 def judge(prefix: str, name: str, suffix: str, value: str, *, bare: bool) -> bool:
     """Tell whether `value` is a secret under this name."""
-    if is_placeholder(value) or " " in value or _HARMLESS_SUFFIX.fullmatch(suffix):
+    if is_placeholder(value) or " " in value or re.fullmatch(_HARMLESS_SUFFIX, suffix):
         return False
-    if _DIGEST.fullmatch(value) or _UUID.fullmatch(value):
+    if re.fullmatch(_DIGEST, value) or re.fullmatch(_UUID, value):
         return False
-    if name == "token" and _TOKENIZER.fullmatch(prefix):
+    if name == "token" and re.fullmatch(_TOKENIZER, prefix):
         return False
     if name.startswith(("pass", "pwd")):
         return _is_password(value, bare=bare)
@@ -148,14 +144,14 @@ def _is_key(value: str) -> bool:
         len(value) >= _KEY_LENGTH
         and any(character.isalpha() for character in value)
         and any(character.isdigit() for character in value)
-        and not _WORDS_ONLY.fullmatch(value)
+        and not re.fullmatch(_WORDS_ONLY, value)
         and entropy(value) >= _KEY_ENTROPY
     )
 
 
 def _is_expression(value: str) -> bool:
     """What stands bare in program text is mostly a name or a call."""
-    return bool(_CALL.fullmatch(value) or _DOTTED.fullmatch(value))
+    return bool(re.fullmatch(_CALL, value) or re.fullmatch(_DOTTED, value))
 
 
 def entropy(text: str) -> float:

@@ -15,7 +15,8 @@ class Rule(NamedTuple):
     says: str
     words: tuple[str, ...]
     "lowercase; text that holds none of them is not searched"
-    pattern: re.Pattern[str]
+    pattern: str
+    "compiled on first use, which `re` remembers: most texts hold no word of most rules"
     chosen: bool = False
     "whether people choose the secret, so that it may be a word or a reference to one"
 
@@ -33,17 +34,17 @@ def _token(name: str, says: str, words: tuple[str, ...], body: str) -> Rule:
     prefix = literal.group() if literal else ""
     boundary = f"(?<!{_BOUNDARY}{prefix})"
     token = f"{prefix}{boundary}{body[len(prefix) :]}"
-    return Rule(name, says, words, re.compile(f"(?P<secret>{token})(?!{_BOUNDARY})"))
+    return Rule(name, says, words, f"(?P<secret>{token})(?!{_BOUNDARY})")
 
 
 def _text(name: str, says: str, words: tuple[str, ...], body: str) -> Rule:
     """Make a rule for a secret within some text."""
-    return Rule(name, says, words, re.compile(body))
+    return Rule(name, says, words, body)
 
 
 def _login(name: str, says: str, words: tuple[str, ...], body: str) -> Rule:
     """Make a rule for a secret that people choose, within some text."""
-    return Rule(name, says, words, re.compile(body), chosen=True)
+    return Rule(name, says, words, body, chosen=True)
 
 
 _PEM = (

@@ -8,7 +8,6 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -40,37 +39,37 @@ FOLDERS: Mapping[str, str] = MappingProxyType({
 "folder below the root, and what it holds"
 
 _KEPT = {
-    "downloads/sha256": re.compile(r"[0-9a-f]{64}"),
-    "weights/sha256": re.compile(r"[0-9a-f]{64}"),
-    "bases": re.compile(r"[0-9a-f]{64}\.json"),
-    "blobs/sha256": re.compile(r"[0-9a-f]{64}"),
-    "bytecode": re.compile(r"[0-9a-f]{64}"),
-    "uploads": re.compile(r"[0-9a-f]{64}\.json"),
-    "places": re.compile(r"[0-9a-f]{64}\.json"),
-    "steps": re.compile(r"[0-9a-f]{64}\.json"),
-    "contents": re.compile(r"[0-9a-f]{64}\.json"),
-    "components": re.compile(r"[0-9a-f]{64}\.json"),
-    "digests": re.compile(r"[0-9a-f]{64}"),
-    "statements": re.compile(r"[0-9a-f]{64}"),
-    "trivy/db": re.compile(r"trivy\.db|metadata\.json"),
-    "trivy/java-db": re.compile(r"trivy-java\.db|metadata\.json"),
+    "downloads/sha256": r"[0-9a-f]{64}",
+    "weights/sha256": r"[0-9a-f]{64}",
+    "bases": r"[0-9a-f]{64}\.json",
+    "blobs/sha256": r"[0-9a-f]{64}",
+    "bytecode": r"[0-9a-f]{64}",
+    "uploads": r"[0-9a-f]{64}\.json",
+    "places": r"[0-9a-f]{64}\.json",
+    "steps": r"[0-9a-f]{64}\.json",
+    "contents": r"[0-9a-f]{64}\.json",
+    "components": r"[0-9a-f]{64}\.json",
+    "digests": r"[0-9a-f]{64}",
+    "statements": r"[0-9a-f]{64}",
+    "trivy/db": r"trivy\.db|metadata\.json",
+    "trivy/java-db": r"trivy-java\.db|metadata\.json",
 }
 _LEFT_OVER = {
-    "downloads/sha256": re.compile(r"\.part-[A-Za-z0-9_]+"),
-    "weights/sha256": re.compile(r"\.part-[0-9a-f]{64}"),
-    "bases": re.compile(r"\.part-[A-Za-z0-9_]+"),
-    "blobs/sha256": re.compile(r"\.[A-Za-z0-9_]{8}"),
-    "bytecode": re.compile(r"\.part-[A-Za-z0-9_]+"),
-    "uploads": re.compile(r"(?!)"),
-    "places": re.compile(r"\.part-[A-Za-z0-9_]+"),
-    "steps": re.compile(r"\.[A-Za-z0-9_]{8}"),
-    "statements": re.compile(r"(?!)"),
-    "trivy/db": re.compile(r"(?!)"),
-    "trivy/java-db": re.compile(r"(?!)"),
-    "contents": re.compile(r"[0-9a-f]{64}\.partial"),
-    "components": re.compile(r"[0-9a-f]{64}\.partial"),
-    "digests": re.compile(r"[0-9a-f]{64}(?:\.[0-9a-f]+)?\.partial"),
-    "scratch": re.compile(r"tmp[A-Za-z0-9_]{8}"),
+    "downloads/sha256": r"\.part-[A-Za-z0-9_]+",
+    "weights/sha256": r"\.part-[0-9a-f]{64}",
+    "bases": r"\.part-[A-Za-z0-9_]+",
+    "blobs/sha256": r"\.[A-Za-z0-9_]{8}",
+    "bytecode": r"\.part-[A-Za-z0-9_]+",
+    "uploads": r"(?!)",
+    "places": r"\.part-[A-Za-z0-9_]+",
+    "steps": r"\.[A-Za-z0-9_]{8}",
+    "statements": r"(?!)",
+    "trivy/db": r"(?!)",
+    "trivy/java-db": r"(?!)",
+    "contents": r"[0-9a-f]{64}\.partial",
+    "components": r"[0-9a-f]{64}\.partial",
+    "digests": r"[0-9a-f]{64}(?:\.[0-9a-f]+)?\.partial",
+    "scratch": r"tmp[A-Za-z0-9_]{8}",
 }
 _CANNOT_LOCK = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
@@ -194,9 +193,9 @@ def _kept(root: Path) -> Iterator[Kept]:
         except OSError:
             continue
         for entry in entries:
-            left_over = _LEFT_OVER[folder].fullmatch(entry.name) is not None
+            left_over = re.fullmatch(_LEFT_OVER[folder], entry.name) is not None
             known = _KEPT.get(folder)
-            if left_over or (known and known.fullmatch(entry.name)):
+            if left_over or (known and re.fullmatch(known, entry.name)):
                 yield from _look(entry, folder, left_over=left_over)
 
 
@@ -228,6 +227,8 @@ def _tree_size(path: str) -> int:
 def _remove(item: Kept) -> bool:
     try:
         if item.folder == "scratch":
+            import shutil  # noqa: PLC0415  not for an edit of code
+
             shutil.rmtree(item.path)
         else:
             item.path.unlink()

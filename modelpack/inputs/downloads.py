@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,6 +67,8 @@ class Downloads:
         path = self._path(sha256)
         with _reported(path):
             self._make_folder()
+            import tempfile  # noqa: PLC0415  not for a code-only build
+
             descriptor, name = tempfile.mkstemp(prefix=".part-", dir=self._folder)  # mode 0600
         try:
             with open(descriptor, "wb", buffering=0) as file:

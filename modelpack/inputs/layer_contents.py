@@ -22,8 +22,6 @@ from modelpack.inputs.python.core_metadata import Distribution
 from modelpack.oci.tar import Entry, bytes_of
 from modelpack.oci.tar_reading import Source, passing
 
-VERSION = 2
-"counts up when more is read of a layer, so that what was remembered does not stand"
 _DPKG = re.compile(r"var/lib/dpkg/(?:status|status\.d/[^/]+)")
 _UNREAD = re.compile(
     r"(?:var/lib/rpm|usr/lib/sysimage/rpm)/(?:rpmdb\.sqlite|Packages|Packages\.db)"

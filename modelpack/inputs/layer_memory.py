@@ -13,7 +13,7 @@ from modelpack.inputs.base_image import layer_stream
 from modelpack.inputs.layer_contents import InstalledPackage, LayerContents
 from modelpack.inputs.licenses import Licenses
 from modelpack.inputs.python.core_metadata import Distribution
-from modelpack.inputs.remembered import Remembered
+from modelpack.inputs.remembered import CONTENTS_VERSION, Remembered
 
 FOLDER = "contents"
 _LIMIT = 64 << 30
@@ -53,7 +53,7 @@ class LayerMemory:
 
 
 def _key(diff_id: Digest) -> Digest:
-    return digest_of(f"contents:{layer_contents.VERSION}:{diff_id}".encode())
+    return digest_of(f"contents:{CONTENTS_VERSION}:{diff_id}".encode())
 
 
 def _parse(value: Mapping[str, Any]) -> LayerContents:

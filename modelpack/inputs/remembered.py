@@ -9,6 +9,9 @@ from typing import Any
 from modelpack import canonical_json
 from modelpack.digest import Digest, hex_of
 
+CONTENTS_VERSION = 2
+"""of what `layer_contents` reads of a layer: counts up when that is more, so that what was
+remembered does not stand"""
 _SIZE_LIMIT = 64 << 20
 
 

@@ -8,15 +8,19 @@ import hashlib
 import importlib
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, Final, Literal
+from itertools import chain
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 from modelpack.digest import Digest, of_hex
+from modelpack.digest import of as digest_of
 from modelpack.errors import Unavailable
 from modelpack.lock import Compressor
 from modelpack.oci.content import blocks
 from modelpack.oci.tar import Content
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _THREADS: Final = 6
 "at most, so that the blocks in flight stay below 60 MB"
@@ -46,6 +50,12 @@ def compress(
     """
     require(compressor)
     member = _member_of(compressor)
+    stream = iter(blocks(pieces, compressor.member))
+    first, second = next(stream, b""), next(stream, None)
+    if second is None:
+        return _write_one(first, member(first), out)
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  not for an edit of code
+
     plain, packed = hashlib.sha256(), hashlib.sha256()
     size = uncompressed = 0
     limit = max(1, min(threads, _THREADS))
@@ -58,14 +68,12 @@ def compress(
         return len(data)
 
     with ThreadPoolExecutor(max_workers=limit) as pool:
-        for block in blocks(pieces, compressor.member):
+        for block in chain((first, second), stream):
             waiting.append(pool.submit(member, block))
             plain.update(block)
             uncompressed += len(block)
             if len(waiting) > limit:
                 size += write_first()
-        if not uncompressed:
-            waiting.append(pool.submit(member, b""))
         while waiting:
             size += write_first()
     return Compressed(
@@ -74,6 +82,15 @@ def compress(
         diff_id=of_hex(plain.hexdigest()),
         uncompressed_size=uncompressed,
     )
+
+
+def _write_one(plain: bytes, packed: bytes, out: BinaryIO) -> Compressed:
+    """Write content that is one member, as that of most code is."""
+    out.write(packed)
+    return Compressed(
+        digest=digest_of(packed), size=len(packed),
+        diff_id=digest_of(plain), uncompressed_size=len(plain),
+    )  # fmt: skip
 
 
 def current(name: Literal["gzip", "zstd"]) -> Compressor:

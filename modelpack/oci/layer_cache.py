@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -134,7 +133,9 @@ class LayerCache:
 @contextmanager
 def _new_file(folder: Path) -> Iterator[tuple[BinaryIO, str]]:
     """Yield a new file and its hidden name, which is gone in the end."""
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".")
+    name = str(folder / f".{os.urandom(4).hex()}")
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(name, flags, 0o600)
     try:
         with os.fdopen(handle, "wb") as out:
             yield out, name

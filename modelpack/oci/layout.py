@@ -36,6 +36,8 @@ _PARTIAL = ".partial"
 "ends the name of a download that was not finished"
 _OURS = frozenset({"blobs", "ingest"})
 "what a build that was killed before its first commit leaves"
+_WORTH_THREADS = 1 << 20
+"bytes of a blob; smaller ones are written sooner than threads are there"
 
 
 class Layout:
@@ -212,6 +214,8 @@ class Layout:
         """
         distinct = {blob.digest: blob for blob in blobs}
         ordered = sorted(distinct.values(), key=lambda blob: -blob.size)
+        if not any(_is_long(blob) and not self.has(blob.descriptor) for blob in ordered):
+            threads = 1
         parallel.each(self.write, ordered, advance, threads=min(threads, parallel.THREADS))
 
     def ingest(
@@ -398,3 +402,8 @@ def _open_regular(path: Path) -> BinaryIO:
         stream.close()
         raise InputError("not a regular file", at=str(path))
     return stream
+
+
+def _is_long(blob: Blob) -> bool:
+    """Tell whether writing `blob` takes long enough to write others meanwhile."""
+    return blob.size >= _WORTH_THREADS or isinstance(blob.origin, Remote)

@@ -1,7 +1,6 @@
 """Several files or blobs at once, in few threads; the first error stops the others."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from threading import Event
 from typing import Final, TypeVar
 
@@ -23,6 +22,15 @@ def each(
 ) -> tuple[Result, ...]:
     """Return `work(item, advance)` of all items, in their order."""
     todo = list(items)
+    if len(todo) <= 1 or threads <= 1:
+        return tuple(work(item, advance) for item in todo)
+    from concurrent.futures import (  # noqa: PLC0415  not for an edit of code
+        FIRST_EXCEPTION,
+        CancelledError,
+        ThreadPoolExecutor,
+        wait,
+    )
+
     stop = Event()
 
     def step(count: int) -> None:
@@ -30,8 +38,6 @@ def each(
             raise CancelledError
         advance(count)
 
-    if len(todo) <= 1 or threads <= 1:
-        return tuple(work(item, advance) for item in todo)
     with ThreadPoolExecutor(max_workers=min(threads, len(todo))) as pool:
         futures = [pool.submit(work, item, step) for item in todo]
         try:

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelpack import spec as specs
+from modelpack.checks import library_table
 from modelpack.errors import Finding, ModelpackError, Refused
-from modelpack.inputs.weights import SourceFile
 from modelpack.lock import Lock, PlatformLock
-from modelpack.resolve.weights import Gated, find, located
 from modelpack.spec import Spec
+
+if TYPE_CHECKING:
+    from modelpack.inputs.weights import SourceFile
+    from modelpack.resolve.weights import Gated
 
 
 def library_findings(
-    spec: Spec, found: Sequence[Gated], platforms: Sequence[PlatformLock]
+    spec: Spec, found: "Sequence[Gated]", platforms: Sequence[PlatformLock]
 ) -> tuple[Finding, ...]:
     """Return what of these weights the wheels of `platforms` cannot load."""
     return tuple(
@@ -24,21 +28,24 @@ def library_findings(
 def of_files(
     spec: Spec,
     weights: specs.Weights,
-    files: Sequence[SourceFile],
+    files: "Sequence[SourceFile]",
     platforms: Sequence[PlatformLock],
 ) -> tuple[Finding, ...]:
     """Return the same of the files of one `[weights]`."""
     if not files or not platforms:
         return ()
     from modelpack.checks import libraries, model_files  # noqa: PLC0415  not for a code-only build
+    from modelpack.resolve.weights import located  # noqa: PLC0415
 
     looked = model_files.look({file.path: file.source for file in files})
     place = spec.dependencies.lockfile or "dependencies.lockfile"
     return located(weights, libraries.findings(looked, platforms, place))
 
 
-def on_this_machine(spec: Spec, root: Path) -> tuple[Gated, ...]:
+def on_this_machine(spec: Spec, root: Path) -> "tuple[Gated, ...]":
     """Return the weight files that are here, ungated: other gates tell what is wrong with them."""
+    from modelpack.resolve.weights import Gated, find  # noqa: PLC0415  not for a code-only build
+
     found: list[Gated] = []
     for weights in spec.weights:
         if weights.path and (root / weights.path).is_dir():
@@ -60,9 +67,7 @@ def gate_libraries(spec: Spec, lock: Lock, root: Path) -> tuple[Finding, ...]:
 
 def relevant(platforms: Sequence[PlatformLock]) -> tuple[str, ...]:
     """Return what of the locked wheels a verdict depends on."""
-    from modelpack.checks import libraries  # noqa: PLC0415  not for a code-only build
-
-    names = libraries.names()
+    names = library_table.names()
     return tuple(sorted({
         f"{wheel.name}=={wheel.version}"
         for platform in platforms for wheel in platform.wheels if wheel.name in names

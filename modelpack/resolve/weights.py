@@ -1,7 +1,6 @@
 """Weight files to their digests, gated: nothing that can carry code, no damaged header."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -200,6 +199,8 @@ def _lock(group: Gated, machine: Machine, into: Layout | None, advance: Advance)
             advance=advance,
         )  # fmt: skip
         return replace(measured, tensors=tensor_lines(file))
+
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  not for a code-only build
 
     with ThreadPoolExecutor(machine.threads) as pool:
         measured = tuple(pool.map(measure, files))

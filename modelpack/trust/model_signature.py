@@ -9,7 +9,7 @@ import hashlib
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from modelpack.digest import Digest, hex_of, of_hex
 from modelpack.errors import Finding, InputError
@@ -19,9 +19,11 @@ from modelpack.oci.layer import blob_of
 from modelpack.oci.manifest import printable
 from modelpack.oci.referrers import Referrer
 from modelpack.trust import predicate_types
-from modelpack.trust.bundle import Bundle
 from modelpack.trust.members import Members
 from modelpack.trust.statement import PREDICATE_TYPE, Statement, Subject
+
+if TYPE_CHECKING:
+    from modelpack.trust.bundle import Bundle
 
 ARTIFACT_TYPE: Final = "application/vnd.modelpack.oms.v1+json"
 """of a signature beside an image. Not that of a Sigstore bundle: its subject is the model, and
@@ -72,7 +74,7 @@ def statement(weights: WeightsLock, *, mounted: bool) -> Statement:
     )
 
 
-def referrer(bundle: Bundle, *, kind: str) -> Referrer:
+def referrer(bundle: "Bundle", *, kind: str) -> Referrer:
     """Return a signature of a model as what stands beside an image that holds the model."""
     return Referrer(
         artifact_type=ARTIFACT_TYPE,

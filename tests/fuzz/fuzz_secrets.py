@@ -1,5 +1,6 @@
 """Whatever a text holds, it is scanned within bounds, and no finding shows a secret."""
 
+import re
 import sys
 
 from modelpack.checks import secret_assignments, secret_rules, secrets
@@ -20,7 +21,7 @@ def TARGET(data: bytes) -> None:  # noqa: N802  the name that the runner looks f
         if not finding.message.isprintable():
             raise AssertionError(f"unprintable message: {finding.message!a}")
     for rule in secret_rules.RULES:
-        for match in rule.pattern.finditer(text):
+        for match in re.finditer(rule.pattern, text):
             secret = match["secret"]
             if len(secret) < 8 or secret_assignments.is_placeholder(secret):
                 continue
