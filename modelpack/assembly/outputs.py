@@ -13,7 +13,6 @@ from modelpack.assembly.image_names import of_weights
 from modelpack.digest import Digest
 from modelpack.errors import InputError
 from modelpack.inputs.machine import Machine
-from modelpack.oci import archive
 from modelpack.oci.image import Image, Index
 from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.layout import Layout
@@ -165,6 +164,8 @@ def write_archives(
     size = sum(blob.size for blob in below)
     for output in outputs:
         if isinstance(output.target, reference.Archive):
+            from modelpack.oci import archive  # noqa: PLC0415  not for every build
+
             with machine.progress.task(f"writing {output.target}", size) as advance:
                 archive.write(
                     Path(output.target.path), whole.manifest_blob, below,

@@ -14,10 +14,7 @@ from modelpack.builders import recipe
 from modelpack.builders.embedded import Embedded
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
-from modelpack.inputs import layer_contents
-from modelpack.inputs.layer_memory import LayerMemory
 from modelpack.inputs.machine import Machine
-from modelpack.inputs.scratch import scratch_folder
 from modelpack.lock import Compressor, PlatformLock
 from modelpack.oci.layer import Layer
 from modelpack.oci.layer_cache import LayerCache
@@ -94,6 +91,9 @@ class Docker:
             self._made[step.digest] = self._embedded.layer(step)
             return self._made[step.digest]
         from modelpack.builders import in_buildkit  # noqa: PLC0415  only when a layer is made
+        from modelpack.inputs import layer_contents  # noqa: PLC0415
+        from modelpack.inputs.layer_memory import LayerMemory  # noqa: PLC0415
+        from modelpack.inputs.scratch import scratch_folder  # noqa: PLC0415
 
         tree = in_buildkit.environment(
             self._connected(), self._platform, base=self._base_layers(), machine=self._machine,

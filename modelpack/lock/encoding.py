@@ -6,6 +6,7 @@ repaired silently: it is what people reviewed, or it is nothing.
 
 import json
 from dataclasses import MISSING, fields, is_dataclass
+from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -23,12 +24,35 @@ _MEND = "restore it from version control, or delete it and run `modelpack lock`"
 
 def digest(lock: Lock) -> Digest:
     """Return the digest of the lock's content: its name in labels and provenance."""
-    return digest_of(canonical_json.dumps(_members(lock)))
+    return _encoded(_This(lock))[0]
 
 
 def dump(lock: Lock) -> bytes:
     """Return the text of `modelpack.lock`."""
-    return canonical_json.pretty({**_members(lock), "integrity": digest(lock)})
+    return _encoded(_This(lock))[1]
+
+
+class _This:
+    """One lock as itself: a build names the same one in many places, and looks at it once."""
+
+    __slots__ = ("lock",)
+
+    def __init__(self, lock: Lock) -> None:
+        self.lock = lock
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _This) and self.lock is other.lock
+
+    def __hash__(self) -> int:
+        return id(self.lock)
+
+
+@lru_cache(maxsize=2)
+def _encoded(this: _This) -> tuple[Digest, bytes]:
+    """Return the digest and the text of a lock."""
+    members = _members(this.lock)
+    digest = digest_of(canonical_json.dumps(members))
+    return digest, canonical_json.pretty({**members, "integrity": digest})
 
 
 def _members(lock: Lock) -> dict[str, Any]:

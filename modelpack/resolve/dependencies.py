@@ -11,7 +11,6 @@ from modelpack import platform as platforms
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.quoting import quoted
-from modelpack.inputs.scratch import scratch_folder
 from modelpack.lock import AssembledBase, ImageBase, Interpreter, Lock, PlatformLock, Wheel
 from modelpack.platform import Platform
 from modelpack.spec import Spec
@@ -138,6 +137,7 @@ def compile_requirements(
         raise InputError(f"`{spec.dependencies.source}` is not there", at="dependencies.source")
     from modelpack.inputs.python import requirements_compiler  # noqa: PLC0415  loads pip-tools
     from modelpack.inputs.python.target import Target  # noqa: PLC0415
+    from modelpack.inputs.scratch import scratch_folder  # noqa: PLC0415
 
     target = Target.of(interpreter, platform)
     _expect_pinned(upgrade.packages, spec, root, target=target)

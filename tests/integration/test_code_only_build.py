@@ -13,6 +13,10 @@ HEAVY = frozenset({
     "pip", "piptools", "installer", "pysequoia", "safetensors", "packaging.metadata", "jinja2",
     "docker", "sigstore", "numpy", "ssl", "cyclonedx", "packageurl", "license_expression",
     "packaging.requirements", "xml", "http.client", "urllib.request", "tarfile", "email",
+    # What is needed where something is locked, made anew, or long: it took as long as all the rest.
+    "concurrent.futures", "importlib.resources", "logging", "modelpack.checks.model_files",
+    "modelpack.inputs.layer_contents", "modelpack.oci.archive", "modelpack.resolve.resolving",
+    "modelpack.trust.bundle", "tempfile",
 })  # fmt: skip
 WATCHED = """
 import sys

@@ -146,4 +146,4 @@ def test_the_table_has_a_date_and_sources() -> None:
     assert len(tables) >= 8
     assert all(one.source.startswith("https://") and one.first for one in tables)
     assert library_table.LOOKED_UP.count("-") == 2
-    assert {one.library for one in tables} <= libraries.names()
+    assert {one.library for one in tables} <= library_table.names()

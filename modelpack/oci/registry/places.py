@@ -6,7 +6,6 @@ relied on: a registry that has the blob no more, or lets nobody mount it, takes 
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -45,6 +44,8 @@ class Places:
         newest = dict(list(known.items())[-_BLOBS:])
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            import tempfile  # noqa: PLC0415  not where nothing is pushed
+
             handle, name = tempfile.mkstemp(prefix=".part-", dir=self._folder)  # mode 0600
             try:
                 with os.fdopen(handle, "wb") as file:
