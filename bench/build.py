@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from measuring import Row, describe, hash_all, measured, stage, table
+from measuring import Row, describe, hash_all, installed, measured, stage, table
 from model import MIB, make_project, make_shards, settle, size_of, write_shard
 
 DAEMONS = frozenset({"dockerd", "containerd", "buildkitd"})
@@ -182,7 +182,7 @@ def modelpack(builder: str, project: Path, root: Path) -> Contender:
     return Contender(
         name=f"modelpack build ({builder})",
         command=[sys.executable, "-m", "modelpack", "build", "--builder", builder, str(project)],
-        environment={**os.environ, "MODELPACK_CACHE": str(cache)},
+        environment=installed(MODELPACK_CACHE=str(cache)),
         forget=forget,
         ours=True,
     )
@@ -213,7 +213,7 @@ def works(one: Contender, project: Path, missing: list[Row]) -> bool:
 
 def lock(project: Path, root: Path) -> None:
     """Make the lock that every build of ours starts from."""
-    environment = {**os.environ, "MODELPACK_CACHE": str(root / "cache")}
+    environment = installed(MODELPACK_CACHE=str(root / "cache"))
     command = [sys.executable, "-m", "modelpack", "lock", str(project)]
     subprocess.run(command, env=environment, check=True, capture_output=True)
 

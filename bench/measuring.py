@@ -135,6 +135,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def installed(**variables: str) -> dict[str, str]:
+    """Return the environment of a modelpack as pip installs it: its bytecode is kept.
+
+    PYTHONDONTWRITEBYTECODE, which containers for development often have, would have every run
+    compile every module again, a third of a build after an edit of code.
+    """
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, **variables}
+
+
 def measured(
     command: Sequence[str], *, cwd: Path, environment: dict[str, str], name: str = ""
 ) -> Row:

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from measuring import Row, describe, hash_all, limits, measured, stage, table
+from measuring import Row, describe, hash_all, installed, limits, measured, stage, table
 from model import MIB, make_project, make_shards, settle, size_of, write_shard
 
 
@@ -30,7 +30,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=arguments.work, prefix="modelpack-bench-") as folder:
         root = Path(folder)
         project = make_project(root / "project")
-        environment = {**os.environ, "MODELPACK_CACHE": str(root / "cache")}
+        environment = installed(MODELPACK_CACHE=str(root / "cache"))
         rows: list[Row] = []
         print(describe(root, arguments), flush=True)
         with stage("caching the base with a tiny model"):

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from measuring import Row, describe, hash_all, measured, stage, table
+from measuring import Row, describe, hash_all, installed, measured, stage, table
 from model import MIB, make_project, make_shards, settle, size_of
 
 DOCKERFILE = """\
@@ -197,7 +197,7 @@ def named(name: str, row: Row) -> Row:
 
 def run(root: Path, command: Sequence[str], **variables: str) -> Row:
     """Measure a program."""
-    return measured(command, cwd=root, environment={**os.environ, **variables})
+    return measured(command, cwd=root, environment=installed(**variables))
 
 
 def modelpack(root: Path, *words: str) -> Row:

@@ -1,7 +1,6 @@
 """Metrics of an evaluation: their names, the slices of the data, and bounds such as `>= 0.9`."""
 
 import re
-from decimal import Decimal, InvalidOperation
 from operator import eq, ge, gt, le, lt
 from typing import Final
 
@@ -30,6 +29,8 @@ def reaches(value: str, bound: str) -> bool:
     operator, limit = parts(bound)
     if not operator:
         return False
+    from decimal import Decimal, InvalidOperation  # noqa: PLC0415  only where there are bounds
+
     try:
         number = Decimal(value)
         return number.is_finite() and bool(_COMPARE[operator](number, Decimal(limit)))

@@ -11,12 +11,8 @@ from modelpack.pipeline.planning import read_code
 from modelpack.pipeline.value import Options
 from modelpack.project import Project
 from modelpack.project_lock import judge_lock, moved
-from modelpack.resolve.bases import base_findings
-from modelpack.resolve.dependencies import check_lockfile
 from modelpack.resolve.gpu import gate_gpu
-from modelpack.resolve.libraries import gate_libraries
 from modelpack.resolve.signatures import require_signatures
-from modelpack.resolve.weights import gate as gate_weights
 
 Gate = Callable[[], Iterable[Finding] | None]
 "returns warnings, raises what is wrong"
@@ -27,6 +23,11 @@ def check(this: Project, *, machine: Machine, further: Sequence[Gate] = ()) -> t
 
     Return warnings, raise with all that is wrong.
     """
+    from modelpack.resolve.bases import base_findings  # noqa: PLC0415  not for a code-only build
+    from modelpack.resolve.dependencies import check_lockfile  # noqa: PLC0415
+    from modelpack.resolve.libraries import gate_libraries  # noqa: PLC0415
+    from modelpack.resolve.weights import gate as gate_weights  # noqa: PLC0415
+
     gates: tuple[Gate, ...] = (
         lambda: secrets_in_spec(this),
         lambda: allowed.require(this.spec.runtime.base, machine.bases),

@@ -1,6 +1,5 @@
 """Weights that their publisher has signed: `weights.signature` must hold for the locked files."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +74,6 @@ def _verified(weights: WeightsLock, written: Weights, root: Path, machine: Machi
     signed, findings = model_verification.verify(
         data, weights, (_signer(signature, root, at),),
         trusted=_trusted(signature, root, at, machine), now=machine.now, at=signature.file,
-        signature=os.path.relpath(signature.file, written.path) if written.path else "",
     )  # fmt: skip
     if signed is None:
         raise Refused(*findings)

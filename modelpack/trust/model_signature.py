@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 ARTIFACT_TYPE: Final = "application/vnd.modelpack.oms.v1+json"
 """of a signature beside an image. Not that of a Sigstore bundle: its subject is the model, and
 tools that read every bundle of an image would stumble over it"""
+SIGNATURE_FILE: Final = "model.sig"
+"""in the folder of the weights: the one packed file that a signature need not be over, for it is
+not over itself (6.2), and nothing is loaded from it. So it is when locked, verified and started"""
 _IGNORED: Final = (".git", ".gitattributes", ".github", ".gitignore")
 "what a clone of the model's repository has besides"
 _FILES_LIMIT: Final = 100_000
@@ -109,22 +112,18 @@ def read(statement: Statement, *, at: str = "signature") -> Manifest:
     return Manifest(name=statement.subjects[0].name, digest=root, files=files)
 
 
-def differences(
-    manifest: Manifest, weights: WeightsLock, *, at: str, signature: str = ""
-) -> Iterator[Finding]:
-    """Yield how the packed files are not the signed ones; a part of the signed files will do.
-
-    `signature` is the path of the signature itself, if it is packed: it is not over itself (6.2).
-    """
+def differences(manifest: Manifest, weights: WeightsLock, *, at: str) -> Iterator[Finding]:
+    """Yield how the packed files are not the signed ones; a part of the signed files will do."""
     for file in weights.files:
-        if file.path == signature:
+        if file.path == SIGNATURE_FILE:
             continue
         signed = manifest.files.get(file.path)
         if signed is None:
             yield Finding(
                 message=f"`{file.path}` is packed and was not signed", at=at,
                 rule="weights.unsigned",
-                hint="leave it out with `weights.exclude`, or have it signed",
+                hint="leave it out with `weights.exclude`, or have it signed; the signature itself "
+                f"is packed as `{SIGNATURE_FILE}`",
             )  # fmt: skip
         elif signed != file.sha256:
             yield Finding(

@@ -40,13 +40,13 @@ class Signed:
 
 def verify(
     data: bytes, weights: WeightsLock, signers: tuple[Signer, ...], *, trusted: TrustedRoot,
-    now: int, at: str, signature: str = "",
+    now: int, at: str,
 ) -> tuple[Signed | None, tuple[Finding, ...]]:  # fmt: skip
     """Return who of `signers` signed exactly the packed files, or what is wrong with that.
 
     1. The bundle holds a statement about files (OMS). 2. One of `signers` has signed it: all steps
     of `verification.verify`; by key no log is needed, by identity it is. 3. Each packed file is a
-    signed one with this digest; `signature` is the path of the signature itself among them.
+    signed one with this digest.
     """
     try:
         bundle = bundles.parse(data, at=at)
@@ -68,7 +68,7 @@ def verify(
             Finding(message=f"the signature does not hold: {reason}", at=at, hint=hint,
                     rule="weights.signature"),
         )  # fmt: skip
-    findings = tuple(model_signature.differences(manifest, weights, at=at, signature=signature))
+    findings = tuple(model_signature.differences(manifest, weights, at=at))
     if findings:
         return None, findings
     return Signed(

@@ -66,13 +66,11 @@ def covered(statement: Statement, sets: Sequence[WeightSet]) -> tuple[str, str]:
     except InputError as error:
         return "", error.findings[0].message
     for one in sets:
-        packed = {name: sha256 for name, sha256 in one.files.items() if not _is_signature(name)}
+        packed = {
+            name: sha256 for name, sha256 in one.files.items()
+            if name != model_signature.SIGNATURE_FILE
+        }  # fmt: skip
         if packed and all(files.get(name) == sha256 for name, sha256 in packed.items()):
             return one.name, ""
     names = ", ".join(quoted(one.name) for one in sets) or "none"
     return "", f"its files are not the weights of the image ({names})"
-
-
-def _is_signature(name: str) -> bool:
-    """Tell whether a file is what signs the others, which cannot sign itself: `model.sig`."""
-    return name.endswith(".sig")

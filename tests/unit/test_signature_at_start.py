@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from modelpack.runtime import signature
 from modelpack.trust import dsse, model_signature
+from modelpack.verifying.facts import WeightSet
+from modelpack.verifying.model_signatures import covered
 from tests import values
 from tests.sigstore.identity import SOMEBODY
 from tests.sigstore.stack import Sigstore
@@ -278,3 +280,26 @@ def test_a_signer_that_says_too_little_is_refused(
 def test_a_certificate_where_a_key_is_trusted_is_refused(image: Image, sigstore: Sigstore) -> None:
     (image.weights / "model.sig").write_text(json.dumps(sigstore.sign(image.statement())))
     assert "not of the mounted key" in image.refusal()
+
+
+@pytest.mark.parametrize(
+    ("path", "may"),
+    [("model.sig", True), ("other.sig", False), ("b/model.sig", False), ("a", False)],
+)
+def test_one_file_need_not_be_signed_wherever_that_is_asked(path: str, may: bool) -> None:
+    lock = values.weights_lock(values.weight_file(path="w.bin", sha256="1" * 64))
+    stated = model_signature.statement(lock, mounted=False)
+    packed = {"w.bin": "1" * 64, path: "2" * 64}
+    locked = values.weights_lock(
+        *(values.weight_file(path=name, sha256=sha256) for name, sha256 in packed.items())
+    )
+    found = list(model_signature.differences(model_signature.read(stated), locked, at="x"))
+    name, _ = covered(stated, [WeightSet(name="digits", files=packed)])
+    files = [{"path": name, "sha256": sha256} for name, sha256 in packed.items()]
+    try:
+        signature.compare({"w.bin": "1" * 64}, {"name": "digits", "files": files})
+    except signature.Refusal:
+        started = False
+    else:
+        started = True
+    assert (not found, name == "digits", started) == (may, may, may)
