@@ -97,7 +97,7 @@ def stream(
         _signal(child, signal.SIGKILL)
 
     try:
-        with _alarm(timeout, kill):
+        with alarm(timeout, kill):
             if child.stderr is not None:
                 for line in _lines(child.stderr):
                     said(line)
@@ -110,7 +110,7 @@ def stream(
 
 
 @contextmanager
-def _alarm(timeout: float | None, ring: Callable[[], object]) -> Iterator[None]:
+def alarm(timeout: float | None, ring: Callable[[], object]) -> Iterator[None]:
     """Call `ring` after `timeout` seconds, unless this is left before."""
     if timeout is None:
         yield

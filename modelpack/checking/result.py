@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from modelpack import canonical_json
 from modelpack.canonical_json import rfc3339
+from modelpack.checking.room import Runner
 from modelpack.digest import Digest, hex_of
 from modelpack.digest import of as digest_of
 from modelpack.lock import Wheel
@@ -52,6 +53,7 @@ class Checked:
     image: Digest
     "of the manifest: what a build makes of the plan"
     development: tuple[Wheel, ...]
+    runner: Runner
     started: int
     "seconds since 1970"
     finished: int
@@ -94,10 +96,15 @@ def predicate(checked: Checked) -> Mapping[str, Any]:
         "metadata": {
             "kind": KIND,
             "platform": str(checked.platform),
+            "runner": _runner(checked.runner),
             "startedOn": rfc3339(checked.started),
             "finishedOn": rfc3339(checked.finished),
         },
     }
+
+
+def _runner(runner: Runner) -> Mapping[str, str]:
+    return {"name": runner.name, **({"version": runner.version} if runner.version else {})}
 
 
 def _input(name: str, digest: Digest) -> Mapping[str, Any]:

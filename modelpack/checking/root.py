@@ -1,26 +1,28 @@
 """What an image holds as a folder on this machine, with wheels for the checks beside it."""
 
+import hashlib
 import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from modelpack.assembly.assemble import Made
+from modelpack.digest import of_hex
 from modelpack.errors import Finding, InputError, Refused, Unavailable
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.python.base_interpreter import BaseInterpreter, runs_here
 from modelpack.inputs.quoting import quoted
 from modelpack.lock import AssembledBase, Lock, PlatformLock, Wheel
 from modelpack.oci.blobs import content_of
-from modelpack.oci.layer import StoredFile
+from modelpack.oci.layer import TAR, Blob, Descriptor, Layer, StoredFile
 from modelpack.oci.plain_layers import write_plain
-from modelpack.oci.tar import Entry, FileRange, Kind, bytes_of
+from modelpack.oci.tar import Entry, FileRange, Kind, bytes_of, chunks, pieces
 from modelpack.oci.tar_reading import Header, headers
 from modelpack.oci.tree import Tree
 from modelpack.plan import VENV
 
-ELSEWHERE: Final = "modelpack render, then docker build --target check"
 _MEMBERS = 1_000_000
+_CHUNK = 1 << 20
 _KINDS: Final[Mapping[bytes, Kind]] = {b"5": "directory", b"2": "symlink", b"1": "hardlink"}
 
 
@@ -29,13 +31,10 @@ def require_assembled(platform: PlatformLock) -> None:
     if not isinstance(platform.base, AssembledBase):
         raise InputError(
             f"nobody here vouches for the programs of `{platform.base.reference}`, so they run in "
-            "an engine only", at="checks", hint=ELSEWHERE,
+            "an engine only", at="checks",
         )  # fmt: skip
     if not runs_here(platform.platform):
-        raise Unavailable(
-            f"this machine cannot run programs for {platform.platform}", at="checks",
-            hint=f"check on such a machine, or {ELSEWHERE}",
-        )  # fmt: skip
+        raise Unavailable(f"this machine cannot run programs for {platform.platform}", at="checks")
 
 
 def assemble(
@@ -62,10 +61,48 @@ def assemble(
             place.write_bytes(content_of(item.layer.blob))
         _cover(whole, _layer(place, at=f"the {item.step.kind} layer"))
     if development:
-        _add(whole, _wheels(development, platform, machine, scratch))
+        for entry in _further(whole, _wheels(development, platform, machine, scratch)):
+            whole.add(entry)
     return BaseInterpreter.extract(
         whole, root, interpreter=platform.interpreter, platform=platform.platform
     )
+
+
+def development_layer(
+    made: Iterable[Made],
+    development: tuple[Wheel, ...],
+    platform: PlatformLock,
+    *,
+    machine: Machine,
+    scratch: Path,
+) -> Layer | None:
+    """Return what `development` wheels add to an image as one more layer; None: nothing.
+
+    Raises Refused when a wheel would change a file of the image's own packages.
+    """
+    if not development:
+        return None
+    held = Tree()
+    for number, item in enumerate(made):
+        if item.step.kind == "dependencies":
+            place = scratch / f"held-{number}.tar"
+            write_plain(item.layer, place)
+            _cover(held, _layer(place, at="the dependencies layer"))
+    added = Tree()
+    for entry in _further(held, _wheels(development, platform, machine, scratch)):
+        added.add(entry)
+    place, hashed = scratch / "development.tar", hashlib.sha256()
+    with place.open("xb") as file:
+        for piece in pieces(added.entries()):
+            for chunk in chunks(piece, _CHUNK):
+                hashed.update(chunk)
+                file.write(chunk)
+    digest = of_hex(hashed.hexdigest())
+    descriptor = Descriptor(media_type=TAR, digest=digest, size=place.stat().st_size)
+    return Layer(
+        blob=Blob(descriptor=descriptor, origin=StoredFile(str(place))), diff_id=digest,
+        created_by="modelpack check",
+    )  # fmt: skip
 
 
 def weight_files(
@@ -120,8 +157,8 @@ def _cover(whole: Tree, layer: Tree) -> None:
         whole.add(entry)
 
 
-def _add(whole: Tree, development: Tree) -> None:
-    """Put development wheels beside what is there; what they would change is refused."""
+def _further(whole: Tree, development: Tree) -> list[Entry]:
+    """Return what development wheels bring beside `whole`; what they would change is refused."""
     findings = [
         Finding(
             message=f"would change {quoted(f'/{entry.path}')}, which the image holds",
@@ -133,9 +170,7 @@ def _add(whole: Tree, development: Tree) -> None:
     ]  # fmt: skip
     if findings:
         raise Refused(*findings)
-    for entry in development.entries():
-        if entry.path not in whole:
-            whole.add(entry)
+    return [entry for entry in development.entries() if entry.path not in whole]
 
 
 def _alike(one: Entry, other: Entry) -> bool:

@@ -8,24 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from modelpack import process
+from modelpack.checking.room import GRACE, TEMPORARY, Ended, Runner
 from modelpack.errors import InputError, Unavailable
-
-_TEMPORARY: Final = ("/tmp", "/var/tmp")  # noqa: S108  the sandbox's own
-_GRACE = 60.0
-"seconds more than the command has, until its keeper is killed as well"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a command ended."""
-
-    status: int
-    "exit status; negative: the signal that killed it"
-    late: bool = False
-    "it was killed because its time was over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +28,15 @@ class Sandbox:
     "what else is seen, read-only, by its path"
     scratch: Path
 
+    @property
+    def runner(self) -> Runner:
+        """What runs the checks."""
+        return Runner(name="namespaces")
+
     def prepare(self) -> None:
         """Make the places where something is mounted; raises Unavailable when it cannot."""
         try:
-            for folder in (*_TEMPORARY, self.home, "/dev", "/proc", self.workdir):
+            for folder in (*TEMPORARY, self.home, "/dev", "/proc", self.workdir):
                 self._inside(folder).mkdir(parents=True, exist_ok=True)
             for path in self.files:
                 place = self._inside(path)
@@ -58,7 +50,7 @@ class Sandbox:
     def probe(self) -> str:
         """Return why this machine gives nobody a sandbox; empty: it does."""
         try:
-            said = self._drive((), {}, timeout=_GRACE, said=lambda _: None)
+            said = self._drive((), {}, timeout=GRACE, said=lambda _: None)
         except Unavailable as error:
             return error.findings[0].message
         return str(said.get("refused", ""))
@@ -97,7 +89,7 @@ class Sandbox:
             "gid": self.gid,
             "binds": binds,
             "writable": {
-                **dict.fromkeys(_TEMPORARY, "mode=1777"), self.home: "mode=0700",
+                **dict.fromkeys(TEMPORARY, "mode=1777"), self.home: "mode=0700",
             },
             "workdir": self.workdir,
             "argv": list(argv),
@@ -110,7 +102,7 @@ class Sandbox:
             process.stream(
                 [sys.executable, "-I", "-S", "-c", driver, str(place)],
                 environment={"LC_ALL": "C.UTF-8"}, cwd="/", output=answer, said=said,
-                timeout=timeout + _GRACE,
+                timeout=timeout + GRACE,
             )  # fmt: skip
             answer.seek(0)
             try:

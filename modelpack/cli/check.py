@@ -31,6 +31,10 @@ _NO_LIMIT = 86_400
     help="What one check of [checks] may take (default: 600).",
 )  # fmt: skip
 @click.option(
+    "--engine", "only_engine", is_flag=True,
+    help="Run them in a container of Docker or podman, as where this machine has no other way.",
+)  # fmt: skip
+@click.option(
     "--compatible-with", "earlier", metavar="IMAGE", default="",
     help="Refuse a breaking change of the interface against this image's, unless the model's "
     "major version rises.",
@@ -44,6 +48,7 @@ def command(
     running: bool,
     only: tuple[str, ...],
     timeout: int | None,
+    only_engine: bool,
     earlier: str,
 ) -> None:
     """Look for all that would refuse a build: in spec, lock, requirements, weights and code.
@@ -52,15 +57,16 @@ def command(
     the spec or the lock is wrong; warnings alone are 0.
 
     With --run, the author's own checks are run next, with the interpreter, packages, code and
-    weights of the image and the wheels of dependencies.development; what they say is kept with
-    the image last built here if it is the one that was checked.
+    weights of the image and the wheels of dependencies.development: in a folder that is all they
+    see, or in a container where this machine gives users no namespaces. What they say is kept
+    with the image last built here if it is the one that was checked.
     """
     from modelpack import pipeline  # noqa: PLC0415
     from modelpack.cli import display  # noqa: PLC0415
     from modelpack.cli.frame import gpu_memory  # noqa: PLC0415
 
-    if not running and (only or timeout):
-        raise click.UsageError("`--only` and `--timeout` are for `--run`")
+    if not running and (only or timeout or only_engine):
+        raise click.UsageError("`--only`, `--timeout` and `--engine` are for `--run`")
     this = open_project(folder, file)
     further = _compatible(this, earlier) if earlier else ()
     findings = pipeline.check(this, machine=open_machine(output), further=further)
@@ -73,13 +79,18 @@ def command(
         )
         return
     warn(output, findings)
-    checked, kept = _run(this, output, only=only, timeout=timeout)
+    checked, kept = _run(this, output, only=only, timeout=timeout, only_engine=only_engine)
     output.result(text=_text(checked), document={**document, "checks": _document(checked, kept)})
     click.get_current_context().exit(0 if checked.passed else 1)
 
 
 def _run(
-    this: "Project", output: Output, *, only: tuple[str, ...], timeout: int | None
+    this: "Project",
+    output: Output,
+    *,
+    only: tuple[str, ...],
+    timeout: int | None,
+    only_engine: bool,
 ) -> "tuple[Checked, bool]":
     """Run the author's checks, and keep what they say with the image that they are about."""
     from modelpack.checking import keeping, running  # noqa: PLC0415
@@ -88,11 +99,13 @@ def _run(
 
     machine = open_machine(output)
     options = running.Options(
-        timeout=timeout or running.TIMEOUT, epoch=environment.source_date_epoch(), only=only
-    )
+        timeout=timeout or running.TIMEOUT, epoch=environment.source_date_epoch(), only=only,
+        only_engine=only_engine,
+    )  # fmt: skip
     checked = running.run(
-        this, machine=machine, options=options, watching=_watching(output), clock=environment.now
-    )
+        this, machine=machine, options=options, watching=_watching(output),
+        engine=environment.engine, clock=environment.now,
+    )  # fmt: skip
     if only:  # a part of the checks is no answer to whether they pass
         return checked, False
     said = keeping.keep(this, checked, machine=machine)
@@ -141,6 +154,7 @@ def _document(checked: "Checked", kept: bool) -> dict[str, object]:
     return {
         "result": "passed" if checked.passed else "failed",
         "platform": str(checked.platform),
+        "runner": {"name": checked.runner.name, "version": checked.runner.version},
         "plan": checked.plan,
         "image": checked.image,
         "attached": kept,

@@ -1,6 +1,6 @@
 """The command line that starts the same container by hand: what `modelpack run --print` prints."""
 
-from modelpack.engine.value import TMPFS_OPTIONS, Container, Gpus, Kind, Mount, Variable
+from modelpack.engine.value import Container, Gpus, Kind, Mount, Variable
 
 
 def command_line(
@@ -17,7 +17,7 @@ def command_line(
         "--read-only",
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
-        f"--tmpfs=/tmp:{TMPFS_OPTIONS}",
+        *(f"--tmpfs={folder}:{options}" for folder, options in container.tmpfs.items()),
         *([f"--user={container.user}"] if container.user else []),
         *(["--network=none"] if container.network == "none" else []),
         *(f"--publish={port}" for port in container.ports),
@@ -25,6 +25,7 @@ def command_line(
         *(_gpus(container.gpus, kind) if container.gpus else []),
         *(_mount(mount) for mount in container.mounts),
         *(word for variable in container.variables for word in _variable(variable)),
+        *([f"--entrypoint={container.entrypoint}"] if container.entrypoint else []),
         image,
         *container.command,
     )

@@ -29,6 +29,9 @@ class Engine(Protocol):
     def tag(self, image: str, name: str) -> None:
         """Give an image that is there a name (`minilm:1.2.0`), which another one may lose."""
 
+    def forget(self, image: str) -> None:
+        """Remove an image; one that is not there, or that a container needs, is as good."""
+
     def pull(self, name: str, credential: Credential | None, progress: Progress) -> None:
         """Fetch an image from its registry, which may want to know who asks."""
 
@@ -44,8 +47,10 @@ class Engine(Protocol):
     def start(self, container: str) -> None:
         """Start a container."""
 
-    def output(self, container: str, *, stdout: bool, stderr: bool) -> Iterator[bytes]:
-        """Yield what a container has written and writes, until it ends."""
+    def output(
+        self, container: str, *, stdout: bool, stderr: bool, follow: bool = True
+    ) -> Iterator[bytes]:
+        """Yield what a container has written and, to `follow`, what it writes until it ends."""
 
     def wait(self, container: str) -> int:
         """Wait until a container ends, and return its exit status."""

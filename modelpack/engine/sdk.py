@@ -22,6 +22,7 @@ Client = Any
 "a docker.APIClient; the SDK has no types"
 _OK = 200
 _NO_SUCH = 404
+_CONFLICT = 409
 _ONE_SHOT = (1, 41)
 "the first API whose statistics do not take a second"
 _TAR_OVERHEAD = 1 << 16
@@ -68,6 +69,17 @@ class SdkEngine:
         with self._spoken("name an image"):
             self._client.tag(image, repository, tag)
 
+    def forget(self, image: str) -> None:
+        """Remove an image; one that is not there, or that a container needs, is as good."""
+        from docker.errors import APIError  # noqa: PLC0415
+
+        with self._spoken("remove the image"):
+            try:
+                self._client.remove_image(image)
+            except APIError as error:
+                if error.status_code not in (_NO_SUCH, _CONFLICT):
+                    raise
+
     def pull(self, name: str, credential: Credential | None, progress: Progress) -> None:
         """Fetch an image from its registry, which may want to know who asks."""
         doing = f"pull `{name}`"
@@ -112,6 +124,7 @@ class SdkEngine:
             made = self._client.create_container(
                 container.image,
                 command=list(container.command) or None,
+                entrypoint=[container.entrypoint] if container.entrypoint else None,
                 user=container.user or None,
                 environment={v.name: v.value for v in container.variables} or None,
                 ports=[port.container for port in container.ports] or None,
@@ -127,11 +140,13 @@ class SdkEngine:
         with self._spoken("start the container"):
             self._client.start(container)
 
-    def output(self, container: str, *, stdout: bool, stderr: bool) -> Iterator[bytes]:
-        """Yield what a container has written and writes, until it ends."""
+    def output(
+        self, container: str, *, stdout: bool, stderr: bool, follow: bool = True
+    ) -> Iterator[bytes]:
+        """Yield what a container has written and, to `follow`, what it writes until it ends."""
         with self._spoken("show what the container writes"):
             yield from self._patient.logs(
-                container, stdout=stdout, stderr=stderr, stream=True, follow=True
+                container, stdout=stdout, stderr=stderr, stream=True, follow=follow
             )
 
     def wait(self, container: str) -> int:

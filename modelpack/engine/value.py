@@ -9,6 +9,7 @@ from modelpack.platform import Platform
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 TMPFS_OPTIONS = "rw,noexec,nosuid,nodev"
+SCRATCH_OPTIONS = "rw,exec,nosuid,nodev,mode=1777"
 Network = Literal["bridge", "none"]
 Kind = Literal["docker", "podman"]
 
@@ -105,6 +106,8 @@ class Container:
     "its id, or a name that the engine has"
     name: str = ""
     "empty: the engine makes one up"
+    entrypoint: str = ""
+    "the program that is started instead of the image's own; empty: the image's own"
     command: tuple[str, ...] = ()
     "empty: the image's own"
     user: str = ""
@@ -118,10 +121,17 @@ class Container:
     "0: no limit"
     gpus: Gpus | None = None
     mounts: tuple[Mount, ...] = ()
+    scratch: tuple[str, ...] = ()
+    "folders in memory where everybody may write, and start what lies there; /tmp may be one"
     init: bool = False
     "a small program is process 1, and passes signals on to the command"
     remove: bool = False
     "let the engine remove it when it ends"
+
+    @property
+    def tmpfs(self) -> Mapping[str, str]:
+        """Folders in memory, each with its options."""
+        return {"/tmp": TMPFS_OPTIONS, **dict.fromkeys(self.scratch, SCRATCH_OPTIONS)}  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelpack.engine.value import (
-    TMPFS_OPTIONS,
     About,
     Container,
     Gpus,
@@ -74,7 +73,7 @@ def host_options(container: Container) -> dict[str, Any]:
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
-        "tmpfs": {"/tmp": TMPFS_OPTIONS},  # noqa: S108  in the container
+        "tmpfs": dict(container.tmpfs),
         "network_mode": {"bridge": "default", "none": "none"}[container.network],
         "port_bindings": {
             port.container: (port.address, port.host or None) for port in container.ports

@@ -211,3 +211,18 @@ def test_a_saved_stream_may_be_left_in_the_middle(engine: Engine, tmp_path: Path
         (tmp_path / "whole.tar").write_bytes(b"".join(blocks))
     with tarfile.open(tmp_path / "whole.tar") as tar:
         assert "manifest.json" in tar.getnames()
+
+
+def test_an_image_that_nobody_needs_is_gone_when_it_is_forgotten(
+    engine: Engine, tmp_path: Path
+) -> None:
+    loaded = load(engine, tmp_path / "l", image("forgotten", engine.about.kind))
+    made = engine.create(Container(image=loaded.id, command=("-",)))
+    engine.forget(loaded.id)
+    assert engine.image(loaded.id) is not None, "a container needs it"
+    engine.remove(made)
+
+    engine.forget(loaded.id)
+    engine.forget(loaded.id)
+
+    assert engine.image(loaded.id) is None

@@ -289,6 +289,19 @@ class _Handler(BaseHTTPRequestHandler):
         engine.names[f"{self.query['repo']}:{self.query['tag']}"] = image
         self._nothing(201)
 
+    def forget(self, engine: FakeEngine, name: str) -> None:
+        image = engine.find(name)
+        if image is None:
+            self._json({"message": f"No such image: {name}"}, 404)
+            return
+        used = {one.asked["Image"] for id_, one in engine.containers.items()
+                if id_ not in engine.removed}  # fmt: skip
+        if image in used:
+            self._json({"message": "conflict: image is being used by a container"}, 409)
+            return
+        del engine.images[image]
+        self._json([{"Deleted": image}])
+
     def save(self, engine: FakeEngine, name: str) -> None:
         image = engine.find(name)
         if image is None:
@@ -430,6 +443,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("GET", "/images/(.+)/json", _Handler.image),
     ("POST", "/images/(.+)/tag", _Handler.tag),
     ("GET", "/images/(.+)/get", _Handler.save),
+    ("DELETE", "/images/(.+)", _Handler.forget),
     ("POST", "/containers/create", _Handler.create),
     ("POST", f"/containers/{_ID}/start", _Handler.start),
     ("GET", f"/containers/{_ID}/json", _Handler.inspect),

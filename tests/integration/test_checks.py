@@ -8,22 +8,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import projects
-from tests.docker_engine import Engine
+from tests.docker_engine import Engine, EngineError
+from tests.podman_engine import running_podman
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 REFUSED, WRONG, UNAVAILABLE = 1, 2, 3
 SECRET = "a-secret-of-this-machine"
-TOOL = b"def answer():\n    return 42\n"
+DEVTOOL = {
+    "devtool/__init__.py": b"def answer():\n    return 42\n",
+    "devtool-1.0.dist-info/entry_points.txt": b"[console_scripts]\ndevtool = devtool:answer\n",
+}
 LATE = (
     "import subprocess, sys, time; print('started', flush=True); "
     "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep({0})'], "
@@ -38,6 +43,10 @@ class Desk:
     project: Path
     wheels: Path
     spec: str
+    engine: str = ""
+    "address of an engine; empty: there is none"
+    namespaces: bool = True
+    "whether this machine gives them to users"
 
     def write(self, checks: dict[str, list[str]], *, development: dict[str, str]) -> None:
         """Give the project these checks, and a development lock of these wheels."""
@@ -57,6 +66,7 @@ class Desk:
 
     def command(self, *options: str) -> list[str]:
         """Return the command line of a check."""
+        options = (*(["--engine"] if self.engine else []), *options)
         return [sys.executable, "-m", "modelpack", "check", "--run", *options, str(self.project)]
 
     @property
@@ -65,6 +75,7 @@ class Desk:
         return {
             **os.environ, "SECRET_TOKEN": SECRET, "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(self.wheels),
+            "DOCKER_HOST": self.engine or f"unix://{self.project}/nobody.sock",
         }  # fmt: skip
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
@@ -96,9 +107,35 @@ def desk(
     made = Desk(project=project, wheels=folder / "wheels", spec=spec)
     made.write({"namespaces": ["true-is-not-here"]}, development={})
     tried = made.run()
-    if "gives no namespaces" in tried.stderr:
-        unavailable(tried.stderr.strip().splitlines()[-2])
-    return made
+    return replace(made, namespaces="gives no namespaces" not in tried.stderr)
+
+
+@pytest.fixture(params=["namespaces", "docker", "podman"])
+def room(request: pytest.FixtureRequest, desk: Desk, unavailable: Callable[[str], None]) -> Desk:
+    """Return the desk with one way to run checks, and no other."""
+    if request.param == "namespaces":
+        if not desk.namespaces:
+            unavailable("this machine gives no namespaces to users")
+        return desk
+    if request.param == "docker":
+        running: Engine = request.getfixturevalue("engine")
+        return replace(desk, engine=f"unix://{running.socket}")
+    return replace(desk, engine=f"unix://{request.getfixturevalue('podman_socket')}")
+
+
+@pytest.fixture(scope="module")
+def podman_socket(
+    require_tool: Callable[[str], str], unavailable: Callable[[str], None]
+) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        unavailable("a podman of one's own needs root")
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(running_podman(require_tool("podman")))
+        except EngineError as error:
+            unavailable(str(error))
+            raise
+        yield running
 
 
 def states(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -110,8 +147,9 @@ def python(code: str) -> list[str]:
     return ["python", "-c", code]
 
 
-def test_checks_see_the_image_and_nothing_else(desk: Desk) -> None:
-    pin = desk.wheel("devtool", "1.0", {"devtool/__init__.py": TOOL})
+def test_checks_see_the_image_and_nothing_else(room: Desk) -> None:
+    desk = room
+    pin = desk.wheel("devtool", "1.0", DEVTOOL)
     weights = "/models/digits/model-00001-of-00002.safetensors"
     desk.write({
         "own-packages": python("import numpy, sys; assert sys.prefix == '/opt/venv'"),
@@ -140,6 +178,13 @@ def test_checks_see_the_image_and_nothing_else(desk: Desk) -> None:
         "write-code": python("open('service/new.py', 'w')"),
         "write-weights": python(f"open({weights!r}, 'ab')"),
         "status": python("raise SystemExit(7)"),
+        "signal": python("import os; os.kill(os.getpid(), 11)"),
+        "script": ["devtool"],
+        "temporary": python(
+            "import os, pathlib, subprocess; tool = pathlib.Path('/var/tmp/tool'); "
+            "tool.write_text('#!/usr/bin/python3\\n'); tool.chmod(0o755); "
+            "subprocess.run([tool], check=True)"
+        ),
         "program": ["nothing-of-this-name"],
     }, development=pin)  # fmt: skip
     done = desk.run("--json")
@@ -147,6 +192,7 @@ def test_checks_see_the_image_and_nothing_else(desk: Desk) -> None:
     assert states(done) == {
         "own-packages": 0, "development": 0, "code": 0, "weights": 0, "user": 0, "home": 0,
         "loopback": 0, "environment": 0, "others": 0,
+        "signal": -11, "script": 42, "temporary": 0,
         "host-packages": 1, "host-files": 1, "not-packed": 1, "network": 1, "write-code": 1,
         "write-weights": 1, "status": 7, "program": 127,
     }  # fmt: skip
@@ -156,7 +202,7 @@ def test_checks_see_the_image_and_nothing_else(desk: Desk) -> None:
 
 
 def test_what_they_say_is_kept_and_signed_only_if_all_passed(desk: Desk, tmp_path: Path) -> None:
-    pin = desk.wheel("devtool", "1.0", {"devtool/__init__.py": TOOL})
+    pin = desk.wheel("devtool", "1.0", DEVTOOL)
     key = tmp_path / "key.pem"
     subprocess.run(
         ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)],
@@ -214,6 +260,71 @@ def test_what_they_say_is_kept_and_signed_only_if_all_passed(desk: Desk, tmp_pat
     assert "devtool" not in bill
 
 
+def test_the_statement_says_the_same_wherever_they_ran(room: Desk) -> None:
+    room.write({"good": python("import numpy"), "bad": ["false-is-not-here"]}, development={})
+    subprocess.run(
+        [sys.executable, "-m", "modelpack", "build", "-q", "--revision", "none",
+         str(room.project)], cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+    done = room.run("--json")
+    assert done.returncode == REFUSED, done.stderr
+    said = json.loads(done.stdout)["checks"]
+    assert said["attached"] is True
+    predicate = json.loads((room.project / "dist" / "checks.json").read_text("utf-8"))["predicate"]
+    runner = predicate["metadata"]["runner"]
+    assert runner["name"] == ("namespaces" if not room.engine else said["runner"]["name"])
+    assert ("version" in runner) == bool(room.engine)
+    built = json.loads((room.project / "dist" / "build.json").read_text("utf-8"))
+    given = {one["name"]: one["digest"]["sha256"] for one in predicate["configuration"]}
+    assert f"sha256:{given['plan']}" == built["plan"]
+    assert (predicate["passedTests"], predicate["failedTests"]) == (["good"], ["bad"])
+    states = {
+        one["name"]: one["annotations"]["dev.modelpack.checks.status"]
+        for one in predicate["configuration"] if "annotations" in one
+    }  # fmt: skip
+    assert states == {"check/good": 0, "check/bad": 127}
+
+
+def without_namespaces(root: Path, command: list[str], engine: str) -> tuple[int, str, str]:
+    """Run a command where the kernel gives no user namespace: below another root.
+
+    Source: unshare(2), EPERM.
+    """
+    root.mkdir()
+    script = 'mount --rbind / "$0" && exec chroot "$0" env --chdir="$1" -- "${@:2}"'
+    done = subprocess.run(
+        ["unshare", "--mount", "--", "bash", "-c", script, root, ROOT, *command],
+        env={**os.environ, "DOCKER_HOST": engine}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_machine_without_namespaces_takes_an_engine(
+    desk: Desk, engine: Engine, tmp_path: Path
+) -> None:
+    desk.write({"numpy": python("import numpy"), "host": python("import hypothesis")},
+               development={})  # fmt: skip
+    command = desk.command("--json")
+    status, out, err = without_namespaces(
+        tmp_path / "one", command, f"unix://{engine.socket}"
+    )  # fmt: skip
+    assert status == REFUSED, err
+    found = json.loads(out)["checks"]
+    assert {one["name"]: one["status"] for one in found["checks"]} == {"numpy": 0, "host": 1}
+    assert found["runner"]["name"] == "docker"
+    assert "this machine gives no namespaces to users" in err
+    assert not engine.ask("images", "--all", "--quiet")
+    assert not engine.ask("ps", "--all", "--quiet")
+
+    status, out, err = without_namespaces(
+        tmp_path / "other", desk.command(), f"unix://{tmp_path}/nobody.sock"
+    )  # fmt: skip
+    assert status == UNAVAILABLE, err
+    assert "gives no namespaces" in err
+    assert "nobody.sock" in err
+    assert "start Docker or podman" in err
+
+
 def test_other_versions_than_the_images_are_refused(desk: Desk) -> None:
     pin = desk.wheel("numpy", "1.0", {"numpy/__init__.py": b""})
     desk.write({"any": python("import numpy")}, development=pin)
@@ -222,7 +333,8 @@ def test_other_versions_than_the_images_are_refused(desk: Desk) -> None:
     assert "`dev.lock` pins numpy 1.0, the image has" in done.stderr
 
 
-def test_a_wheel_that_changes_a_file_of_the_image_is_refused(desk: Desk) -> None:
+def test_a_wheel_that_changes_a_file_of_the_image_is_refused(room: Desk) -> None:
+    desk = room
     pin = desk.wheel("sneaky", "1.0", {"numpy/__init__.py": b"evil"})
     desk.write({"any": python("import numpy")}, development=pin)
     done = desk.run()
@@ -230,7 +342,8 @@ def test_a_wheel_that_changes_a_file_of_the_image_is_refused(desk: Desk) -> None
     assert "numpy/__init__.py`, which the image holds" in done.stderr
 
 
-def test_output_cannot_steer_a_terminal_and_ends_somewhere(desk: Desk) -> None:
+def test_output_cannot_steer_a_terminal_and_ends_somewhere(room: Desk) -> None:
+    desk = room
     code = "import sys; sys.stdout.write(chr(27) + '[31mred\\n' + ('x' * 60 + '\\n') * 60000)"
     desk.write({"loud": python(code)}, development={})
     done = desk.run()
@@ -241,17 +354,18 @@ def test_output_cannot_steer_a_terminal_and_ends_somewhere(desk: Desk) -> None:
     assert len(done.stderr) < 3_000_000
 
 
-def test_what_takes_too_long_is_killed_with_all_that_it_started(desk: Desk) -> None:
+def test_what_takes_too_long_is_killed_with_all_that_it_started(room: Desk) -> None:
     seconds = 100_000 + os.getpid()
-    desk.write({"slow": python(LATE.format(seconds))}, development={})
-    done = desk.run("--timeout", "2", "--json")
+    room.write({"slow": python(LATE.format(seconds))}, development={})
+    done = room.run("--timeout", "2", "--json")
     assert done.returncode == REFUSED
     (check,) = json.loads(done.stdout)["checks"]["checks"]
     assert check["state"] == "late"
     assert not sleeping(seconds)
 
 
-def test_ctrl_c_kills_all_that_a_check_started(desk: Desk) -> None:
+def test_ctrl_c_kills_all_that_a_check_started(room: Desk) -> None:
+    desk = room
     seconds = 200_000 + os.getpid()
     desk.write({"slow": python(LATE.format(seconds))}, development={})
     with subprocess.Popen(
@@ -284,10 +398,10 @@ def command_of(path: Path) -> bytes:
         return b""
 
 
-def test_docker_runs_them_too_and_keeps_nothing(
+def test_docker_build_runs_them_too_and_keeps_nothing(
     desk: Desk, engine: Engine, tmp_path: Path
 ) -> None:  # fmt: skip
-    pin = desk.wheel("devtool", "1.0", {"devtool/__init__.py": TOOL})
+    pin = desk.wheel("devtool", "1.0", DEVTOOL)
     good = python(
         "import devtool, numpy, os; assert (os.getuid(), os.getcwd()) == (10001, '/app'); "
         "print('all', 'is', 'there', sep='-')"
