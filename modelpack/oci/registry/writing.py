@@ -197,17 +197,18 @@ class WritableRepository(Repository):
         self._attach(subject, referrers)
 
     def _attach(self, subject: Descriptor, referrers: Sequence[Vouching]) -> None:
-        """Put what vouches for `subject`, several at once: each of it takes its round trips."""
+        """Put what vouches for `subject`: contents several at once, then manifests in order.
+
+        Registries that list referrers lose one of two that come at the same moment (olareg 0.1).
+        """
         blobs = [referrer.blobs(subject) for referrer in referrers]
         contents = {blob.digest: blob for own in blobs for blob in own[:-1]}
         parallel.each(self.write, contents.values(), lambda _: None)
-
-        def put(manifest: Blob, _: Advance) -> bool:
-            return self._put(manifest, manifest.digest)
-
-        listed = parallel.each(put, [own[-1] for own in blobs], lambda _: None)
-        unlisted = [one.entry(subject) for one, is_listed in zip(referrers, listed, strict=True)
-                    if not is_listed]  # fmt: skip
+        unlisted = [
+            referrer.entry(subject)
+            for referrer, (*_, manifest) in zip(referrers, blobs, strict=True)
+            if not self._put(manifest, manifest.digest)
+        ]
         if unlisted:
             self._naming.add_to_list(subject.digest, unlisted)
 
