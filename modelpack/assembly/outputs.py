@@ -25,9 +25,11 @@ Vouched = Mapping[Digest, tuple[Descriptor, tuple[Referrer, ...]]]
 
 SCAN_COPIES: Final = ("scan*.json",)
 CHECK_COPIES: Final = ("checks.json",)
+MALWARE_COPIES: Final = ("malware*.json",)
 TEST_COPIES: Final = ("test.json",)
 _COPIES: Final = (
-    "sbom*.cdx.json", "provenance.json", "oms*.json", *SCAN_COPIES, *CHECK_COPIES, *TEST_COPIES
+    "sbom*.cdx.json", "provenance.json", "oms*.json", *SCAN_COPIES, *CHECK_COPIES, *TEST_COPIES,
+    *MALWARE_COPIES,
 )  # fmt: skip
 "names of the copies in `dist/`"
 

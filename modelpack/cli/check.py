@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelpack.cli.frame.malware import Asked, malware_options, project_gate
 from modelpack.cli.frame.output import Output, with_output
 from modelpack.cli.frame.place import as_document, open_machine, open_project, project_options, warn
 
 if TYPE_CHECKING:
     from modelpack.checking import running
     from modelpack.checking.result import Check, Checked
+    from modelpack.malware.value import Looked
     from modelpack.pipeline import Gate
     from modelpack.project import Project
 
@@ -39,6 +41,7 @@ _NO_LIMIT = 86_400
     help="Refuse a breaking change of the interface against this image's, unless the model's "
     "major version rises.",
 )  # fmt: skip
+@malware_options
 @with_output
 def command(
     *,
@@ -50,6 +53,7 @@ def command(
     timeout: int | None,
     only_engine: bool,
     earlier: str,
+    malware: Asked,
 ) -> None:
     """Look for all that would refuse a build: in spec, lock, requirements, weights and code.
 
@@ -60,6 +64,8 @@ def command(
     weights of the image and the wheels of dependencies.development: in a folder that is all they
     see, or in a container where this machine gives users no namespaces. What they say is kept
     with the image last built here if it is the one that was checked.
+
+    With --malware or --yara, ClamAV or YARA looks at weights and code as well.
     """
     from modelpack import pipeline  # noqa: PLC0415
     from modelpack.cli import display  # noqa: PLC0415
@@ -68,15 +74,22 @@ def command(
     if not running and (only or timeout or only_engine):
         raise click.UsageError("`--only`, `--timeout` and `--engine` are for `--run`")
     this = open_project(folder, file)
-    further = _compatible(this, earlier) if earlier else ()
-    findings = pipeline.check(this, machine=open_machine(output), further=further)
+    machine, looks = open_machine(output), list["Looked"]()
+    further = (
+        *(_compatible(this, earlier) if earlier else ()),
+        *((project_gate(this, malware, machine, looks),) if malware else ()),
+    )
+    findings = pipeline.check(this, machine=machine, further=further)
     memory = gpu_memory.tell(output, this.spec, this.lock)
-    document = {"findings": as_document(findings), "gpu_memory": memory}
+    document: dict[str, object] = {"findings": as_document(findings), "gpu_memory": memory}
+    texts = ["\n".join(display.finding(f) for f in findings) or "nothing found"]
+    if looks:
+        from modelpack.cli.display import malware_report  # noqa: PLC0415
+
+        texts.append(malware_report.text(looks))
+        document.update(malware_report.document(looks))
     if not running:
-        output.result(
-            text="\n".join(display.finding(f) for f in findings) or "nothing found",
-            document=document,
-        )
+        output.result(text="\n\n".join(texts), document=document)
         return
     warn(output, findings)
     checked, kept = _run(this, output, only=only, timeout=timeout, only_engine=only_engine)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelpack.cli.frame.malware import Asked, malware_options, scan_image
 from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import InputError
 
@@ -45,6 +46,7 @@ _EXIT = {"passed": 0, "failed": 1, "unknown": 3}
     "--attach/--no-attach", default=None,
     help="Keep the result with the image, in its layout or registry (default: in a layout).",
 )  # fmt: skip
+@malware_options
 @with_output
 def command(
     *,
@@ -57,6 +59,7 @@ def command(
     form: str,
     vex: Path | None,
     attach: bool | None,
+    malware: Asked,
 ) -> None:
     """Let Trivy look at an image, and judge what it finds by [scan] of the project.
 
@@ -66,7 +69,15 @@ def command(
     containers-storage:NAME. Weights are left out, and not fetched: they were checked when they were
     packed. Ends with 1 when something is above the gate, and
     with 3 when nothing can be said, such as with an old database.
+
+    With --malware or --yara, ClamAV or YARA looks at every file of every layer instead, weights
+    too; 3 when a file is too large for it, unless --skip names the file.
     """
+    if malware:
+        if database or vex or offline or form != "table":
+            raise click.UsageError("`--db`, `--vex`, `--offline` and `--format` are for Trivy")
+        status = scan_image(image, file, platform, malware, output, attach=attach)
+        click.get_current_context().exit(status)
     from modelpack import reference  # noqa: PLC0415  not for `--help`
     from modelpack.assembly import outputs  # noqa: PLC0415
     from modelpack.assembly import scans as scanning  # noqa: PLC0415

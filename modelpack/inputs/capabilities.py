@@ -49,6 +49,7 @@ def probe(machine: Machine, folder: Path, *, online: bool) -> tuple[Capability, 
         _cloning(folder),
         _engine(machine),
         _trivy(machine),
+        _clamav(machine),
         *(_network(machine) if online else ()),
     )
 
@@ -200,6 +201,20 @@ def _trivy(machine: Machine) -> Capability:
         needed_for="scan, build --scan",
         hint="" if found else "https://trivy.dev/docs/latest/getting-started/installation/",
     )
+
+
+def _clamav(machine: Machine) -> Capability:
+    found = _answer(machine, "clamscan", "--version")
+    dated = found.count("/") > 1  # engine, database, and of when it is
+    return Capability(
+        name="ClamAV",
+        state="ok" if dated else "limited",
+        found=found or "not installed",
+        needed_for="scan --malware, check --malware",
+        hint="" if dated else
+        "it has no database: freshclam, or `--malware-db DIR`" if found else
+        "`apt-get install clamav` or `brew install clamav`, then `freshclam`",
+    )  # fmt: skip
 
 
 def _engine(machine: Machine) -> Capability:

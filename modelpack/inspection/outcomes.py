@@ -82,6 +82,31 @@ def _rank(item: tuple[str, int]) -> tuple[int, str]:
     return (SEVERITIES.index(word) if word in SEVERITIES else len(SEVERITIES), word)
 
 
+def malware(said: Mapping[str, Any]) -> Said:
+    """Return what a look for malware says."""
+    scanners = ", ".join(
+        f"{text(one, 'name')} {text(one, 'version')}, database of "
+        f"{text(one, 'database', 'lastUpdate') or '?'}"
+        for one in list(tables(said, "scanners"))[:_SHOWN]
+    )
+    keys = {"found": "found", "not scanned": "notScanned", "left out": "skipped"}
+    counts = {name: len(array(said, key)) for name, key in keys.items() if array(said, key)}
+    claim = VerdictClaim(
+        outcome=text(said, "result").lower(),
+        by=scanners,
+        finished=text(said, "metadata", "finishedOn"),
+        counts=counts,
+        names={
+            "found": tuple(
+                f"{text(one, 'signature')} in {text(one, 'path')}"[:_NAMES]
+                for one in list(tables(said, "found"))[:_NAMES]
+            )
+        } if counts.get("found") else {},
+    )  # fmt: skip
+    numbers = f" ({listed(counts)})" if counts else ""
+    return Said(line=f"malware: {claim.outcome or '?'}{numbers}; {scanners or '?'}", verdict=claim)
+
+
 def rebuild(said: Mapping[str, Any]) -> Said:
     """Return what came of making an image again."""
     rebuilder = text(said, "rebuilder", "version", "modelpack")

@@ -8,6 +8,7 @@ from modelpack.trust.predicate_types import (
     CHECKS,
     CYCLONEDX,
     EVALUATION,
+    MALWARE,
     OLDER_PROVENANCE,
     OMS,
     OTHER_VULNS,
@@ -30,6 +31,7 @@ _EXACT: Final[Mapping[str, str]] = MappingProxyType({
     **dict.fromkeys((VULN, *OTHER_VULNS), "scan"),
     TEST: "test",
     CHECKS: "checks",
+    MALWARE: "malware",
     PROMOTED: "stage",
     SUPERSEDED: "stage",
     EVALUATION: "evaluation",
@@ -52,9 +54,10 @@ _DOCUMENTS: Final[Mapping[str, str]] = MappingProxyType({
     "application/vnd.dev.cosign.artifact.sig.v1+json": "signature",
     "application/vnd.dev.cosign.artifact.sbom.v1+json": "sbom",
 })  # fmt: skip
-WORDS: Final = ("sbom", "provenance", "oms", "scan", "test", "checks", "rebuild", "stage",
-                "evaluation",
-                "vex", "verification", "signature")  # fmt: skip
+WORDS: Final = (
+    "sbom", "provenance", "oms", "scan", "malware", "test", "checks", "rebuild", "stage",
+    "evaluation", "vex", "verification", "signature",
+)  # fmt: skip
 
 
 def word(predicate_type: str) -> str:

@@ -5,8 +5,8 @@ framework, spec/predicates.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection import outcomes, predicates
@@ -25,10 +25,20 @@ _KINDS = {"git": "code", "hf": "weights", "s3": "weights", "docker": "image", "o
 "of a material, by the scheme or purl type of its URI"
 
 
+_OUTCOMES: Final[Mapping[str, Callable[[Mapping[str, Any]], Said]]] = {
+    "scan": outcomes.scan, "malware": outcomes.malware, "rebuild": outcomes.rebuild,
+    "test": outcomes.test, "checks": outcomes.test, "evaluation": outcomes.evaluation,
+    "verification": outcomes.verification,
+}  # fmt: skip
+
+
 def of_statement(statement: Statement) -> Said:  # noqa: PLR0911  one for each type
     """Return what `statement` says; nothing where it is of a type that is not known."""
     predicate = statement.predicate
-    match predicates.word(statement.predicate_type):
+    word = predicates.word(statement.predicate_type)
+    if word in _OUTCOMES:
+        return _OUTCOMES[word](predicate)
+    match word:
         case "sbom":
             return of_bom(predicate)
         case "provenance":
@@ -36,18 +46,8 @@ def of_statement(statement: Statement) -> Said:  # noqa: PLR0911  one for each t
         case "oms":
             files = len(array(predicate, "resources"))
             return Said(line=f"{files} files of {quoted(statement.subjects[0].name)} by digest")
-        case "scan":
-            return outcomes.scan(predicate)
-        case "rebuild":
-            return outcomes.rebuild(predicate)
-        case "test" | "checks":
-            return outcomes.test(predicate)
         case "stage":
             return _stage(statement)
-        case "evaluation":
-            return outcomes.evaluation(predicate)
-        case "verification":
-            return outcomes.verification(predicate)
         case "vex":
             states = Counter(text(item, "status") for item in tables(predicate, "statements"))
             return Said(line=f"OpenVEX: {listed(states) or 'no statements'}")

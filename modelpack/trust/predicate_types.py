@@ -22,6 +22,7 @@ OTHER_VULNS: Final = (
 TEST: Final = "https://in-toto.io/attestation/test-result/v0.1"
 OMS: Final = "https://model_signing/signature/v1.0"
 CHECKS: Final = "https://modelpack.dev/predicates/checks/v1"
+MALWARE: Final = "https://modelpack.dev/predicates/malware/v1"
 EVALUATION: Final = "https://modelpack.dev/predicates/evaluation/v1"
 REBUILD: Final = "https://modelpack.dev/predicates/rebuild/v1"
 PROMOTED: Final = "https://modelpack.dev/predicates/promotion/v1"
