@@ -1,9 +1,9 @@
-"""The author's evaluation of a project, read and judged: by `check`, and before a build."""
+"""The author's evaluation of a project, read and judged: by `lock`, `check`, and before a build."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modelpack.errors import Finding, InputError, Refused
+from modelpack.errors import Finding, InputError, ModelpackError, Refused
 from modelpack.inputs.evaluation import EvaluationReport
 from modelpack.lock import Lock
 from modelpack.metadata import weights_digest
@@ -41,3 +41,14 @@ def evaluate(spec: Spec, lock: Lock | None, root: Path) -> Evaluated:
     if any(finding.severity == "error" for finding in found):
         raise Refused(*found)
     return Evaluated(report=report, findings=found)
+
+
+def doubts(spec: Spec, lock: Lock, root: Path) -> tuple[Finding, ...]:
+    """Return as warnings what would refuse a build.
+
+    Only a lock says which weights are to be evaluated: it is made before there is an evaluation.
+    """
+    try:
+        return evaluate(spec, lock, root).findings
+    except ModelpackError as error:
+        return tuple(replace(finding, severity="warning") for finding in error.findings)

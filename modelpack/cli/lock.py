@@ -46,14 +46,15 @@ def command(
 
     Only stale parts are looked up again; everything else stays as it was reviewed, unless
     --upgrade or --upgrade-package lets it move. With dependencies.source the requirements are
-    compiled where they are missing or stale. Prints what moved.
+    compiled where they are missing or stale. Prints what moved. An evaluation that is of other
+    weights, or misses what is asked of it, is a warning here, and refuses a build.
     """
     this = open_project(folder, file)
     if check:
         _judge(this, output)
         return
     from modelpack import project_lock  # noqa: PLC0415
-    from modelpack.assembly import source_reading  # noqa: PLC0415
+    from modelpack.assembly import evaluations, source_reading  # noqa: PLC0415
     from modelpack.cli.frame import gpu_memory  # noqa: PLC0415
     from modelpack.lock.comparison import differences  # noqa: PLC0415
     from modelpack.resolve.dependencies import Upgrade  # noqa: PLC0415
@@ -70,24 +71,32 @@ def command(
     machine = open_machine(output)
     source_reading.read_interface(this.root, this.spec)
     resolution = project_lock.make_lock(this, machine=machine, renew=renew, upgrade=upgrade)
-    warn(output, resolution.findings)
+    findings = (
+        *resolution.findings, *evaluations.doubts(this.spec, resolution.lock, this.root),
+    )  # fmt: skip
+    warn(output, findings)
     memory = gpu_memory.tell(output, this.spec, resolution.lock)
     moved = differences(this.lock, resolution.lock)
     output.result(
         text="\n".join(moved) if moved else "nothing moved",
         document={
             "lock": str(this.lock_path), "moved": list(moved),
-            "findings": as_document(resolution.findings), "gpu_memory": memory,
+            "findings": as_document(findings), "gpu_memory": memory,
         },
     )  # fmt: skip
 
 
 def _judge(this: "Project", output: Output) -> None:
     from modelpack import project_lock  # noqa: PLC0415
+    from modelpack.assembly import evaluations  # noqa: PLC0415
 
     machine = open_machine(output)
     project_lock.judge_lock(this, machine=machine)
-    findings = project_lock.moved_sources(this, machine=machine)
+    lock = project_lock.require_fresh(this)
+    findings = (
+        *project_lock.moved_sources(this, machine=machine),
+        *evaluations.doubts(this.spec, lock, this.root),
+    )
     warn(output, findings)
     output.result(
         text="the lock is fresh", document={"fresh": True, "findings": as_document(findings)}

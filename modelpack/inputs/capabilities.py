@@ -148,8 +148,11 @@ def _namespaces(machine: Machine) -> Capability:
         name="user namespaces",
         state="ok" if works else "limited",
         found="allowed" if works else "not allowed, or not on this system",
-        needed_for="build (compiling bytecode without network)",
-        hint="" if works else "bytecode is compiled all the same, with the network in reach",
+        needed_for="build (compiling bytecode without network), check --run",
+        hint=""
+        if works
+        else "bytecode is compiled all the same, with the network in reach, and "
+        "check --run takes a container engine",
     )
 
 
@@ -231,7 +234,7 @@ def _engine(machine: Machine) -> Capability:
         name="container engine",
         state="limited" if problem else "ok",
         found=found,
-        needed_for="run, build --load, inspect docker-daemon:",
+        needed_for="run, test, build --load, inspect docker-daemon:, check --run --engine",
         hint=problem.hint if problem else "",
     )
 

@@ -47,6 +47,8 @@ def test_a_machine_without_programs_is_told_how_to_mend_it(machine, tmp_path):
     for name in ("Trivy", "git", "platform", "user namespaces", "container engine"):
         assert found[name].state == "limited"
         assert found[name].hint
+    assert "check --run" in found["user namespaces"].needed_for
+    assert "container engine" in found["user namespaces"].hint
 
 
 def test_an_engine_that_answers_is_named_with_its_version(machine, tmp_path, fake):

@@ -199,6 +199,22 @@ class TestBuild:
         assert [one["rule"] for one in done.document["findings"]] == ["evaluation.weights"]
         assert not (desk.folder / "dist" / "evaluation.json").exists()
 
+    def test_a_lock_comes_before_the_evaluation_and_says_what_it_lacks(self, desk: Desk) -> None:
+        """Only the lock says which weights are to be evaluated."""
+        self.evaluate(desk, weights=f"sha256:{'0' * 64}", require='accuracy = "> 0.9"')
+        for options in ((), ("--check",)):
+            done = desk.type("lock", desk.folder, *options, "--json")
+            assert [(one["rule"], one["severity"]) for one in done.document["findings"]] == [
+                ("evaluation.weights", "warning"), ("evaluation.require", "warning"),
+            ]  # fmt: skip
+            assert "the report is about other weights" in done.err
+        (desk.folder / "evaluation.json").unlink()
+        done = desk.type("lock", desk.folder, "--json")
+        assert [one["severity"] for one in done.document["findings"]] == ["warning"]
+        assert "evaluation.json" in done.err
+        self.evaluate(desk, require='accuracy = ">= 0.9"')
+        assert desk.type("lock", desk.folder, "--json").document["findings"] == []
+
     def test_bounds_on_a_report_that_cannot_be_read_are_an_error(self, desk: Desk) -> None:
         self.evaluate(desk, require='accuracy = ">= 0.9"')
         (desk.folder / "evaluation.json").unlink()
