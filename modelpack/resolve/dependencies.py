@@ -14,7 +14,7 @@ from modelpack.inputs.quoting import quoted
 from modelpack.lock import AssembledBase, ImageBase, Interpreter, Lock, PlatformLock, Wheel
 from modelpack.platform import Platform
 from modelpack.spec import Spec
-from modelpack.spec.structure import similar
+from modelpack.spec.problems import similar
 
 if TYPE_CHECKING:
     from modelpack.inputs.python.base_interpreter import BaseInterpreter

@@ -11,7 +11,8 @@ import tomli
 from modelpack.errors import Finding, InputError
 from modelpack.spec import Spec, Weights
 from modelpack.spec import rules as spec_rules
-from modelpack.spec.structure import Problems, decode
+from modelpack.spec.problems import Problems
+from modelpack.spec.structure import decode
 
 MAX_SIZE = 1 << 20
 "bytes of a file"

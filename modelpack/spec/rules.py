@@ -4,15 +4,12 @@ from collections.abc import Sequence
 
 from modelpack import reference
 from modelpack.errors import InputError
-from modelpack.spec import Image, ScanIgnore, Spec, Weights, WeightsSignature, weight_source
-from modelpack.spec.structure import Problems, dotted, shown, similar
+from modelpack.spec import Image, ScanIgnore, Spec, weight_rules
+from modelpack.spec.folders import check_free
+from modelpack.spec.problems import Problems, dotted, shown, similar
 
 SCHEMA = 1
 ASSEMBLED_BASES = ("debian:12", "debian:13")
-SYSTEM_FOLDERS = (
-    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/opt/venv",
-    "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var",  # noqa: S108  a name
-)  # fmt: skip
 OWN_VARIABLES = frozenset({"VIRTUAL_ENV", "PYTHONHOME", "PYTHONPLATLIBDIR"})
 "names that the image sets itself, or that would change what the guard runs on"
 OWN_VARIABLE_PREFIX = "MODELPACK_"
@@ -36,9 +33,7 @@ OWN_LABEL_PREFIX = "dev.modelpack."
 def check(spec: Spec, problems: Problems, *, weights_at: Sequence[str]) -> None:
     """Note what does not hold in `spec`; `weights_at` has the dotted path of each weights."""
     _check_model(spec, problems)
-    for at, weights in zip(weights_at, spec.weights, strict=True):
-        _check_weights(weights, at, spec, problems)
-    _check_apart(spec, weights_at, problems)
+    weight_rules.check(spec, problems, weights_at=weights_at)
     _check_code(spec, problems)
     _check_dependencies(spec, problems)
     _check_runtime(spec, problems)
@@ -68,111 +63,10 @@ def _license_complaint(text: str) -> str:
     return ""
 
 
-def _check_weights(weights: Weights, at: str, spec: Spec, problems: Problems) -> None:
-    if bool(weights.path) == bool(weights.source) and not problems.known(f"{at}.source"):
-        problems.add(
-            f"{at}.path",
-            "stands beside `source`" if weights.path else "is missing, and so is `source`",
-            hint='give one of them, such as `path = "weights"`',
-            rule="weights.origin",
-        )
-    if weights.source and not problems.known(f"{at}.source"):
-        _check_source(weights, at, problems)
-    for folder in SYSTEM_FOLDERS:
-        if _overlap(weights.destination, folder):
-            problems.add(
-                f"{at}.destination",
-                f"`{weights.destination}` is over the system folder `{folder}`",
-                hint=f"such as `/models/{weights.name or '<name>'}`",
-                rule="system-folder",
-            )
-    if weights.destination and _overlap(weights.destination, spec.code.workdir):
-        problems.add(
-            f"{at}.destination",
-            f"`{weights.destination}` overlaps `code.workdir`, `{spec.code.workdir}`",
-            hint=f"such as `/models/{weights.name or '<name>'}`",
-            rule="overlap",
-        )
-    _check_signature(weights.signature, f"{at}.signature", problems)
-
-
-def _check_signature(signature: WeightsSignature, at: str, problems: Problems) -> None:
-    if signature == WeightsSignature():
-        return
-    if not signature.file:
-        problems.add(
-            f"{at}.file", "is missing", hint='such as `file = "weights/model.sig"`',
-            rule="missing-key",
-        )  # fmt: skip
-    keyless = bool(signature.identity or signature.issuer or signature.trusted_root)
-    if bool(signature.key) == keyless:
-        problems.add(
-            f"{at}.key",
-            "stands beside `identity`, `issuer` or `trusted-root`" if keyless
-            else "is missing, and so are `identity` and `issuer`",
-            hint="say who must have signed: a `key`, or an `identity` and its `issuer`",
-            rule="signature",
-        )  # fmt: skip
-    elif keyless and not (signature.identity and signature.issuer):
-        missing = "issuer" if signature.identity else "identity"
-        problems.add(
-            f"{at}.{missing}", "is missing",
-            hint="an identity is worth what its issuer is: name both", rule="signature",
-        )  # fmt: skip
-
-
-def _check_source(weights: Weights, at: str, problems: Problems) -> None:
-    try:
-        weight_source.parse(weights.source)
-    except InputError as error:
-        finding = error.findings[0]
-        problems.add(f"{at}.source", finding.message, hint=finding.hint, rule="weights.source")
-
-
-def _check_apart(spec: Spec, weights_at: Sequence[str], problems: Problems) -> None:
-    names: dict[str, str] = {}
-    places: dict[str, str] = {}
-    for at, weights in zip(weights_at, spec.weights, strict=True):
-        if not weights.name and not problems.known("model.name"):
-            problems.add(f"{at}.name", "is missing", hint='add `name = "…"`', rule="missing-key")
-        if first := names.get(weights.name):
-            problems.add(
-                f"{at}.name",
-                f"`{weights.name}` is also the name of `{first}`",
-                hint='give each `[[weights]]` its own `name = "…"`',
-                rule="duplicate",
-            )
-            continue
-        for other, place in places.items():
-            if _overlap(weights.destination, place):
-                problems.add(
-                    f"{at}.destination",
-                    f"`{weights.destination}` overlaps `{place}` of `{other}`",
-                    rule="overlap",
-                )
-        if weights.name:
-            names[weights.name] = at
-        if weights.destination:
-            places[at] = weights.destination
-
-
-def _overlap(one: str, other: str) -> bool:
-    return bool(one and other) and (
-        one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
-    )
-
-
 def _check_code(spec: Spec, problems: Problems) -> None:
     if spec.code.command and not spec.code.command[0]:
         problems.add("code.command[0]", "is empty", hint="name a program", rule="empty")
-    for folder in SYSTEM_FOLDERS:
-        if _overlap(spec.code.workdir, folder):
-            problems.add(
-                "code.workdir",
-                f"`{spec.code.workdir}` is over the system folder `{folder}`",
-                hint="such as `/app`",
-                rule="system-folder",
-            )
+    check_free(spec.code.workdir, "code.workdir", problems, hint="such as `/app`")
 
 
 def _check_dependencies(spec: Spec, problems: Problems) -> None:

@@ -1,70 +1,26 @@
 """TOML values become dataclasses, those of a Spec; every problem is noted, none stops it."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from datetime import date, datetime, time
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from modelpack.errors import Finding
 from modelpack.spec import Spec
 from modelpack.spec.grammar import MAX_ITEMS, MAX_TEXT, SPEC, Grammar
-
-MOST_FINDINGS = 100
-"more than a person reads, few enough to find quickly in a hostile file"
+from modelpack.spec.problems import WRONG, Problems, Wrong, dotted, shown, similar
 
 T = TypeVar("T")
 _UNSEEN = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ufff9-\\ufffb]"
 )
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NOUNS: Mapping[type, str] = MappingProxyType({
     str: "a string", bool: "a boolean", int: "an integer", float: "a number", dict: "a table",
     list: "an array", datetime: "a date with time", date: "a date", time: "a time",
 })  # fmt: skip
-
-
-class _Wrong:
-    """Stands for a value that was reported and cannot be used."""
-
-
-WRONG: Final = _Wrong()
-
-
-@dataclass(slots=True)
-class Problems:
-    """What is wrong so far; a place is reported once, and nothing below a wrong place is."""
-
-    rules: str = SPEC.rules
-    findings: list[Finding] = field(default_factory=list)
-    left_out: int = 0
-    _places: set[str] = field(default_factory=set)
-
-    @property
-    def full(self) -> bool:
-        """Whether further problems are only counted."""
-        return len(self.findings) >= MOST_FINDINGS
-
-    def add(self, at: str, message: str, *, hint: str = "", rule: str) -> _Wrong:
-        """Note a problem at the dotted path `at`, unless one is known there or above."""
-        if self.known(at):
-            return WRONG
-        self._places.add(at)
-        if self.full:
-            self.left_out += 1
-        else:
-            self.findings.append(
-                Finding(message=message, at=at, hint=hint, rule=f"{self.rules}.{rule}")
-            )
-        return WRONG
-
-    def known(self, at: str) -> bool:
-        """Whether a problem was noted at `at` or at a table or array around it."""
-        ends = (m.start() for m in re.finditer(r"[.\[]", at))
-        return at in self._places or any(at[:end] in self._places for end in ends)
 
 
 @cache
@@ -104,26 +60,6 @@ def decode_as(
     if not isinstance(value, table):
         raise TypeError("a table decodes to its dataclass")
     return value
-
-
-def dotted(at: str, key: str) -> str:
-    """Return the dotted path of `key` in the table at `at`, quoted as TOML does."""
-    written = key if _BARE_KEY.fullmatch(key) else f'"{shown(key)}"'
-    return f"{at}.{written}" if at else written
-
-
-def shown(value: object) -> str:
-    """Return `value` short enough for a message."""
-    text = str(value) if not isinstance(value, bool) else str(value).lower()
-    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004  a part of a line
-
-
-def similar(word: str, known: Sequence[str]) -> str:
-    """Return a hint with the most similar of `known`, or nothing."""
-    import difflib  # noqa: PLC0415  only for mistakes
-
-    near = difflib.get_close_matches(word[:64], known, n=1)
-    return f"did you mean `{near[0]}`?" if near else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +217,7 @@ class _Decoder:
             return self.problems.add(at, message, hint=hint, rule="range")
         return raw
 
-    def _wrong_type(self, raw: object, expected: str, at: str, hint: str = "") -> _Wrong:
+    def _wrong_type(self, raw: object, expected: str, at: str, hint: str = "") -> Wrong:
         got = _NOUNS.get(type(raw), "something else")
         return self.problems.add(at, f"expected {expected}, got {got}", hint=hint, rule="type")
 

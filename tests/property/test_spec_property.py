@@ -14,7 +14,8 @@ from modelpack.errors import Finding, InputError
 from modelpack.spec import Spec
 from modelpack.spec import decoding as spec_decoding
 from modelpack.spec import schema as spec_schema
-from modelpack.spec.structure import Problems, decode
+from modelpack.spec.problems import Problems
+from modelpack.spec.structure import decode
 from modelpack.spec.writing import written
 
 FULL = tomli.loads((Path(__file__).parents[1] / "assets" / "full.toml").read_text())

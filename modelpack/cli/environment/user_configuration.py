@@ -7,7 +7,7 @@ from modelpack import reference
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.base_image import allowed
 from modelpack.spec.decoding import load
-from modelpack.spec.structure import similar
+from modelpack.spec.problems import similar
 from modelpack.web.urls import is_web
 
 _ARCHIVES = ("debian", "debian-security", "snapshot")

@@ -16,7 +16,7 @@ from modelpack.oci.blobs import content_of
 from modelpack.oci.image import Image
 from modelpack.oci.layer import TAR, Absent, Blob, Descriptor, StoredFile
 from modelpack.plan import is_own_layer
-from modelpack.spec.rules import SYSTEM_FOLDERS
+from modelpack.spec.folders import SYSTEM_FOLDERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from modelpack.errors import Finding, InputError
 from modelpack.spec.decoding import load
-from modelpack.spec.structure import Problems, decode_as, dotted, similar
+from modelpack.spec.problems import Problems, dotted, similar
+from modelpack.spec.structure import decode_as
 from modelpack.trust import expected
 from modelpack.trust.policy import Policy, Signer
 from modelpack.trust.policy.grammar import GRAMMAR
