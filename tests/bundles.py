@@ -7,12 +7,11 @@ from modelpack.trust.bundle import (
     Bundle,
     Certificate,
     Chain,
-    InclusionProof,
-    LogEntry,
     MessageSignature,
     PublicKey,
 )
 from modelpack.trust.dsse import Envelope, Signature
+from modelpack.trust.log_entry import InclusionProof, LogEntry
 
 hashes = st.binary(min_size=32, max_size=32)
 numbers = st.integers(0, (1 << 63) - 1)

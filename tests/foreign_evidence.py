@@ -19,8 +19,9 @@ from modelpack.digest import Digest, hex_of
 from modelpack.oci.layer import MANIFEST, Blob, Descriptor, blob_of
 from modelpack.oci.referrers import EMPTY, Referrer
 from modelpack.oci.store import Root, Store
-from modelpack.trust.bundle import MEDIA_TYPE, Bundle, Certificate, LogEntry, PublicKey
+from modelpack.trust.bundle import MEDIA_TYPE, Bundle, Certificate, PublicKey
 from modelpack.trust.dsse import Envelope, Signature, pae
+from modelpack.trust.log_entry import LogEntry
 from modelpack.trust.statement import Statement, about
 from tests.images import nothing
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from modelpack import canonical_json
 from modelpack.errors import InputError
 from modelpack.inspection.beside import LogClaim, SignatureClaim, SignerClaim
-from modelpack.trust.bundle import Bundle, Certificate, Chain, LogEntry, PublicKey
+from modelpack.trust.bundle import Bundle, Certificate, Chain, PublicKey
+from modelpack.trust.log_entry import LogEntry
 
 if TYPE_CHECKING:
     from cryptography import x509

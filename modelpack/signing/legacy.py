@@ -16,8 +16,9 @@ from modelpack.oci.registry.writing import WritableRepository
 from modelpack.oci.store import Root
 from modelpack.signing.signing import Prove
 from modelpack.signing.value import SIGNATURE
-from modelpack.trust.bundle import Bundle, Certificate, LogEntry, MessageSignature
+from modelpack.trust.bundle import Bundle, Certificate, MessageSignature
 from modelpack.trust.keys.key import certificate_pem
+from modelpack.trust.log_entry import LogEntry
 from modelpack.trust.members import decoded, encoded
 from modelpack.trust.signer import Signer
 from modelpack.trust.simple_signing import MEDIA_TYPE, SIZE_LIMIT

@@ -13,7 +13,8 @@ from modelpack.oci.layer import Blob, blob_of
 from modelpack.oci.manifest import parse_object, printable
 from modelpack.trust import dsse
 from modelpack.trust.dsse import Envelope
-from modelpack.trust.members import Members, decoded, encoded, without_empty
+from modelpack.trust.log_entry import LogEntry, as_json, taken
+from modelpack.trust.members import Members, encoded, without_empty
 from modelpack.trust.statement import PREDICATE_TYPE
 from modelpack.trust.statement import SIZE_LIMIT as _STATEMENT_LIMIT
 
@@ -36,11 +37,6 @@ _TIMESTAMPS: Final = 10
 _TIMESTAMP: Final = 64 << 10
 _SIGNATURE: Final = 8 << 10
 _HASH: Final = 64
-_BODY: Final = 1 << 20
-"bytes of a log's entry; it holds digests, a signature and a certificate"
-_CHECKPOINT: Final = 16 << 10
-_DEPTH: Final = 64
-"hashes from a leaf of a log to its root"
 _HINT: Final = 1024
 
 
@@ -69,36 +65,6 @@ class PublicKey:
 
 
 Material = Certificate | Chain | PublicKey
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InclusionProof:
-    """That a log has an entry (RFC 6962, 2.1.1), and the log's signature over its state."""
-
-    log_index: int
-    root_hash: bytes
-    tree_size: int
-    hashes: tuple[bytes, ...]
-    checkpoint: str
-    "a C2SP signed note; empty in bundles 0.1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogEntry:
-    """An entry of a transparency log, Rekor v1 or v2."""
-
-    log_index: int
-    log_id: bytes
-    kind: str
-    version: str
-    integrated_time: int = 0
-    "seconds since 1970; 0: the log says none, as Rekor v2"
-    promise: bytes = b""
-    "Rekor v1's signed entry timestamp"
-    proof: InclusionProof | None = None
-    "None only in bundles 0.1"
-    body: bytes
-    "canonical JSON, what the leaf of the log is the hash of"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +106,7 @@ class Bundle:
     def as_json(self) -> dict[str, Any]:
         """Return the bundle as JSON values; `tlogEntries` always, some readers ask for it."""
         material = _material_json(self.material)
-        material["tlogEntries"] = [_entry_json(one) for one in self.entries]
+        material["tlogEntries"] = [as_json(one) for one in self.entries]
         if self.timestamps:
             stamps = [{"signedTimestamp": encoded(one)} for one in self.timestamps]
             material["timestampVerificationData"] = {"rfc3161Timestamps": stamps}
@@ -179,7 +145,7 @@ def parse(data: bytes, *, at: str = "bundle") -> Bundle:
     bundle = Bundle(
         media_type=media_type,
         material=_material(material),
-        entries=tuple(entry(one) for one in material.children("tlogEntries", limit=_ENTRIES)),
+        entries=tuple(taken(one) for one in material.children("tlogEntries", limit=_ENTRIES)),
         timestamps=_timestamps(material),
         content=_content(members),
     )
@@ -214,44 +180,6 @@ def _raw(members: Members) -> bytes:
     der = members.data("rawBytes", limit=_CERTIFICATE)
     members.done()
     return der
-
-
-def entry(members: Members) -> LogEntry:
-    """Return the entry of a log that `members` are, or raise InputError."""
-    kind = members.child("kindVersion")
-    log = members.child("logId")
-    promise = members.child("inclusionPromise") if members.has("inclusionPromise") else None
-    found = LogEntry(
-        log_index=members.number("logIndex", default=0),
-        log_id=log.data("keyId", limit=_HASH),
-        kind=kind.text("kind", limit=64),
-        version=kind.text("version", limit=64),
-        integrated_time=members.number("integratedTime", default=0),
-        promise=promise.data("signedEntryTimestamp", limit=_SIGNATURE) if promise else b"",
-        proof=_proof(members.child("inclusionProof")) if members.has("inclusionProof") else None,
-        body=members.data("canonicalizedBody", limit=_BODY, default=b""),
-    )
-    for part in (kind, log, promise, members):
-        if part:
-            part.done()
-    return found
-
-
-def _proof(members: Members) -> InclusionProof:
-    checkpoint = members.child("checkpoint") if members.has("checkpoint") else None
-    proof = InclusionProof(
-        log_index=members.number("logIndex", default=0),
-        root_hash=members.data("rootHash", limit=_HASH),
-        tree_size=members.number("treeSize"),
-        hashes=tuple(
-            decoded(item, limit=_HASH, at=at) for item, at in members.items("hashes", limit=_DEPTH)
-        ),
-        checkpoint=checkpoint.text("envelope", limit=_CHECKPOINT) if checkpoint else "",
-    )
-    if checkpoint:
-        checkpoint.done()
-    members.done()
-    return proof
 
 
 def _timestamps(material: Members) -> tuple[bytes, ...]:
@@ -299,30 +227,6 @@ def _material_json(material: Material) -> dict[str, Any]:
         case PublicKey():
             raw = encoded(material.raw)
             return {"publicKey": without_empty({"hint": material.hint, "rawBytes": raw})}
-
-
-def _entry_json(entry: LogEntry) -> dict[str, Any]:
-    return {
-        "logIndex": str(entry.log_index),
-        "logId": {"keyId": encoded(entry.log_id)},
-        "kindVersion": {"kind": entry.kind, "version": entry.version},
-        "integratedTime": str(entry.integrated_time),
-        "canonicalizedBody": encoded(entry.body),
-        **without_empty({
-            "inclusionPromise": without_empty({"signedEntryTimestamp": encoded(entry.promise)}),
-            "inclusionProof": _proof_json(entry.proof) if entry.proof else None,
-        }),
-    }  # fmt: skip
-
-
-def _proof_json(proof: InclusionProof) -> dict[str, Any]:
-    return {
-        "logIndex": str(proof.log_index),
-        "rootHash": encoded(proof.root_hash),
-        "treeSize": str(proof.tree_size),
-        "hashes": [encoded(one) for one in proof.hashes],
-        **without_empty({"checkpoint": without_empty({"envelope": proof.checkpoint})}),
-    }
 
 
 def _message_json(message: MessageSignature) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from modelpack.errors import InputError
 from modelpack.trust import identity as identities
 from modelpack.trust import predicate_types
-from modelpack.trust.bundle import Bundle, Certificate, LogEntry, Material, PublicKey
+from modelpack.trust.bundle import Bundle, Certificate, Material, PublicKey
 from modelpack.trust.dsse import Envelope, Signature, pae
 from modelpack.trust.identity import Identity
 from modelpack.trust.keys.key import Key, hint_of, model_hint_of
+from modelpack.trust.log_entry import LogEntry
 from modelpack.trust.services import clock, fulcio, rekor
 from modelpack.trust.services.rekor import Verifier
 from modelpack.trust.services.signing_config import Services

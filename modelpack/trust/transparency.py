@@ -20,7 +20,7 @@ from modelpack import canonical_json
 from modelpack.errors import InputError
 from modelpack.oci.manifest import parse_object
 from modelpack.trust import certificates, public_keys
-from modelpack.trust.bundle import InclusionProof, LogEntry
+from modelpack.trust.log_entry import InclusionProof, LogEntry
 from modelpack.trust.proof import Unproved
 from modelpack.trust.trusted_root import Log
 

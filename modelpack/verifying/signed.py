@@ -20,11 +20,11 @@ from modelpack.trust import statement as statements
 from modelpack.trust.bundle import (
     Bundle,
     Certificate,
-    LogEntry,
     Material,
     MessageSignature,
     PublicKey,
 )
+from modelpack.trust.log_entry import LogEntry
 from modelpack.trust.members import Members, decoded
 from modelpack.trust.proof import Unproved
 

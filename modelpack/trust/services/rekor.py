@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from modelpack.errors import ModelpackError, Unavailable
 from modelpack.oci.manifest import parse_object
-from modelpack.trust import bundle
-from modelpack.trust.bundle import InclusionProof, LogEntry
+from modelpack.trust import log_entry
 from modelpack.trust.dsse import Envelope
 from modelpack.trust.keys.key import certificate_pem, pem
+from modelpack.trust.log_entry import InclusionProof, LogEntry
 from modelpack.trust.members import Members, encoded
 from modelpack.trust.services.calls import There, post
 from modelpack.trust.services.signing_config import Service
@@ -106,7 +106,7 @@ def _v2(
     answer = _ask(log, "/api/v2/log/entries", request, client)
     try:
         value = parse_object(answer, at=host_of(log.url), limit=_LIMIT)
-        return bundle.entry(Members(value, at=host_of(log.url)))
+        return log_entry.taken(Members(value, at=host_of(log.url)))
     except ModelpackError as error:
         raise _nonsense(log) from error
 
