@@ -24,17 +24,13 @@ from modelpack.trust import statement as statements
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.dsse import Envelope
 from modelpack.trust.members import Members
+from modelpack.trust.older_signature import CERTIFICATE, LOG, SIGNATURE, TIMESTAMP
 from modelpack.trust.statement import Statement
 
 BUNDLE: Final = "application/vnd.dev.sigstore.bundle"
 "how the media types of bundles begin, with whatever version"
 _DSSE: Final = "application/vnd.dsse.envelope.v1+json"
 _SIMPLE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
-_SIGNATURE: Final = "dev.cosignproject.cosign/signature"
-_CERTIFICATE: Final = "dev.sigstore.cosign/certificate"
-_LOG: Final = "dev.sigstore.cosign/bundle"
-_TIMESTAMP: Final = "dev.sigstore.cosign/rfc3161timestamp"
-"annotations of a layer that is signed in cosign's older way"
 _KNOWN: Final = CYCLONEDX_DOCUMENTS | SPDX_DOCUMENTS | {statements.MEDIA_TYPE, _DSSE, _SIMPLE}
 
 
@@ -110,7 +106,7 @@ def _simple(data: bytes, annotations: Mapping[str, str]) -> Content:
     """Return a simple signature: what it signs is the digest of an image, and little else."""
     payload = parse_object(data, at="payload")
     signs = text(payload, "critical", "image", "docker-manifest-digest")
-    if not annotations.get(_SIGNATURE):
+    if not annotations.get(SIGNATURE):
         raise InputError("a payload without a signature", at="payload")
     return Content(
         document=data, signature=_annotated(annotations, form="simple", signs=str(_digest(signs)))
@@ -125,13 +121,13 @@ def _annotated(
     annotations: Mapping[str, str], *, form: Form, signs: str = "", hint: str = ""
 ) -> SignatureClaim:
     """Return the signature that annotations of a layer tell of."""
-    certificate = annotations.get(_CERTIFICATE, "")
+    certificate = annotations.get(CERTIFICATE, "")
     signer = SignerClaim(key_hint=hint)
     if certificate:
         signer = signers.of_certificate(certificate.encode())
-    stamp = _stamp(annotations.get(_TIMESTAMP, ""))
+    stamp = _stamp(annotations.get(TIMESTAMP, ""))
     return SignatureClaim(
-        form=form, signer=signer, entries=_entries(annotations.get(_LOG, "")),
+        form=form, signer=signer, entries=_entries(annotations.get(LOG, "")),
         timestamps=signers.timestamps([stamp] if stamp else []), signs=signs,
     )  # fmt: skip
 
@@ -140,10 +136,10 @@ def _entries(log: str) -> tuple[LogClaim, ...]:
     """Return the entry that Rekor v1 is said to have."""
     if not log:
         return ()
-    payload = table(parse_object(log.encode(), at=_LOG), "Payload")
+    payload = table(parse_object(log.encode(), at=LOG), "Payload")
     index = payload.get("logIndex")
     if isinstance(index, bool) or not isinstance(index, int):
-        raise InputError("an entry of a log without an index", at=_LOG)
+        raise InputError("an entry of a log without an index", at=LOG)
     taken = signers.time(payload.get("integratedTime"))
     return (LogClaim(index=index, log=text(payload, "logID"), time=taken),)
 
@@ -151,8 +147,8 @@ def _entries(log: str) -> tuple[LogClaim, ...]:
 def _stamp(annotation: str) -> bytes:
     if not annotation:
         return b""
-    written = text(parse_object(annotation.encode(), at=_TIMESTAMP), "SignedRFC3161Timestamp")
+    written = text(parse_object(annotation.encode(), at=TIMESTAMP), "SignedRFC3161Timestamp")
     try:
         return base64.b64decode(written, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError("not base64", at=_TIMESTAMP) from error
+        raise InputError("not base64", at=TIMESTAMP) from error

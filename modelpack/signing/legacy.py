@@ -11,25 +11,17 @@ from modelpack.digest import Digest, hex_of
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError, ModelpackError, Refused
 from modelpack.oci.layer import CONFIG, MANIFEST, Blob, Descriptor, blob_of
-from modelpack.oci.manifest import parse_object
 from modelpack.oci.registry.writing import WritableRepository
 from modelpack.oci.store import Root
 from modelpack.signing.signing import Prove
 from modelpack.signing.value import SIGNATURE
-from modelpack.trust.bundle import Bundle, Certificate, MessageSignature
-from modelpack.trust.keys.key import certificate_pem
+from modelpack.trust import older_signature
+from modelpack.trust.bundle import Bundle, MessageSignature
 from modelpack.trust.log_entry import LogEntry
-from modelpack.trust.members import decoded, encoded
 from modelpack.trust.signer import Signer
 from modelpack.trust.simple_signing import MEDIA_TYPE, SIZE_LIMIT
 
-_SIGNATURE: Final = "dev.cosignproject.cosign/signature"
-_CERTIFICATE: Final = "dev.sigstore.cosign/certificate"
-_CHAIN: Final = "dev.sigstore.cosign/chain"
-_LOG: Final = "dev.sigstore.cosign/bundle"
 _TYPE: Final = "cosign container image signature"
-_LARGEST: Final = 8 << 10
-"bytes of a signature"
 
 
 def payload_for(subject: Digest, repository: str) -> bytes:
@@ -67,7 +59,7 @@ def sign(
         raise Refused(f"the older signature does not verify, and goes nowhere: {reason}")
     layer = Descriptor(
         media_type=MEDIA_TYPE, digest=digest_of(payload), size=len(payload),
-        annotations=_annotations(signer, signature, entry),
+        annotations=older_signature.annotations(signature, signer.material, signer.issuers, entry),
     )  # fmt: skip
     config = _config((*layers, layer))
     for blob in (blob_of(payload, MEDIA_TYPE), config):
@@ -93,20 +85,15 @@ def _is_ours(
     """Tell whether a signature is one by `signer` of the same payload, proved like a new one."""
     if layer.digest != digest_of(payload) or len(payload) > SIZE_LIMIT:
         return False
-    certificate = layer.annotations.get(_CERTIFICATE, "")
+    said = layer.annotations
     try:
         bundle = Bundle(
-            material=(
-                Certificate(der=_der(certificate)) if certificate
-                else signer.material
-            ),
-            entries=_entries(layer.annotations.get(_LOG, "")),
-            content=MessageSignature(
-                signature=decoded(
-                    layer.annotations.get(_SIGNATURE), limit=_LARGEST, at=layer.digest
-                )
-            ),
-        )  # fmt: skip
+            material=older_signature.material(said)
+            if said.get(older_signature.CERTIFICATE)
+            else signer.material,
+            entries=older_signature.entries(said),
+            content=older_signature.content(said),
+        )
     except ModelpackError:
         return False
     return signer.identity.may_be(bundle.material) and not prove(
@@ -120,60 +107,6 @@ def _bundle(signer: Signer, signature: bytes, entry: LogEntry | None) -> Bundle:
         entries=(entry,) if entry else (),
         content=MessageSignature(signature=signature),
     )
-
-
-def _annotations(signer: Signer, signature: bytes, entry: LogEntry | None) -> dict[str, str]:
-    found = {_SIGNATURE: encoded(signature)}
-    if isinstance(signer.material, Certificate):
-        found[_CERTIFICATE] = certificate_pem(signer.material.der)
-        found[_CHAIN] = "".join(certificate_pem(issuer) for issuer in signer.issuers)
-    if entry is not None:
-        found[_LOG] = json.dumps(
-            {
-                "SignedEntryTimestamp": encoded(entry.promise),
-                "Payload": {
-                    "body": encoded(entry.body),
-                    "integratedTime": entry.integrated_time,
-                    "logIndex": entry.log_index,
-                    "logID": entry.log_id.hex(),
-                },
-            }
-        )
-    return found
-
-
-def _entries(text: str) -> tuple[LogEntry, ...]:
-    """Return what `_annotations` wrote of a log's entry, or raise InputError."""
-    if not text:
-        return ()
-    value = parse_object(text.encode(), at=_LOG)
-    payload = value.get("Payload")
-    try:
-        body = decoded(payload["body"], limit=1 << 20, at=_LOG)  # type: ignore[index]
-        said = parse_object(body, at=_LOG)
-        return (
-            LogEntry(
-                log_index=int(payload["logIndex"]),  # type: ignore[index]
-                log_id=bytes.fromhex(payload["logID"]),  # type: ignore[index]
-                kind=str(said["kind"]),
-                version=str(said["apiVersion"]),
-                integrated_time=int(payload["integratedTime"]),  # type: ignore[index]
-                promise=decoded(value.get("SignedEntryTimestamp"), limit=_LARGEST, at=_LOG),
-                body=body,
-            ),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError("not an entry of a log", at=_LOG) from error
-
-
-def _der(text: str) -> bytes:
-    from cryptography import x509  # noqa: PLC0415  slow to import
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
-
-    try:
-        return x509.load_pem_x509_certificate(text.encode()).public_bytes(Encoding.DER)
-    except ValueError as error:
-        raise InputError("not a certificate", at=_CERTIFICATE) from error
 
 
 def _config(layers: tuple[Descriptor, ...]) -> Blob:
