@@ -1,4 +1,4 @@
-"""An OCI image layout on disk: written under a lock, read by anybody at any time.
+"""An OCI image layout on disk, written under its lock.
 
 Source: OCI image-spec, image-layout.md. Nothing is visible before `index.json` is renamed into
 place, and what it no longer names goes only after that.
@@ -8,27 +8,23 @@ import fcntl
 import itertools
 import os
 import re
-import stat
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
-from modelpack import digest as digests
 from modelpack.digest import Digest, hex_of
-from modelpack.errors import InputError, ModelpackError, Unavailable
+from modelpack.errors import InputError, ModelpackError
 from modelpack.oci import parallel, references
 from modelpack.oci.blobs import check_content, pieces_of
-from modelpack.oci.content import pump
 from modelpack.oci.file_writing import unwritable, write_file
 from modelpack.oci.hashing import Sha256, Sink
-from modelpack.oci.layer import Blob, Descriptor, Remote, StoredFile
+from modelpack.oci.layer import Blob, Descriptor, Remote
+from modelpack.oci.layout_reading import ReadableLayout
 from modelpack.oci.locking import exclusive_folder
-from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse
 from modelpack.oci.partial_download import PartialDownload
-from modelpack.oci.referrers import Vouching, found, listed
+from modelpack.oci.referrers import Vouching
 from modelpack.oci.store import KnownDigests, Root
-from modelpack.oci.tar import Content, FileRange
+from modelpack.oci.tar import Content
 from modelpack.progress import SILENT, Advance, Progress
 
 _BLOB_NAME = re.compile(r"[0-9a-f]{64}")
@@ -40,7 +36,7 @@ _WORTH_THREADS = 1 << 20
 "bytes of a blob; smaller ones are written sooner than threads are there"
 
 
-class Layout:
+class Layout(ReadableLayout):
     """A Store in a folder; `with` takes its lock, which writing needs and reading does not."""
 
     def __init__(
@@ -48,17 +44,12 @@ class Layout:
         resumes: bool = False,
     ) -> None:  # fmt: skip
         """With `resumes`, what a failing `with` has fetched stays for the next such one."""
-        self.root = root
+        super().__init__(root, known=known)
         self._resumes = resumes
-        self._known = known
         self._progress = progress
         self._lock = -1
         self._names = itertools.count()
         self._made_root = False
-
-    @property
-    def _blobs(self) -> Path:
-        return self.root / "blobs" / "sha256"
 
     @property
     def _ingest(self) -> Path:
@@ -143,29 +134,6 @@ class Layout:
             except OSError:
                 return
 
-    def path_of(self, digest: Digest) -> Path:
-        """Return where the blob with `digest` is, or would be."""
-        return self._blobs / hex_of(digest)
-
-    def has(self, descriptor: Descriptor) -> bool:
-        """Tell whether exactly this content is here; an unknown file is hashed."""
-        path = str(self.path_of(descriptor.digest))
-        if not self._stands(descriptor):
-            return False
-        found = self._known.digest_at(path) if self._known else None
-        if found is None:
-            found = _digest_of(path, descriptor.size)
-            if found == descriptor.digest and self._known:
-                self._known.keep(path, found)
-        return found == descriptor.digest
-
-    def _stands(self, descriptor: Descriptor) -> bool:
-        try:
-            status = os.lstat(self.path_of(descriptor.digest))
-        except OSError:
-            return False
-        return stat.S_ISREG(status.st_mode) and status.st_size == descriptor.size
-
     def write(self, blob: Blob, advance: Advance) -> bool:
         """Keep `blob`; False when it was here already. `advance` gets the bytes either way.
 
@@ -248,56 +216,6 @@ class Layout:
         if self._lock < 0:
             raise RuntimeError("writing a layout needs its lock: use `with`")
 
-    def read(self, what: Descriptor | Digest, *, limit: int = MANIFEST_LIMIT) -> bytes:
-        """Return a blob of up to `limit` bytes, its digest and size checked."""
-        with self.open_blob(what) as stream:
-            return references.read_checked(stream, what, limit=limit)
-
-    def open_blob(self, what: Descriptor | Digest) -> BinaryIO:
-        """Open a blob; whoever reads it checks its digest."""
-        digest = what.digest if isinstance(what, Descriptor) else what
-        path = self.path_of(digests.parse(digest))
-        stream = _open_regular(path)
-        if isinstance(what, Descriptor) and os.fstat(stream.fileno()).st_size != what.size:
-            stream.close()
-            raise InputError("the blob is damaged: it has another size", at=str(path))
-        return stream
-
-    def blob(self, descriptor: Descriptor) -> Blob:
-        """Return a blob to be copied elsewhere; whoever reads it checks its digest."""
-        path = self.path_of(digests.parse(descriptor.digest))
-        return Blob(descriptor=descriptor, origin=StoredFile(str(path)))
-
-    def manifests(self) -> tuple[Descriptor, ...]:
-        """Return the entries of `index.json`."""
-        with _open_regular(self.root / "oci-layout") as stream:
-            marker = stream.read(MANIFEST_LIMIT + 1)
-        with _open_regular(self.root / "index.json") as stream:
-            return references.parse_index(
-                marker, stream.read(MANIFEST_LIMIT + 1), at=str(self.root)
-            )
-
-    def resolve(self, name: str) -> Descriptor:
-        """Return what a tag or digest names; an empty name means the only image there is."""
-        return references.resolve(self.manifests(), name, self.image, at=str(self.root))
-
-    def image(self, digest: Digest) -> Manifest:
-        """Return the manifest or index with `digest`, parsed."""
-        return parse(self.read(digest), at=digest)
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Keep commits of others from removing, meanwhile, what `index.json` names now."""
-        try:
-            lock = os.open(self._blobs, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise InputError("not an OCI layout", at=str(self.root)) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            yield
-        finally:
-            os.close(lock)
-
     def commit(self, roots: Sequence[Root]) -> None:
         """Make `roots` visible: their manifests, then `index.json` by rename, then clean up.
 
@@ -316,24 +234,11 @@ class Layout:
             raise InputError("there is no such image", at=subject.digest)
         self._name((), [(subject, referrers)])
 
-    def referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
-        """Return what vouches for the image `subject`: type and annotations as it says itself."""
-        return found(self.manifests(), subject, self.image)
-
-    def listed(self, subject: Digest) -> tuple[Descriptor, ...]:
-        """Return what is listed as vouching for `subject`, unread."""
-        return listed(self.manifests(), subject, self.image)
-
-    def held_by(self, tag: str) -> str | None:
-        """Return the digest of whatever has `tag`, unread; None: nothing has it."""
-        entries = self.manifests() if (self.root / "index.json").exists() else ()
-        return references.held_by(entries, tag)
-
     def _name(
         self, roots: Sequence[Root], vouching: Sequence[tuple[Descriptor, Sequence[Vouching]]]
     ) -> None:
         """Write an `index.json` that names `roots`, and what vouches for them."""
-        old = self.manifests() if (self.root / "index.json").exists() else ()
+        old = self._entries()
         for subject, referrers in vouching:
             for blob in (blob for referrer in referrers for blob in referrer.blobs(subject)):
                 self.write(blob, lambda _: None)
@@ -367,7 +272,7 @@ class Layout:
     def _collect(self) -> None:
         """Remove blobs that `index.json` does not reach, unless somebody is reading."""
         try:
-            entries = self.manifests() if (self.root / "index.json").exists() else ()
+            entries = self._entries()
         except ModelpackError:
             return
         needed = {hex_of(digest) for digest in references.closure(entries, self.image)}
@@ -381,27 +286,6 @@ class Layout:
             return
         finally:
             os.close(lock)
-
-
-def _digest_of(path: str, size: int) -> Digest:
-    whole = Sha256()
-    pump((FileRange(path=path, size=size),), [whole], lambda _: None)
-    return whole.digest
-
-
-def _open_regular(path: Path) -> BinaryIO:
-    """Open a regular file and nothing else, without following a link or blocking."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise InputError("the layout has no such file", at=str(path)) from error
-    except OSError as error:
-        raise Unavailable(f"cannot be read: {error.strerror}", at=str(path)) from error
-    stream = os.fdopen(file, "rb")
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        stream.close()
-        raise InputError("not a regular file", at=str(path))
-    return stream
 
 
 def _is_long(blob: Blob) -> bool:
