@@ -12,7 +12,7 @@ from modelpack import project
 from modelpack.cli import environment
 from modelpack.inputs.debian import base as debian_base
 from modelpack.inputs.downloads import Downloads
-from modelpack.inputs.python import package_index, pip_wheel
+from modelpack.inputs.python import locked_wheels, pip_wheel
 from modelpack.lock import AssembledBase, Lock, PlatformLock, Wheel
 from tests import projects, wheel_files
 
@@ -62,7 +62,7 @@ def digits_platform() -> PlatformLock:
 def compiled() -> Wheels:
     """Return the example's own wheels: compiled code, launchers, a thousand files."""
     machine, platform = environment.machine(), digits_platform()
-    paths = package_index.fetch(
+    paths = locked_wheels.fetch(
         platform.wheels, downloads=machine.downloads, indexes=machine.indexes,
         environment=machine.environment,
     )  # fmt: skip

@@ -77,10 +77,10 @@ def _wheels(one: Dockerfile, machine: Machine) -> Mapping[str, Path]:
     """Return pip and the wheels that lie in the context, by their path in it."""
     if not one.requirements:
         return {}
-    from modelpack.inputs.python import package_index  # noqa: PLC0415  a build loads no packaging
+    from modelpack.inputs.python import locked_wheels  # noqa: PLC0415  a build loads no packaging
 
     pip = f"{dockerfile.INSTALL}/{pip_wheel.PIP.filename}"
-    found = package_index.fetch(
+    found = locked_wheels.fetch(
         tuple(one.wheels.values()), downloads=machine.downloads, indexes=machine.indexes,
         environment=machine.environment, offline=machine.offline, progress=machine.progress,
     )  # fmt: skip

@@ -145,12 +145,12 @@ class Embedded:
         return tree.entries()
 
     def _dependency_entries(self) -> tuple[Entry, ...]:
-        from modelpack.inputs.python import package_index, wheels  # noqa: PLC0415  only when one is made
+        from modelpack.inputs.python import locked_wheels, wheels  # noqa: PLC0415  only when one is made
 
         machine, platform = self._machine, self._platform
         if platform.bytecode != "none" and isinstance(platform.base, ImageBase):
             raise _foreign(platform.base)
-        paths = package_index.fetch(
+        paths = locked_wheels.fetch(
             platform.wheels, downloads=machine.downloads, indexes=machine.indexes,
             environment=machine.environment, offline=machine.offline, progress=machine.progress,
         )  # fmt: skip

@@ -9,7 +9,7 @@ from modelpack.builders.build_log import BuildLog
 from modelpack.digest import hex_of
 from modelpack.errors import InputError, Refused
 from modelpack.inputs.machine import Machine
-from modelpack.inputs.python import package_index, pip_installed, pip_wheel
+from modelpack.inputs.python import locked_wheels, pip_installed, pip_wheel
 from modelpack.lock import ImageBase, PlatformLock
 from modelpack.oci import tar_tree
 from modelpack.oci.blobs import content_of
@@ -35,7 +35,7 @@ def environment(
     Tree. Raises Refused for what no wheel vouches for, and when the wheels are not installed;
     Unavailable where the builder fails.
     """
-    paths = package_index.fetch(
+    paths = locked_wheels.fetch(
         platform.wheels, downloads=machine.downloads, indexes=machine.indexes,
         environment=machine.environment, offline=machine.offline, progress=machine.progress,
     )  # fmt: skip

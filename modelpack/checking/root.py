@@ -182,10 +182,10 @@ def _alike(one: Entry, other: Entry) -> bool:
 def _wheels(
     wheels: tuple[Wheel, ...], platform: PlatformLock, machine: Machine, scratch: Path
 ) -> Tree:
-    from modelpack.inputs.python import package_index  # noqa: PLC0415  only with such wheels
+    from modelpack.inputs.python import locked_wheels  # noqa: PLC0415  only with such wheels
     from modelpack.inputs.python import wheels as environments  # noqa: PLC0415
 
-    paths = package_index.fetch(
+    paths = locked_wheels.fetch(
         wheels, downloads=machine.downloads, indexes=machine.indexes,
         environment=machine.environment, offline=machine.offline, progress=machine.progress,
     )  # fmt: skip

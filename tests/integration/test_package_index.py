@@ -10,7 +10,7 @@ import pytest
 
 from modelpack.errors import InputError, Unavailable
 from modelpack.inputs.downloads import Downloads
-from modelpack.inputs.python import package_index
+from modelpack.inputs.python import locked_wheels, package_index
 from modelpack.inputs.python.package_index import Selected
 from modelpack.inputs.python.pinned import Requirement, Requirements
 from modelpack.inputs.python.target import Target
@@ -146,7 +146,7 @@ def test_requires_python_is_reported_not_judged_by_the_python_of_pip(links: Path
 
 
 def fetch(links: Path, root: Path, *chosen: Selected, offline: bool = False) -> Mapping[str, Path]:
-    return package_index.fetch(
+    return locked_wheels.fetch(
         [one.wheel for one in chosen], downloads=Downloads(root), indexes=PIP,
         environment=surroundings(links), offline=offline,
     )  # fmt: skip

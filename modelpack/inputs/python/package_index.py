@@ -1,27 +1,24 @@
-"""Package indexes asked through pip: which wheel fits a locked requirement, and its file."""
+"""Package indexes asked through pip: which wheel fits a locked requirement."""
 
 import hashlib
 import json
 import posixpath
-import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from modelpack.errors import Finding, InputError, Unavailable
-from modelpack.inputs.downloads import Downloads
+from modelpack.errors import InputError
 from modelpack.inputs.python import index_diagnosis, pip_command
 from modelpack.inputs.python.pinned import Requirement, Requirements
 from modelpack.inputs.python.target import Target
 from modelpack.lock import Wheel
-from modelpack.progress import SILENT, Advance, Progress
+from modelpack.progress import SILENT, Progress
 
-_CHUNK = 1 << 20
 _METADATA_LIMIT = 16 << 20
 _METADATA_BY_RANGES = "--use-feature=fast-deps"
 """of an index that does not state metadata by itself (PEP 658), only the end of each wheel is read,
@@ -71,51 +68,6 @@ def select(
     if findings:
         raise InputError(*findings)
     return tuple(chosen[name] for name in sorted(chosen))
-
-
-def fetch(
-    wheels: Sequence[Wheel],
-    *,
-    downloads: Downloads,
-    indexes: Mapping[str, str | None],
-    environment: Mapping[str, str],
-    offline: bool = False,
-    progress: Progress = SILENT,
-) -> Mapping[str, Path]:
-    """Return the file of each wheel by sha256, downloading what `downloads` does not have.
-
-    Raises Unavailable naming every wheel that no index has any more, or that is not there when
-    `offline`.
-    """
-    found: dict[str, Path] = {}
-    missing: dict[str, Wheel] = {}
-    for wheel in wheels:
-        path = downloads.path(wheel.sha256)
-        if path is None:
-            missing[wheel.sha256] = wheel
-        else:
-            found[wheel.sha256] = path
-    if not missing:
-        return found
-    if offline:
-        hint = "run once without `--offline`"
-        raise Unavailable(
-            *(_gone(wheel, "is not in the cache", hint) for wheel in missing.values())
-        )
-    progress.say(f"downloading {len(missing)} wheels")
-    lines = [f"{w.name}=={w.version} --hash=sha256:{w.sha256}" for w in missing.values()]
-    options = pip_command.wheel_options(tuple(missing.values()))
-    with (
-        tempfile.TemporaryDirectory(prefix="modelpack-") as folder,
-        progress.task("wheels", len(missing)) as advance,
-    ):
-        gone = _download(lines, options, tuple(indexes.values()), environment, Path(folder))
-        found.update(_keep(Path(folder), missing, downloads, advance))
-    left = [wheel for sha256, wheel in missing.items() if sha256 not in found]
-    if gone or left:
-        hint = "modelpack lock --upgrade deps"
-        raise Unavailable(*(_gone(wheel, "is on no index any more", hint) for wheel in left))
-    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +149,7 @@ class _Query:
         line = f"{one.name}=={one.version} {hashes}"
         options = pip_command.target_options(self.target)
         with tempfile.TemporaryDirectory(prefix="modelpack-") as folder:
-            _download([line], options, [self.url], self.environment, Path(folder))
+            pip_command.download([line], options, [self.url], self.environment, Path(folder))
             for path in Path(folder).glob("*.whl"):
                 with path.open("rb") as file:
                     sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -241,62 +193,4 @@ def _described(path: Path, one: Requirement, wheel: Wheel) -> Selected:
         requires_dist=tuple(metadata.get("requires_dist", ())),
         requires_python=metadata.get("requires_python", ""),
         provides_extra=tuple(metadata.get("provides_extra", ())),
-    )
-
-
-def _download(
-    lines: Iterable[str],
-    options: Sequence[str],
-    urls: Sequence[str | None],
-    environment: Mapping[str, str],
-    folder: Path,
-) -> list[str]:
-    """Download the requirements in `lines`, with hashes, to `folder`; return names not found."""
-    left, gone = {line.partition("==")[0]: line for line in lines}, list[str]()
-    while left:
-        with tempfile.TemporaryDirectory(prefix="modelpack-") as private:
-            place = Path(private)
-            pip_command.write_requirements(place / "requirements.txt", left.values(), urls)
-            answer = pip_command.run(
-                "download",
-                [
-                    "--quiet", "--require-hashes", f"--dest={folder}", *options,
-                    "--requirement=requirements.txt",
-                ],
-                environment=environment, cwd=place,
-            )  # fmt: skip
-        if answer.succeeded:
-            break
-        refused = answer.refused
-        if answer.trouble or refused not in left:
-            raise answer.unavailable()
-        gone.append(refused)
-        del left[refused]
-    return gone
-
-
-def _keep(
-    folder: Path, wanted: Mapping[str, Wheel], downloads: Downloads, advance: Advance
-) -> Mapping[str, Path]:
-    """Move the wanted files from `folder` into `downloads`; an index may have renamed them."""
-    kept: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.whl")):
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            if sha256 not in wanted:
-                continue
-            file.seek(0)
-
-            def write(output: BinaryIO, source: BinaryIO = file) -> None:
-                shutil.copyfileobj(source, output, _CHUNK)
-
-            kept[sha256] = downloads.add(sha256, wanted[sha256].size, write)
-        path.unlink()
-        advance(1)
-    return kept
-
-
-def _gone(wheel: Wheel, what: str, hint: str) -> Finding:
-    return Finding(
-        message=f"`{wheel.filename}` (sha256 `{wheel.sha256}`) {what}", at=wheel.name, hint=hint
     )

@@ -144,3 +144,34 @@ def probe(
         log = place / "log"
         text = log.read_text("utf-8", errors="replace") if log.is_file() else answer.text
     return Answer(succeeded=answer.succeeded, text=without_secrets(text))
+
+
+def download(
+    lines: Iterable[str],
+    options: Sequence[str],
+    urls: Sequence[str | None],
+    environment: Mapping[str, str],
+    folder: Path,
+) -> list[str]:
+    """Download the requirements in `lines`, with hashes, to `folder`; return names not found."""
+    left, gone = {line.partition("==")[0]: line for line in lines}, list[str]()
+    while left:
+        with tempfile.TemporaryDirectory(prefix="modelpack-") as private:
+            place = Path(private)
+            write_requirements(place / "requirements.txt", left.values(), urls)
+            answer = run(
+                "download",
+                [
+                    "--quiet", "--require-hashes", f"--dest={folder}", *options,
+                    "--requirement=requirements.txt",
+                ],
+                environment=environment, cwd=place,
+            )  # fmt: skip
+        if answer.succeeded:
+            break
+        refused = answer.refused
+        if answer.trouble or refused not in left:
+            raise answer.unavailable()
+        gone.append(refused)
+        del left[refused]
+    return gone

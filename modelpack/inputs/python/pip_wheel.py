@@ -22,9 +22,9 @@ PIP: Final = Wheel(
 
 def fetch(machine: Machine) -> Path:
     """Return the file of PIP, from the cache or the index; raises Unavailable."""
-    from modelpack.inputs.python import package_index  # noqa: PLC0415  only when it is needed
+    from modelpack.inputs.python import locked_wheels  # noqa: PLC0415  only when it is needed
 
-    found = package_index.fetch(
+    found = locked_wheels.fetch(
         (PIP,), downloads=machine.downloads, indexes=machine.indexes,
         environment=machine.environment, offline=machine.offline, progress=machine.progress,
     )  # fmt: skip
