@@ -10,7 +10,7 @@ import click
 from modelpack.cli.frame.output import Output, with_output
 
 if TYPE_CHECKING:
-    from modelpack.inputs.project import Project
+    from modelpack.inputs.guessing.value import Project
 
 
 @click.command("init")
@@ -24,9 +24,9 @@ def command(output: Output, folder: Path, name: str, force: bool) -> None:
     Looks for safetensors, tokenizer and config, locked requirements, an entry point and its port.
     Says on stderr what was guessed and what to look at next; prints the path.
     """
-    from modelpack.inputs import project  # noqa: PLC0415  not for `--help`
+    from modelpack.inputs.guessing import looking  # noqa: PLC0415  not for `--help`
 
-    found = project.look(folder)
+    found = looking.look(folder)
     path = folder / name
     _write(path, render(found), force=force)
     for note in found.notes:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from modelpack.cli.init import command, render
 from modelpack.errors import InputError
-from modelpack.inputs import project
+from modelpack.inputs.guessing import looking
 from modelpack.spec import Spec
 from modelpack.spec import decoding as spec_decoding
 
@@ -28,7 +28,7 @@ def write(root: Path, path: str, content: str | bytes) -> None:
 
 def written(root: Path) -> Spec:
     """Return the Spec of what init would write for `root`."""
-    return spec_decoding.parse(render(project.look(root)).encode())
+    return spec_decoding.parse(render(looking.look(root)).encode())
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_real_project_is_understood(model):
 
 def test_an_empty_folder_gives_a_file_that_parses_and_says_what_is_missing(tmp_path):
     spec = written(tmp_path)
-    notes = " ".join(project.look(tmp_path).notes)
+    notes = " ".join(looking.look(tmp_path).notes)
     assert spec.weights[0].path == "weights"
     for words in ("no safetensors", "no entry point", "no requirements"):
         assert words in notes
@@ -129,7 +129,7 @@ def test_dependencies_are_found_locked_or_not(files, lockfile, source, note, tmp
         write(tmp_path, path, content)
     spec = written(tmp_path)
     assert (spec.dependencies.lockfile, spec.dependencies.source) == (lockfile, source)
-    assert note in " ".join(project.look(tmp_path).notes)
+    assert note in " ".join(looking.look(tmp_path).notes)
 
 
 def test_cuda_wheels_ask_for_a_gpu(tmp_path):
@@ -157,16 +157,16 @@ def test_linked_shards_of_a_hub_cache_count_and_linked_folders_do_not(tmp_path):
 def test_other_folders_with_weights_and_unsafe_formats_are_named(tmp_path):
     write(tmp_path, "a/x.safetensors", SAFETENSORS)
     write(tmp_path, "b/x.safetensors", SAFETENSORS * 2)
-    assert project.look(tmp_path).weights == "b"
-    assert any("`a` holds safetensors too" in note for note in project.look(tmp_path).notes)
+    assert looking.look(tmp_path).weights == "b"
+    assert any("`a` holds safetensors too" in note for note in looking.look(tmp_path).notes)
     (tmp_path / "c").mkdir()
     write(tmp_path, "c/pytorch_model.bin", "x")
-    assert any("pytorch_model.bin" in note for note in project.look(tmp_path / "c").notes)
+    assert any("pytorch_model.bin" in note for note in looking.look(tmp_path / "c").notes)
 
 
 def test_a_licence_file_is_only_a_hint(tmp_path):
     write(tmp_path, "LICENSE", "                 Apache License\n  Version 2.0, January 2004\n")
-    found = project.look(tmp_path)
+    found = looking.look(tmp_path)
     assert found.license == "Apache-2.0"
     assert any("is it the weights'" in note for note in found.notes)
 
@@ -192,7 +192,7 @@ def test_pipes_and_devices_are_never_opened(tmp_path):
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(InputError):
-        project.look(tmp_path / "nowhere")
+        looking.look(tmp_path / "nowhere")
 
 
 def test_init_prints_the_path_and_tells_its_guesses_on_stderr(model):
