@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -110,6 +111,60 @@ def stream(
 
 
 @contextmanager
+def conversation(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    cwd: str | None = None,
+    timeout: float,
+) -> Iterator[Callable[[bytes], bytes]]:
+    """Start `argv`; yield how to tell it a line and get the one line that it answers.
+
+    However this is left, the program has ended then, with what it started. Raises Unavailable
+    when it cannot be started, answers nothing, or ran past `timeout` seconds.
+    """
+    with tempfile.TemporaryFile() as said:
+        try:
+            child = subprocess.Popen(
+                list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+                env=dict(environment), cwd=cwd, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise Unavailable(f"cannot run `{argv[0]}`: {error.strerror}") from error
+        late = threading.Event()
+
+        def kill() -> None:
+            late.set()
+            _signal(child, signal.SIGKILL)
+
+        def tell(line: bytes) -> bytes:
+            answer = b""
+            with suppress(BrokenPipeError):
+                _pipe(child.stdin).write(line + b"\n")
+                _pipe(child.stdin).flush()
+                answer = _pipe(child.stdout).readline()
+            if answer.endswith(b"\n"):
+                return answer
+            if late.is_set():
+                raise Unavailable(f"`{argv[0]}` did not end within {timeout:g} seconds")
+            said.seek(0)
+            last = said.read(_LINE_LIMIT).decode(errors="replace").strip().splitlines()[-1:]
+            raise Unavailable(": ".join([f"`{argv[0]}` ended without an answer", *last]))
+
+        try:
+            with alarm(timeout, kill):
+                yield tell
+        finally:
+            _end(child)
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise ValueError("it has no such pipe")
+    return pipe
+
+
+@contextmanager
 def alarm(timeout: float | None, ring: Callable[[], object]) -> Iterator[None]:
     """Call `ring` after `timeout` seconds, unless this is left before."""
     if timeout is None:
@@ -140,8 +195,10 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
         pass
     finally:
         _signal(child, signal.SIGKILL)
-        if child.stderr is not None:
-            child.stderr.close()
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            with suppress(BrokenPipeError):
+                if pipe is not None:
+                    pipe.close()
         child.wait()
 
 

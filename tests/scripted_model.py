@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 DIGEST = "sha256:" + "ab" * 32
+MOST = 50
+"which a number may be"
 
 
 @dataclass
@@ -95,7 +97,9 @@ class Model:
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         values = request.get("values") if isinstance(request, dict) else None
-        if not isinstance(values, list) or not all(type(one) in (int, float) for one in values):
+        if not isinstance(values, list) or not all(
+            type(one) in (int, float) and abs(one) <= MOST for one in values
+        ):
             raise TypeError("not a request")
         return values
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modelpack.errors import Finding
+from modelpack.functional import sending
 from modelpack.functional.asking import Answer
-from modelpack.functional.comparing import differences, parse
+from modelpack.functional.comparing import SHOWN, differences, parse
+from modelpack.functional.generating import Complaint, Made
 from modelpack.functional.golden import Golden, Request
 from modelpack.functional.judging import REFUSED, check
 from modelpack.functional.tolerance import Tolerance
 from modelpack.functional.value import Check
+from modelpack.inputs.quoting import quoted
 from modelpack.interface import KINDS, Interface
 from modelpack.interface.judging import JSON, Exchange, judge, same_document
 from modelpack.interface.operations import operations
@@ -64,10 +67,15 @@ def _complaints(interface: Interface, request: Request, answer: Answer) -> Itera
             return
     yield from judge(interface, Exchange(
         method=request.method, path=request.path, status=answer.status,
-        request=request.json, has_request=request.json is not None,
-        response=value, has_response=is_json and bool(answer.body),
-        media_type=answer.media_type or JSON,
+        request=request.json, has_request=sending.body(request) is not None,
+        request_type=_sent_type(request), response=value,
+        has_response=is_json and bool(answer.body), media_type=answer.media_type or JSON,
     ))  # fmt: skip
+
+
+def _sent_type(request: Request) -> str:
+    said = (value for name, value in request.headers.items() if name.lower() == "content-type")
+    return next(said, JSON).partition(";")[0].strip().lower()
 
 
 def served(interface: Interface, answer: Answer, path: str, *, declared: bool) -> Check:
@@ -103,6 +111,48 @@ def refused(name: str, sent: Sequence[Sent], *, of: int, after: Answer, expected
     less = f" of {of}, until the time was over" if len(sent) < of else ""
     return check(name, wrong, f"{len(sent)} requests{less} are refused",
                  hint="answer 400, 415 or 422 to what does not fit")  # fmt: skip
+
+
+def generated(
+    name: str,
+    made: Made,
+    asked: int,
+    complaints: Sequence[Complaint],
+    unjudged: Sequence[str],
+    *,
+    after: Answer,
+    expected: int,
+) -> Check:
+    """Judge what schemathesis complains of: of each kind one example, the shortest request."""
+    if not made.requests:
+        found = "\n".join(("no request could be made", *map(_short, made.unmade[:SHOWN])))
+        return Check(name=name, outcome="skipped", found=found)
+    shortest: dict[tuple[str, str], Complaint] = {}
+    for one in sorted(
+        complaints, key=lambda one: (len(sending.body(one.request) or b""), one.message)
+    ):
+        shortest.setdefault((one.at, one.title), one)
+    wrong = still_answers(after, expected)
+    wrong += [
+        f"{one.at}: {_short(f'{one.title}: {one.message}'.strip(': '))}: {_shown(one.request)}"
+        for one in shortest.values()
+    ]
+    of = f" of {len(made.requests)}, until the time was over," if asked < len(made.requests) else ""
+    said = [
+        f"{asked} requests{of} to {made.operations} operations, by schemathesis {made.version}",
+        *(f"not made: {_short(one)}" for one in made.unmade),
+        *(f"not judged: {_short(one)}" for one in unjudged),
+    ]
+    return check(name, wrong, "\n".join(said[: SHOWN + 1]), hint=_HINT)
+
+
+def _short(text: str) -> str:
+    return quoted(" ".join(text.split()), 240).strip("`")
+
+
+def _shown(request: Request) -> str:
+    body = (sending.body(request) or b"").decode("utf-8", "replace")
+    return quoted(f"{request.method} {request.path} {body}".strip(), 160)
 
 
 def still_answers(after: Answer, expected: int) -> list[str]:

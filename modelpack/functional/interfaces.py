@@ -10,8 +10,8 @@ from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.engine.door import Engine
 from modelpack.errors import InputError, Unavailable
+from modelpack.functional import generating, sending
 from modelpack.functional import interface_judging as judging
-from modelpack.functional import sending
 from modelpack.functional.asking import Answer, Asker
 from modelpack.functional.golden import Golden, Request
 from modelpack.functional.interface_judging import Sent
@@ -99,6 +99,9 @@ def checks(
         (answer,) = asker.ask([Request(method="GET", path=path)])
         yield judging.served(interface, answer, path, declared=bool(declared.served))
     yield _malformed(asker, interface, golden)
+    if interface.openapi:
+        progress.say("asking what schemathesis makes of the interface")
+        yield _generated(asker, interface, golden)
 
 
 def _absent(declared: Declared) -> Check:
@@ -129,6 +132,24 @@ def _malformed(asker: Asker, interface: Interface, golden: Sequence[Golden]) -> 
     ]
     after, expected = asker.ask([golden[0].request])[0], golden[0].status
     return judging.refused(name, sent, of=len(made), after=after, expected=expected)
+
+
+def _generated(asker: Asker, interface: Interface, golden: Sequence[Golden]) -> Check:
+    """Send what schemathesis makes of the document, and let it judge the answers."""
+    name = "interface generated"
+    if not generating.available():
+        return Check(name=name, outcome="skipped",
+                     found=f"schemathesis is not installed: {generating.INSTALL}")  # fmt: skip
+    try:
+        with generating.made(interface.openapi) as (made, judge):
+            answers = ask_bounded(asker, made.requests)
+            complaints, unjudged = judge(answers)
+    except generating.Failed as error:
+        return Check(name=name, outcome="unknown", found=str(error))
+    after, expected = asker.ask([golden[0].request])[0], golden[0].status
+    return judging.generated(
+        name, made, len(answers), complaints, unjudged, after=after, expected=expected
+    )
 
 
 def _templates(golden: Sequence[Golden]) -> list[Request]:

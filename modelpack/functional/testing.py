@@ -43,7 +43,7 @@ def test(
             if running.waited is not None:  # last: what is malformed moves none of the numbers
                 running.checks += interfaces.checks(
                     running.asker, subject.interface, subject.rules.interface,
-                    [one for one in subject.golden if one.speaks_json], progress,
+                    subject.golden, progress,
                 )  # fmt: skip
             _stop(running)
         except ModelpackError as error:

@@ -26,6 +26,7 @@ class Exchange:
     has_request: bool = True
     "whether it has a JSON body, which may be null"
     has_response: bool = True
+    request_type: str = JSON
     media_type: str = JSON
     "of the answer"
 
@@ -55,7 +56,7 @@ def _by_operation(interface: Interface, exchange: Exchange) -> Iterator[str]:
     elif exchange.has_response or exchange.media_type != JSON:
         schema = schema_of(contents, exchange.media_type)
         if schema is None and contents:
-            kind = "JSON" if exchange.media_type == JSON else exchange.media_type
+            kind = _kind(exchange.media_type)
             yield f"{operation.name} describes no {kind} answer with status {exchange.status}"
         elif schema is not None and exchange.has_response:
             for reason in mismatches(schema, exchange.response, within=document):
@@ -68,18 +69,24 @@ def _request(interface: Interface, operation: Operation, exchange: Exchange) -> 
         if operation.body_required:
             yield f"{operation.name} requires a request body"
         return
-    schema = schema_of(operation.body, JSON)
+    schema = schema_of(operation.body, exchange.request_type)
     if schema is None:
-        yield f"{operation.name} describes no JSON request body"
+        yield f"{operation.name} describes no {_kind(exchange.request_type)} request body"
+        return
+    if exchange.request_type != JSON:
         return
     for reason in mismatches(schema, exchange.request, within=document):
         yield f"request: {reason}"
 
 
+def _kind(media_type: str) -> str:
+    return "JSON" if media_type == JSON else media_type
+
+
 def _by_schemas(interface: Interface, exchange: Exchange) -> Iterator[str]:
     if exchange.status not in _SUCCESS:
         return
-    if interface.input is not None and exchange.has_request:
+    if interface.input is not None and exchange.has_request and exchange.request_type == JSON:
         for reason in mismatches(interface.input, exchange.request, within=interface.input):
             yield f"request: {reason}"
     if interface.output is not None and exchange.has_response:

@@ -59,10 +59,12 @@ def _of_openapi(document: Mapping[str, Any]) -> Iterator[Finding]:
         return
     yield from _dangling(document, at)
     validators = _imported("openapi_spec_validator")
-    kind = (
-        validators.OpenAPIV30SpecValidator if version.startswith("3.0.")
-        else validators.OpenAPIV31SpecValidator
-    )  # fmt: skip
+    line = "30" if version.startswith("3.0.") else "31"
+    theirs = getattr(validators, f"OpenAPIV{line}SpecValidator")
+    # It prefers a validator of Rust where one is installed, whose messages are others.
+    schema = getattr(_imported("openapi_spec_validator.schemas"), f"schema_v{line}")
+    judge = _imported("jsonschema").validators.validator_for(schema)(schema)
+    kind = type(theirs.__name__, (theirs,), {"schema_validator": judge})
     try:
         for error in kind(document).iter_errors():
             yield _finding(error, at)

@@ -295,6 +295,11 @@ def test_a_schema_without_an_end_is_a_reason_and_no_traceback() -> None:
         ({"request": {}, "status": 422, "has_response": False}, ()),
         ({"status": 201}, ("POST /predict describes no answer with status 201",)),
         ({"response": {"outputs": [""]}}, ("response: /outputs/0: '' is not of type 'number'",)),
+        ({"request_type": "text/plain"}, ("POST /predict describes no text/plain request body",)),
+        (
+            {"media_type": "text/html", "has_response": False},
+            ("POST /predict describes no text/html answer with status 200",),
+        ),
         ({"method": "GET", "path": "/models/a", "has_request": False, "has_response": False}, ()),
     ],
 )  # fmt: skip

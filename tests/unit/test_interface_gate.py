@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from modelpack.digest import of as digest_of
-from modelpack.functional import golden_files, interfaces, sending
+from modelpack.functional import generating, golden_files, interface_judging, interfaces, sending
 from modelpack.functional.asking import Answer
 from modelpack.functional.golden import Request
 from modelpack.functional.interfaces import Stated
@@ -24,7 +24,7 @@ from modelpack.spec import Interface
 from tests.described_image import complete
 from tests.fakes.fake_engine import FakeEngine
 from tests.functional_desk import GOLDEN, Desk, set_up
-from tests.scripted_model import Model
+from tests.scripted_model import MOST, Model
 
 
 def _answer(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +34,9 @@ def _answer(schema: Mapping[str, Any]) -> dict[str, Any]:
 REQUEST = {
     "type": "object",
     "required": ["values"],
-    "properties": {"values": {"type": "array", "items": {"type": "number"}}},
+    "properties": {
+        "values": {"type": "array", "items": {"type": "number", "minimum": -MOST, "maximum": MOST}}
+    },
 }
 ANSWER = {
     "type": "object",
@@ -72,6 +74,18 @@ def right(**changes: Any) -> Model:
 
 def failed(found: Mapping[str, Any]) -> set[str]:
     return {name for name, check in found.items() if check["outcome"] == "failed"}
+
+
+@pytest.fixture(autouse=True)
+def without_schemathesis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do as if schemathesis were not installed, which takes seconds, where it is not the matter."""
+    if "with_schemathesis" not in request.fixturenames:
+        monkeypatch.setattr(generating, "available", lambda: False)
+
+
+@pytest.fixture
+def with_schemathesis() -> None:
+    """Ask for what schemathesis makes as well."""
 
 
 @pytest.fixture
@@ -294,3 +308,83 @@ def test_documents_are_read_from_the_image_and_only_where_its_label_says_so() ->
 
     assert interfaces.stated(Holding(), "id", {}) is None
     assert interfaces.stated(Holding(), "id", {INTERFACE_LABEL: label}) == of({"openapi": OPENAPI})
+
+
+def test_without_schemathesis_the_report_says_how_to_get_it() -> None:
+    found = asked(right())["interface generated"]
+
+    assert found.outcome == "skipped"
+    assert found.found == (
+        "schemathesis is not installed: pip install 'modelpack-build[schemathesis]'"
+    )
+
+
+@pytest.mark.usefixtures("with_schemathesis")
+def test_what_schemathesis_makes_is_asked_and_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    class Picky(Model):
+        """Doubles all but what no golden request asks."""
+
+        def predict(self, body: bytes) -> tuple[int, bytes]:
+            status, answer = super().predict(body)
+            return status, (b'{"doubled": []}' if json.loads(answer).get("count") == 0 else answer)
+
+    fine, picky = asked(right()), asked(Picky(document=packed(OPENAPI)))
+
+    assert no(fine) == set()
+    assert " requests to 1 operations, by schemathesis 4" in fine["interface generated"].found
+    assert no(picky) == {"interface generated"}
+    assert "POST /double: Response violates schema" in picky["interface generated"].found
+    assert not list(tmp_path.iterdir())  # Hypothesis likes to leave something
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[tuple[generating.Made, generating.Judge]]:
+    """Return what schemathesis makes of the interface; it judges as often as it is asked."""
+    with generating.made(OPENAPI) as both:
+        yield both
+
+
+@pytest.mark.parametrize(
+    ("model", "title"),
+    [
+        (right(), ""),
+        (right(unexpected=500), "Server error"),
+        (right(unexpected=200), "Schema-violating request accepted"),
+        (right(says=b'{"doubled": []}'), "Response violates schema"),
+        (right(says=b"<html>"), "JSON"),
+        (right(loading=10**6), "Undocumented status code"),
+        (right(unexpected=0), "no answer (it ended the connection)"),
+    ],
+)
+def test_what_schemathesis_finds(
+    made: tuple[generating.Made, generating.Judge], model: Model, title: str
+) -> None:
+    what, judge = made
+    answers = Here(model).ask(what.requests)
+
+    complaints, unjudged = judge(answers)
+    found = interface_judging.generated(
+        "interface generated", what, len(answers), complaints, unjudged,
+        after=Answer(status=200, body=b"", seconds=0.0), expected=200,
+    )  # fmt: skip
+
+    assert title in found.found
+    assert found.outcome == ("failed" if title else "passed")
+    assert unjudged == []
+
+
+def test_the_same_document_gives_the_same_requests(
+    made: tuple[generating.Made, generating.Judge],
+) -> None:
+    with generating.made(OPENAPI) as (again, _):
+        assert again == made[0]
+    assert len(again.requests) > 20
+
+
+def test_a_document_that_schemathesis_does_not_take_is_no_yes() -> None:
+    with pytest.raises(generating.Failed, match="ended without an answer"):
+        generating.made({"openapi": "9.9", "paths": []}).__enter__()

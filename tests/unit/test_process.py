@@ -136,3 +136,35 @@ def test_a_program_that_ends_in_time_is_left_alone() -> None:
         )
     assert status == 0
     assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+
+
+def test_a_conversation_is_a_line_for_a_line() -> None:
+    text = "import sys\nfor line in sys.stdin: print(line.strip()[::-1], flush=True)"
+
+    with process.conversation(python(text), environment=HERE, timeout=600) as tell:
+        assert [tell(b"one"), tell(b"two")] == [b"eno\n", b"owt\n"]
+    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+
+
+@pytest.mark.parametrize(
+    ("text", "timeout", "message"),
+    [
+        ("import sys; sys.exit('no luck')", 600, "ended without an answer: no luck"),
+        ("print('half', end='')", 600, "ended without an answer$"),
+        ("import time; time.sleep(600)", 0.2, "did not end within 0.2 seconds"),
+    ],
+)
+def test_a_conversation_that_gets_no_answer(text: str, timeout: float, message: str) -> None:
+    with (
+        process.conversation(python(text), environment=HERE, timeout=timeout) as tell,
+        pytest.raises(Unavailable, match=message),
+    ):
+        tell(b"anybody?")
+
+
+def test_what_a_conversation_leaves_behind_is_ended_with_it() -> None:
+    text = _FAMILY.replace("sys.stderr", "sys.stdout")
+    with process.conversation(python(text), environment=HERE, timeout=600) as tell:
+        family = [int(one) for one in tell(b"").split()]
+    assert len(family) > 1
+    assert left(family) == []
