@@ -81,11 +81,12 @@ def command(
     if this is None:
         raise InputError("which golden requests must it answer?", at="--file",
                          hint="--file modelpack.toml: the file with [test]")  # fmt: skip
-    tested, manifest = _test(
-        output, image, golden_files.read(this.root, this.spec.test.golden),
-        rules.of_spec(this.spec, concurrency=concurrency, duration=duration),
-        mounts=mounts, trust=trust,
+    golden = golden_files.read(this.root, this.spec.test.golden)
+    serves = any(not one.request.call for one in golden)
+    asked = rules.of_spec(
+        this.spec, serves=serves, concurrency=concurrency, duration=duration
     )  # fmt: skip
+    tested, manifest = _test(output, image, golden, asked, mounts=mounts, trust=trust)
     name = keeping.name_of(image, this)
     said = preparing.evidence(tested, manifest, name) if manifest else None
     if said is None:
@@ -116,29 +117,17 @@ def _test(
     """Bring the image into the engine and test it; also return its manifest, where it is known."""
     from modelpack import reference  # noqa: PLC0415
     from modelpack.cli import environment  # noqa: PLC0415
-    from modelpack.functional import golden_files, preparing, testing  # noqa: PLC0415
-    from modelpack.functional.value import Tested  # noqa: PLC0415
+    from modelpack.functional import gate  # noqa: PLC0415
     from modelpack.running import preparing as running  # noqa: PLC0415
 
     what = reference.parse(image, at="IMAGE")
     engine, progress = environment.engine_for(what), output.progress()
+    wanted = gate.Wanted(
+        engine=engine, golden=golden, rules=rules, clock=environment.now, mounts=mounts,
+        trust=trust,
+    )  # fmt: skip
     with running.found(
         what, engine=engine, host="", progress=progress, credentials=environment.credentials()
     ) as found:
-        container = preparing.container(
-            found, rules, mounts=mounts, trust=trust, project=running.folders(what)
-        )
-        subject = preparing.subject(
-            engine, found, container, golden=golden, rules=rules, progress=progress
-        )
-        manifest = found.source[1] if found.source else None
-    started = environment.now()
-    checks, measured, log = testing.test(engine, subject, progress=progress)
-    return Tested(
-        digest=manifest.digest if manifest else None, image=subject.container.image,
-        engine=str(engine.about), checks=checks, measured=measured,
-        concurrency=rules.concurrency, duration=rules.duration, limits=rules.limits,
-        golden=golden_files.digests(golden),
-        interface=subject.interface.digest if subject.interface else None,
-        started=started, finished=environment.now(), log=log,
-    ), manifest  # fmt: skip
+        tested = gate.test(wanted, found, folders=running.folders(what), progress=progress)
+        return tested, found.source[1] if found.source else None

@@ -160,7 +160,7 @@ def _program() -> str:
 def _request(request: Request) -> dict[str, Any]:
     return {
         "method": request.method, "path": request.path, "body": sending.body(request),
-        "headers": dict(request.headers),
+        "headers": dict(request.headers), "timed": bool(request.call),
     }  # fmt: skip
 
 

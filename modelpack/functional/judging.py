@@ -54,6 +54,19 @@ def ready(waited: Waited, golden: Golden, rules: Rules, seconds: float) -> Itera
         )  # fmt: skip
 
 
+def imported(waited: Waited, functions: Sequence[str], seconds: float) -> Check:
+    """Judge that the functions could be imported."""
+    wrong = [] if waited.ready is not None else [f"not imported within {seconds:g} s"]
+    return check("imported", wrong, ", ".join(functions))
+
+
+def guarded(verified: Digest | None) -> Check:
+    """Judge that the guard verified the weights before anything was imported."""
+    wrong = [] if verified else ["nothing says that the weights were verified first"]
+    return check("guard", wrong, f"verified {verified[:19]} first" if verified else "",
+                 hint="functions are called in images that modelpack built")  # fmt: skip
+
+
 def lazy(waited: Waited, loaded: Loaded) -> Check:
     """Judge that the first answer did not have to wait for the weights."""
     taken = waited.first.seconds if waited.first else 0.0

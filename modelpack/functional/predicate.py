@@ -11,7 +11,7 @@ from modelpack import __version__, canonical_json
 from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest, hex_of
 from modelpack.digest import of as digest_of
-from modelpack.functional.value import Tested
+from modelpack.functional.value import Measured, Tested
 from modelpack.trust.predicate_types import TEST
 from modelpack.trust.statement import Statement, about
 
@@ -42,17 +42,17 @@ def predicate(tested: Tested) -> Mapping[str, Any]:
             "version": __version__,
             "engine": tested.engine,
             "skippedTests": tested.named("skipped"),
-            "measured": canonical_json.plain(rounded(tested)),
+            "measured": canonical_json.plain(rounded(tested.measured)),
+            **({"calls": canonical_json.plain(rounded(tested.calls))} if tested.calls else {}),
         },
     }  # fmt: skip
 
 
-def rounded(tested: Tested) -> Mapping[str, Any]:
+def rounded(measured: Measured) -> Mapping[str, Any]:
     """Return the numbers, seconds to the microsecond."""
-    measured: Mapping[str, Any] = canonical_json.plain(tested.measured)
+    plain: Mapping[str, Any] = canonical_json.plain(measured)
     return {
-        key: round(value, 6) if isinstance(value, float) else value
-        for key, value in measured.items()
+        key: round(value, 6) if isinstance(value, float) else value for key, value in plain.items()
     }
 
 

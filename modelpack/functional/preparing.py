@@ -13,10 +13,10 @@ from modelpack.functional import interfaces, predicate
 from modelpack.functional.golden import Golden
 from modelpack.functional.rules import Rules
 from modelpack.functional.run import Subject
-from modelpack.functional.testing import USER
 from modelpack.functional.value import Tested
 from modelpack.metadata import GUARD
 from modelpack.oci.layer import Descriptor
+from modelpack.plan import VENV
 from modelpack.progress import Progress
 from modelpack.running import asking
 from modelpack.running.asking import Asked
@@ -24,6 +24,10 @@ from modelpack.running.preparing import Found
 
 KIND = "test"
 "of evidence: a later test takes the place of an earlier one"
+USER = 54321
+"whom nobody planned for, as some platforms choose one"
+_SETTINGS = 1 << 16
+"bytes of what says that a folder is a virtual environment"
 _PYTHON = "python3"
 "of an image that says nothing of its interpreter"
 
@@ -59,12 +63,16 @@ def subject(
     if held is None:
         raise Unavailable(f"the engine has lost the image `{image}`", at=str(engine.about))
     words = [str(word) for word in held.config.get("Entrypoint") or ()]
+    python = _interpreter(words)
+    calls = tuple(one for one in golden if one.request.call)
     return Subject(
         container=replace(container, image=image),
         declared=str(held.config.get("User") or ""),
-        python=_interpreter(words),
+        python=python,
         size=found.size,
-        golden=golden,
+        golden=tuple(one for one in golden if not one.request.call),
+        calls=calls,
+        caller=_caller(engine, image, python) if calls else "",
         rules=rules,
         interface=interfaces.stated(engine, image, held.config.get("Labels") or {}),
     )
@@ -74,6 +82,12 @@ def _interpreter(entrypoint: Sequence[str]) -> str:
     """Return the interpreter that starts the guard: the path before it and its options."""
     before = entrypoint[: entrypoint.index(GUARD)] if GUARD in entrypoint else ()
     return next((word for word in reversed(before) if word.startswith("/")), _PYTHON)
+
+
+def _caller(engine: Engine, image: str, python: str) -> str:
+    """Return the interpreter that sees the image's packages: that of its virtual environment."""
+    found = engine.file(image, f"{VENV}/pyvenv.cfg", limit=_SETTINGS)
+    return python if found is None else f"{VENV}/bin/python"
 
 
 def evidence(tested: Tested, manifest: Descriptor, name: str) -> Evidence:

@@ -45,9 +45,14 @@ class Rules:
         return self.seconds("stop") or quantity.duration(_STOP) / 1000
 
 
-def of_spec(spec: Spec, *, concurrency: int | None, duration: str) -> Rules:
-    """Return what `[test]` asks; `concurrency` and `duration`, where given, go first."""
-    if not spec.runtime.port:
+def of_spec(
+    spec: Spec, *, serves: bool, concurrency: int | None = None, duration: str = ""
+) -> Rules:
+    """Return what `[test]` asks; `concurrency` and `duration`, where given, go first.
+
+    `serves`: some golden request is sent to its service.
+    """
+    if serves and not spec.runtime.port:
         raise InputError("the service has no port to be asked at", at="runtime.port",
                          hint="port = 8080")  # fmt: skip
     at = "--duration" if duration else "test.duration"

@@ -1,9 +1,11 @@
 """One container under test: what is asked of every one, and what was found out so far."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from modelpack.digest import Digest
 from modelpack.engine.door import Engine
 from modelpack.engine.value import Container
 from modelpack.errors import ModelpackError
@@ -22,6 +24,15 @@ _REPEATED = 3
 "times that a golden request is sent"
 _WARM_UP = 0.5
 "of the duration; what is counted comes after"
+_READY = 120.0
+"seconds that it has to be ready, unless `limits.cold-start` is more"
+_BEYOND = 2
+"times the cold-start limit, after which nobody waits any longer"
+_LOOKS = 10
+_AGAIN = 0.1
+"looks for the guard's words, and seconds between"
+_FATAL = ("ready", "imported", "runs")
+"checks after which its log is worth a look"
 _HEAD = 1 << 20
 "bytes of the beginning of a log that are kept: the guard speaks first"
 
@@ -37,9 +48,26 @@ class Subject:
     "the image's own interpreter"
     size: int
     golden: tuple[Golden, ...]
+    "requests of HTTP"
     rules: Rules
+    calls: tuple[Golden, ...] = ()
+    "calls of functions"
+    caller: str = ""
+    "the interpreter that has the image's packages"
     interface: Stated | None = None
     "None: the image says nothing of one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What came of one container."""
+
+    checks: tuple[Check, ...]
+    measured: Measured
+    log: bytes
+    "the end of what it wrote to stderr"
+    fell: bool
+    "it did not become ready, or ended by itself"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +89,20 @@ class Run:
         """Remember the beginning of the log."""
         self.head += block[: max(_HEAD - len(self.head), 0)]
 
+    def verified(self) -> Digest | None:
+        """Return what the guard says it verified; its words may come later than it is ready."""
+        for _ in range(_LOOKS):
+            if found := judging.verified(bytes(self.head)):
+                return found
+            time.sleep(_AGAIN)
+        return None
+
+    def tried(self, log: bytes) -> Tried:
+        """Return it all, with what the limits say of it."""
+        self.checks += judging.limits(self.measured, self.subject.rules)
+        fell = any(one.name in _FATAL and one.outcome == "failed" for one in self.checks)
+        return Tried(checks=tuple(self.checks), measured=self.measured, log=log, fell=fell)
+
 
 @contextmanager
 def started(
@@ -78,6 +120,11 @@ def started(
         )  # fmt: skip
         watch.show(run.keep, stdout=False, stderr=True)
         yield run
+
+
+def patience_for_start(rules: Rules) -> float:
+    """Return the seconds that it has to be ready."""
+    return max(_READY, _BEYOND * (rules.seconds("cold-start") or 0))
 
 
 def questions(run: Run, golden: Sequence[Golden]) -> None:

@@ -7,17 +7,11 @@ from modelpack.engine.door import Engine
 from modelpack.errors import ModelpackError
 from modelpack.functional import interfaces, judging, run
 from modelpack.functional.golden import Request
-from modelpack.functional.run import Run, Subject
+from modelpack.functional.run import Run, Subject, Tried
 from modelpack.functional.sampling import Sampler
-from modelpack.functional.value import Check, Measured
+from modelpack.functional.value import Check
 from modelpack.progress import Progress
 
-USER = 54321
-"whom nobody planned for, as some platforms choose one"
-_READY = 120.0
-"seconds that it has to be ready, unless `limits.cold-start` is more"
-_BEYOND = 2
-"times the cold-start limit, after which nobody waits any longer"
 _LOOKS = 10
 _AGAIN = 0.2
 "looks at the metrics, and seconds between: some services count after they have answered"
@@ -25,10 +19,8 @@ _BROKEN = b'{"'
 "what no JSON parser takes for a value"
 
 
-def test(
-    engine: Engine, subject: Subject, *, progress: Progress
-) -> tuple[tuple[Check, ...], Measured, bytes]:
-    """Return the checks, the numbers and the end of the service's log."""
+def test(engine: Engine, subject: Subject, *, progress: Progress) -> Tried:
+    """Return what came of the service."""
     began = time.monotonic()
     with run.started(
         engine, subject, subject.container, subject.rules.port, progress=progress
@@ -49,15 +41,14 @@ def test(
         except ModelpackError as error:
             running.checks.append(run.broken(running, error))
         log = bytes(running.watch.tail)
-    running.checks += judging.limits(running.measured, subject.rules)
-    return tuple(running.checks), running.measured, log
+    return running.tried(log)
 
 
 def _until_ready(running: Run, began: float) -> bool:
     """Wait; tell whether there is anybody to ask."""
     rules, first = running.subject.rules, running.subject.golden[0]
     health = rules.health
-    seconds = max(_READY, _BEYOND * (rules.seconds("cold-start") or 0))
+    seconds = run.patience_for_start(rules)
     running.progress.say("waiting until it is ready")
     waited = running.asker.wait(
         live=health.live, ready=health.ready or health.live or "/", seconds=seconds,
@@ -79,8 +70,8 @@ def _endpoints(running: Run) -> None:
     asked = [path for path in (health.live, health.version) if path]
     given = dict(zip(asked, running.asker.ask([_get(path) for path in asked]), strict=True))
     running.checks.append(judging.live(given.get(health.live)))
-    log = bytes(running.head)
-    running.checks.append(judging.version(given.get(health.version), judging.verified(log)))
+    version = given.get(health.version)
+    running.checks.append(judging.version(version, running.verified() if version else None))
     headers = {"Content-Type": "application/json", **first.request.headers}
     broken = replace(first.request, method="POST", json=None, raw=_BROKEN, headers=headers)
     if not health.metrics:

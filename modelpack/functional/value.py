@@ -52,6 +52,8 @@ class Tested:
     engine: str
     checks: tuple[Check, ...]
     measured: Measured
+    calls: Measured | None = None
+    "of its functions; None: no golden file calls one"
     concurrency: int
     duration: float
     "seconds of load"
@@ -64,7 +66,7 @@ class Tested:
     finished: int
     "seconds since 1970"
     log: bytes = field(default=b"", repr=False)
-    "the end of what the service wrote to stderr"
+    "the end of what it wrote to stderr, where it did not come far enough to be asked"
 
     @property
     def outcome(self) -> Outcome:

@@ -7,7 +7,7 @@ from modelpack.canonical_json import rfc3339
 from modelpack.cli import display
 from modelpack.digest import Digest
 from modelpack.functional.predicate import rounded
-from modelpack.functional.value import Tested
+from modelpack.functional.value import Measured, Tested
 from modelpack.quantity import in_gib
 
 _MARKS: Final = {"passed": "+", "failed": "-", "unknown": "?", "skipped": " "}
@@ -17,6 +17,7 @@ _ANSWERS: Final = {
     "unknown": "could not find out",
     "skipped": "could not find out",
 }
+_IMAGE: Final = "image"
 _LINES: Final = 20
 "of the service's log"
 
@@ -51,17 +52,24 @@ def rows(tested: Tested) -> list[tuple[str, str, str]]:
 
 
 def numbers(tested: Tested) -> list[tuple[str, str]]:
-    """Return what was measured."""
-    one = tested.measured
+    """Return what was measured, of the service and of functions."""
+    called = [] if tested.calls is None else _numbers(tested.calls, tested.concurrency)
+    return [
+        *_numbers(tested.measured, tested.concurrency),
+        *((f"calls: {name}", shown) for name, shown in called if name != _IMAGE),
+    ]
+
+
+def _numbers(one: Measured, concurrency: int) -> list[tuple[str, str]]:
     seconds = {
         "cold start": one.cold_start, "p50": one.p50, "p95": one.p95, "p99": one.p99,
         "stop": one.stop,
     }  # fmt: skip
     sizes = {
         "memory, at most": one.memory, "memory, growth": one.memory_growth,
-        "image": one.image_size,
+        _IMAGE: one.image_size,
     }  # fmt: skip
-    rate = f"{one.rate:.0f} answers/s by {tested.concurrency} at once" if one.rate else ""
+    rate = f"{one.rate:.0f} answers/s by {concurrency} at once" if one.rate else ""
     return [
         *((name, _seconds(value)) for name, value in seconds.items() if value is not None),
         *([("load", rate)] if rate else []),
@@ -74,9 +82,8 @@ def _seconds(value: float) -> str:
 
 
 def log(tested: Tested) -> list[str]:
-    """Return the end of the service's log, where it did not serve."""
-    wanted = {"ready", "runs"} & set(tested.named("failed"))
-    lines = tested.log.decode("utf-8", "replace").splitlines() if wanted else []
+    """Return the end of its log, where it did not come far enough to be asked."""
+    lines = tested.log.decode("utf-8", "replace").splitlines()
     return [f"  {line}" for line in lines[-_LINES:]]
 
 
@@ -96,8 +103,13 @@ def document(tested: Tested, statement: Digest | None) -> Mapping[str, Any]:
             {"name": one.name, "outcome": one.outcome, "found": one.found, "hint": one.hint}
             for one in tested.checks
         ],
-        "measured": {key.replace("-", "_"): value for key, value in rounded(tested).items()},
+        "measured": _measured(tested.measured),
+        "calls": None if tested.calls is None else _measured(tested.calls),
         "started": rfc3339(tested.started),
         "finished": rfc3339(tested.finished),
         "statement": statement,
     }
+
+
+def _measured(one: Measured) -> Mapping[str, Any]:
+    return {key.replace("-", "_"): value for key, value in rounded(one).items()}
