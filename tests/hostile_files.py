@@ -70,9 +70,11 @@ def torch_archive(pickle_data: bytes | None = None, name: str = "archive/data.pk
     return zipped({name: data, "archive/version": b"3\n", "archive/data/0": bytes(range(256))})
 
 
-def numpy_array(descr: str = "'<f4'", data: bytes = b"\0" * 8, version: int = 1) -> bytes:
+def numpy_array(
+    descr: str = "'<f4'", data: bytes = b"\0" * 8, version: int = 1, shape: str = "(2,)"
+) -> bytes:
     """A `.npy` file whose header says `descr`."""
-    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': (2,), }}".encode()
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode()
     first = 10 if version == 1 else 12
     header += b" " * (63 - (first + len(header)) % 64) + b"\n"
     length = struct.pack("<H" if version == 1 else "<I", len(header))

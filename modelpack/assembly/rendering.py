@@ -107,10 +107,11 @@ def _archive(
 
 def baked_weights(
     spec: Spec, lock: Lock, root: Path, *, machine: Machine
-) -> Mapping[str, Mapping[str, Path]]:
-    """Return the source of each weight file that a context holds; reads what is not remembered.
+) -> tuple[Mapping[str, Mapping[str, Path]], tuple[Finding, ...]]:
+    """Return the source of each weight file that a context holds, and warnings of all weights.
 
-    Raises StaleLock when one is not the locked file, Refused when a gate refuses it.
+    Reads what is not remembered. Raises StaleLock when a file is not the locked one, Refused when
+    a gate refuses it, be it mounted or not.
     """
     separate = mounted(spec, lock)
     baked = replace(lock, weights=tuple(w for w in lock.weights if w not in separate))
@@ -118,4 +119,7 @@ def baked_weights(
         raise StaleLock(*findings)
     at_hand = weights_at_hand(spec, baked, root, machine=machine, targets=(None,))
     at_hand.remember(machine.digests)
-    return at_hand.sources
+    here = {weights.name for weights in spec.weights if weights.path}
+    only = replace(lock, weights=tuple(w for w in separate if w.name in here))
+    elsewhere = weights_at_hand(spec, only, root, machine=machine, targets=(None,))
+    return at_hand.sources, (*at_hand.findings, *elsewhere.findings)

@@ -18,10 +18,10 @@ from modelpack.inputs.weights import SourceFile
 from modelpack.lock import Lock, PlatformLock, WeightFile, WeightsLock
 from modelpack.oci.store import Store
 from modelpack.resolve import libraries
-from modelpack.resolve.weights import check, check_each, find, located
+from modelpack.resolve.weights import Gated, check, check_each, find, located, look
 from modelpack.spec import Spec
 
-CHECK_VERSION = 3
+CHECK_VERSION = 4
 "of the weight gates: counts up when they refuse more, so that old verdicts do not stand"
 Proof = Literal["hashed", "lock"]
 _HINT = "modelpack lock"
@@ -37,13 +37,16 @@ class AtHand:
     "`hashed`: by this machine, now or before; `lock`: nobody here has the file"
     unproved: tuple["_Known", ...]
     "files whose digest is proved when their layer is written"
-    passed: tuple[tuple[Digest, Digest], ...]
-    "gates that these contents passed, to be remembered once they are proved to be the locked ones"
+    findings: tuple[Finding, ...]
+    "warnings of the gates, now or when these contents passed them before"
+    passed: tuple[tuple[Digest, tuple[Finding, ...]], ...]
+    """gates that these contents passed, with their warnings: to be remembered once they are proved
+    to be the locked ones"""
 
     def remember(self, digests: FileDigests) -> None:
         """Record what writing the layers has proved."""
-        for key, weights in self.passed:
-            digests.record_derived(key, weights)
+        for key, warnings in self.passed:
+            digests.record_verdict(key, warnings)
         for known in self.unproved:
             file = known.file
             layer_key = weight_inputs.layer_key(known.weights.destination, file.path)
@@ -70,10 +73,13 @@ def weights_at_hand(
     store = next((target for target in targets if target is not None), None)
     found = _look(spec, lock, root, fetched)
     findings = list(found.findings)
-    passed: list[tuple[Digest, Digest]] = []
+    passed: list[tuple[Digest, tuple[Finding, ...]]] = []
+    warnings: list[Finding] = []
     for written, weights, files in found.groups:
         if not findings:
-            passed += _gate(spec, written, weights, files, lock.platforms, machine)
+            key, said = _gate(spec, written, weights, files, lock.platforms, machine)
+            warnings += said
+            passed += [(key, said)] if key else []
     unproved: tuple[_Known, ...] = ()
     if not findings:
         to_hash, unproved, findings = _split(found.known, machine, store)
@@ -90,7 +96,8 @@ def weights_at_hand(
         for file in weights.files
     }
     return AtHand(
-        sources=sources, proofs=proofs, unproved=unproved, passed=tuple(passed),
+        sources=sources, proofs=proofs, unproved=unproved, findings=tuple(warnings),
+        passed=tuple(passed),
     )  # fmt: skip
 
 
@@ -189,29 +196,46 @@ def _gate(
     files: tuple[SourceFile, ...],
     platforms: Sequence[PlatformLock],
     machine: Machine,
-) -> tuple[tuple[Digest, Digest], ...]:
+) -> tuple[Digest | None, tuple[Finding, ...]]:
     """Run the weight gates over these contents, unless they passed before on this machine.
 
-    Returns what to remember; raises Refused with all findings.
+    Returns the key to remember that by, if it is to be, and the warnings; raises Refused with all
+    findings.
     """
     if not files:
-        return ()
+        return None, ()
     whole = len(files) == len(weights.files)
     key = digest_of(
         f"checked:{CHECK_VERSION}:{weights.digest}:{sorted(written.allow_unsafe)}:"
         f"{sorted(written.allow_imports)}:{_second_opinion(written)}:"
-        f"{sorted(written.require)}:{libraries.relevant(platforms)}".encode()
+        f"{sorted(written.require)}:{libraries.relevant(platforms)}:"
+        f"{written.path or written.source}:{spec.dependencies.lockfile}".encode()
     )
-    if machine.digests.derived(key) == weights.digest:
-        return ()
+    known = machine.digests.verdict(key)
+    if known is not None:
+        return None, known
     # Where the targets have the others, only single files can be looked at.
-    findings = (
-        *located(written, check(written, files) if whole else check_each(written, files)),
-        *(libraries.of_files(spec, written, files, platforms) if whole else ()),
-    )
+    findings = _judge(spec, written, files, platforms) if whole else located(
+        written, check_each(written, files)
+    )  # fmt: skip
     if any(finding.severity == "error" for finding in findings):
         raise Refused(*findings)
-    return ((key, weights.digest),) if whole else ()
+    return key if whole else None, findings
+
+
+def _judge(
+    spec: Spec,
+    written: specs.Weights,
+    files: tuple[SourceFile, ...],
+    platforms: Sequence[PlatformLock],
+) -> tuple[Finding, ...]:
+    """Return what the gates say of all files, and of the wheels that are to read them."""
+    looked = look(files)
+    group = Gated(weights=written, files=files, findings=(), looked=looked)
+    return (
+        *located(written, check(written, files, looked)),
+        *libraries.of_files(spec, group, platforms),
+    )
 
 
 def _second_opinion(written: specs.Weights) -> str:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from modelpack.checks.window import Window, buffered
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.quoting import UNPRINTABLE, quoted
+from modelpack.lock import tensors as lock_tensors
 
 RULE = "weights.gguf"
 MAGIC = b"GGUF"
@@ -57,7 +58,8 @@ class GgufHeader:
     "of `general.architecture`, such as `llama`; empty where there is none"
     types: tuple[str, ...]
     "of its tensors, sorted; `type 99` where the number is unknown here"
-    tensors: int
+    tensors: tuple[str, ...]
+    "as the lock writes them, in file order, the fastest dimension first"
 
 
 class _Reader:
@@ -110,9 +112,9 @@ def read(window: Window, *, at: str) -> GgufHeader:
     if max(tensors, keys) > _COUNT_LIMIT:
         raise reader.refusal(f"{tensors} tensors and {keys} keys, the limit is {_COUNT_LIMIT}")
     architecture, alignment = _metadata(reader, keys)
-    types = _tensors(reader, tensors, alignment)
+    types, lines = _tensors(reader, tensors, alignment)
     return GgufHeader(
-        version=version, architecture=architecture, types=types, tensors=tensors
+        version=version, architecture=architecture, types=types, tensors=lines
     )  # fmt: skip
 
 
@@ -161,8 +163,11 @@ def _skip(reader: _Reader, kind: int, key: str, *, depth: int) -> None:
         raise reader.refusal(f"the value of key {quoted(key)} is of no known type: {kind}")
 
 
-def _tensors(reader: _Reader, count: int, alignment: int) -> tuple[str, ...]:
-    """Read where the tensors are; raise unless each lies in the file, apart from the others."""
+def _tensors(
+    reader: _Reader, count: int, alignment: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return types and tensors; raise unless each lies in the file, apart from the others."""
+    lines: list[str] = []
     names: set[str] = set()
     places: list[tuple[int, int, str]] = []
     types: set[str] = set()
@@ -181,10 +186,12 @@ def _tensors(reader: _Reader, count: int, alignment: int) -> tuple[str, ...]:
         if offset % alignment:
             raise reader.refusal(f"tensor {quoted(name)} is not aligned to {alignment} bytes")
         types.add(BLOCKS[kind][0] if kind in BLOCKS else f"type {kind}")
+        word = BLOCKS[kind][0] if kind in BLOCKS else f"TYPE_{kind}"
+        lines.append(lock_tensors.line(word, shape, name))
         places.append((offset, offset + _size(reader, name, shape, kind), name))
     start = -(-reader.offset // alignment) * alignment
     _lie_apart(reader, sorted(places), start)
-    return tuple(sorted(types))
+    return tuple(sorted(types)), tuple(lines)
 
 
 def _size(reader: _Reader, name: str, shape: list[int], kind: int) -> int:

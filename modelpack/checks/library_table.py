@@ -47,8 +47,14 @@ TORCH_DTYPES = Table(
     "torch",
     MappingProxyType({
         **dict.fromkeys(("F8_E4M3", "F8_E5M2", "float8_e4m3fn", "float8_e5m2"), (2, 1, 0)),
+        **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), (2, 2, 0)),
+        **dict.fromkeys(("float8_e4m3fnuz", "float8_e5m2fnuz"), (2, 2, 0)),
+        **dict.fromkeys(("U16", "U32", "U64", "uint16", "uint32", "uint64"), (2, 3, 0)),
+        **dict.fromkeys(("F8_E8M0", "float8_e8m0fnu"), (2, 7, 0)),
+        **dict.fromkeys(("F4", "float4_e2m1fn_x2"), (2, 8, 0)),
     }),
-    "https://github.com/huggingface/safetensors/pull/404",
+    "https://github.com/huggingface/safetensors/blob/main/bindings/python/py_src/safetensors/"
+    "torch.py; c10/core/ScalarType.h in the wheels of 2.0.0 to 2.8.0",
 )  # fmt: skip
 
 TOKENIZER_MERGES = Table(
@@ -95,80 +101,28 @@ GGUF_TYPES = Table(
     "0.3.14 and 0.3.15",
 )
 
-_MODELS: Mapping[Version, str] = MappingProxyType({
-    (4, 38, 0): "gemma depth_anything stablelm",
-    (4, 39, 0): "cohere llava_next mamba starcoder2 superpoint udop",
-    (4, 40, 0): "dbrx idefics2 jamba olmo qwen2_moe recurrent_gemma grounding-dino",
-    (4, 41, 0): "jetmoe paligemma phi3 video_llava",
-    (4, 42, 0): "gemma2 instructblipvideo rt_detr",
-    (4, 43, 0): "chameleon hiera zoedepth",
-    (4, 44, 0): "mamba2 nemotron",
-    (4, 45, 0): "falcon_mamba granite granitemoe llava_onevision mimi mllama olmoe pixtral "
-    "qwen2_audio qwen2_vl",
-    (4, 46, 0): "glm idefics3 moshi phimoe zamba",
-    (4, 47, 0): "ijepa olmo2",
-    (4, 48, 0): "aria bamba cohere2 colpali diffllama emu3 modernbert moonshine vitpose",
-    (4, 49, 0): "dab-detr depth_pro got_ocr2 granitemoeshared helium qwen2_5_vl rt_detr_v2 "
-    "superglue zamba2",
-    (4, 50, 0): "aya_vision gemma3 gemma3_text mistral3 shieldgemma2 siglip2 smolvlm",
-    (4, 51, 0): "deepseek_v3 llama4 llama4_text phi4_multimodal qwen3 qwen3_moe",
-    (4, 52, 0): "bitnet csm d_fine glm4 granite_speech granitemoehybrid internvl janus mlcd "
-    "qwen2_5_omni sam_hq timesfm",
-    (4, 53, 0): "arcee colqwen2 dia dots1 falcon_h1 gemma3n gemma3n_text glm4v lightglue minimax "
-    "smollm3 t5gemma vjepa2",
-    (4, 54, 0): "aimv2 deepseek_v2 deepseek_vl doge eomt ernie4_5 ernie4_5_moe evolla exaone4 "
-    "glm4_moe lfm2 modernbert-decoder perception_lm voxtral xlstm",
-    (4, 55, 0): "cohere2_vision gpt_oss mm-grounding-dino",
-    (4, 56, 0): "apertus dinov3_convnext dinov3_vit florence2 glm4v_moe hunyuan_v1_dense "
-    "hunyuan_v1_moe metaclip_2 ovis2 sam2 sam2_video seed_oss xcodec",
-    (4, 57, 0): "blt edgetam flex_olmo lfm2_vl longcat_flash ministral olmo3 parakeet_ctc "
-    "qwen3_next qwen3_omni_moe qwen3_vl qwen3_vl_moe vaultgemma",
-    (5, 0, 0): "afmoe audioflamingo3 cwm ernie4_5_vl_moe fast_vlm glm46v glm4_moe_lite glm_image "
-    "glmasr jais2 lfm2_moe lighton_ocr lw_detr minimax_m2 ministral3 nanochat paddleocr_vl pixio "
-    "sam3 solar_open t5gemma2 video_llama_3",
+NUMPY_ARRAYS = Table(
+    "numpy",
+    MappingProxyType({"3.0": (1, 17, 0), "numpy._core": (1, 26, 1)}),
+    "https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html; numpy/lib/format.py "
+    "and numpy/_core in the wheels of 1.16.6, 1.17.0, 1.26.0 and 1.26.1",
+)
+"""versions of the format of a `.npy` file; and the module that pickles of NumPy 2 name, of which
+1.26.1 is the first release before it to have a stand-in"""
+
+NUMPY_HEADER: tuple[Version, int] = ((1, 23, 5), 10_000)
+"""from which release on `numpy.load` refuses a header of more characters, unless it is told
+`max_header_size`: _MAX_HEADER_SIZE of numpy/lib/format.py, not in 1.23.0, in 1.23.5 to 2.4.6"""
+
+ML_DTYPES = "ml-dtypes"
+ARRAYS_OF_OTHERS = ("torch", "jax", "jaxlib", "tensorflow", "tensorflow-cpu", "paddlepaddle", "mlx")
+"any of which makes tensors of the types that NumPy has not"
+NOT_OF_NUMPY = frozenset({
+    "BF16", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F4",
+    "F6_E2M3", "F6_E3M2",
 })  # fmt: skip
-
-TRANSFORMERS_MODELS = Table(
-    "transformers",
-    MappingProxyType({name: first for first, names in _MODELS.items() for name in names.split()}),
-    "https://github.com/huggingface/transformers/releases; "
-    "CONFIG_MAPPING_NAMES in the wheels of 4.37.0 to 5.0.0",
-)
-"`model_type` of a config.json"
-
-_REMOVED = (
-    "deta efficientformer ernie_m gptsan-japanese graphormer jukebox mctct mega nat nezha "
-    "open-llama qdqbert realm retribert speech_to_text_2 trajectory_transformer transfo-xl "
-    "tvlt van vit_hybrid xlm-prophetnet"
-)
-TRANSFORMERS_REMOVED: Mapping[str, Version] = MappingProxyType(
-    dict.fromkeys(_REMOVED.split(), (5, 0, 0))
-)
-"`model_type` to the first release that no longer knows it; measured with 4.57.1 and 5.0.0"
-
-TRANSFORMERS_QUANTISED = Table(
-    "transformers",
-    MappingProxyType({
-        "aqlm": (4, 38, 0), "quanto": (4, 39, 0), "eetq": (4, 41, 0), "hqq": (4, 41, 0),
-        "fbgemm_fp8": (4, 43, 0), "compressed-tensors": (4, 45, 0), "torchao": (4, 45, 0),
-        "bitnet": (4, 46, 0), "vptq": (4, 48, 0), "higgs": (4, 48, 0), "fp8": (4, 49, 0),
-        "spqr": (4, 49, 0), "quark": (4, 50, 0), "auto-round": (4, 52, 0), "fp_quant": (4, 54, 0),
-        "mxfp4": (4, 55, 0),
-    }),
-    "https://github.com/huggingface/transformers/blob/main/src/transformers/utils/"
-    "quantization_config.py; QuantizationMethod in the wheels of 4.37.0 to 5.0.0",
-)  # fmt: skip
-"`quantization_config.quant_method` of a config.json"
-
-QUANTISERS: Mapping[str, tuple[str, ...]] = MappingProxyType({
-    "aqlm": ("aqlm",), "auto-round": ("auto-round",), "awq": ("autoawq", "gptqmodel"),
-    "bitsandbytes": ("bitsandbytes",), "compressed-tensors": ("compressed-tensors",),
-    "eetq": ("eetq",), "gptq": ("gptqmodel", "auto-gptq"), "hqq": ("hqq",),
-    "quanto": ("optimum-quanto",), "torchao": ("torchao",), "vptq": ("vptq",),
-})  # fmt: skip
-"""Which package, one of several, transformers wants beside itself, by `quant_method`: what
-`validate_environment` of https://github.com/huggingface/transformers/tree/main/src/transformers/
-quantizers raises ImportError for, in the wheel of 4.57.1."""
+"""types of tensors that `safetensors.numpy` and `safe_open(framework="numpy")` refuse: measured
+with safetensors 0.3.1 to 0.8.0 and NumPy 2.4.6, with and without ml_dtypes beside them"""
 
 _TO_1_31 = OnnxLimits(26, 5, 13)
 ONNX_RUNTIME: Mapping[tuple[int, int], OnnxLimits] = MappingProxyType({
@@ -187,10 +141,3 @@ READERS = frozenset({"vllm", "sglang", "lmdeploy"})
 "that read models by themselves, whatever transformers knows"
 TWINS = {"xgboost-cpu": "xgboost"}
 "distributions of the same library and version, under another name"
-
-
-def names() -> frozenset[str]:
-    """Return the distributions that a verdict depends on."""
-    tables = [value for value in globals().values() if isinstance(value, Table)]
-    needed = [name for names in QUANTISERS.values() for name in names]
-    return frozenset({*(one.library for one in tables), *RUNTIMES, *READERS, *TWINS, *needed})

@@ -1,7 +1,7 @@
 """What model files say of themselves, read from their headers, and whether they are whole.
 
-ONNX, GGUF, XGBoost, safetensors, and the config.json and tokenizer.json beside them. Each is looked
-at by what it contains where it has a magic number, and by its name where it has none.
+ONNX, GGUF, XGBoost, NumPy, safetensors, and the config.json and tokenizer.json beside them. Each is
+looked at by what it contains where it has a magic number, and by its name where it has none.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from modelpack.checks import gguf_header, onnx_model, tokenizer, xgboost_model
+from modelpack.checks import (
+    archives,
+    gguf_header,
+    numpy_header,
+    onnx_model,
+    tokenizer,
+    xgboost_model,
+)
 from modelpack.checks.gguf_header import GgufHeader
+from modelpack.checks.numpy_header import ArrayHeader
 from modelpack.checks.onnx_model import OnnxModel
 from modelpack.checks.shard_index import read_json
 from modelpack.checks.window import Window, of_descriptor
@@ -20,10 +28,15 @@ from modelpack.inputs import safetensors
 from modelpack.inputs.opening import open_regular
 from modelpack.inputs.quoting import UNPRINTABLE, quoted
 from modelpack.inputs.safetensors import Tensor
+from modelpack.lock import tensors as lock_tensors
 
 _CONFIG = "config.json"
 _CONFIG_LIMIT = 8 << 20
 _SHOWN = 3
+_ABSENT = ", which is not among the files"
+_NPY, _NPZ = ".npy", ".npz"
+_ARRAYS_LIMIT = 1 << 16
+"arrays of one `.npz`"
 
 
 @dataclass(slots=True)
@@ -33,6 +46,10 @@ class ModelFiles:
     onnx: dict[str, OnnxModel] = field(default_factory=dict)
     gguf: dict[str, GgufHeader] = field(default_factory=dict)
     xgboost: dict[str, XgboostModel] = field(default_factory=dict)
+    arrays: dict[str, ArrayHeader] = field(default_factory=dict)
+    "by the path of the file, with `: NAME` behind that of a `.npz`"
+    tensors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    "of each file but safetensors, as the lock writes them"
     dtypes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     "of the tensors of each safetensors file, sorted"
     configs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -58,7 +75,9 @@ def look(files: Mapping[str, Path]) -> ModelFiles:
     return found
 
 
-_RULES = frozenset({gguf_header.RULE, onnx_model.RULE, xgboost_model.RULE, tokenizer.RULE})
+_RULES = frozenset({
+    gguf_header.RULE, numpy_header.RULE, onnx_model.RULE, tokenizer.RULE, xgboost_model.RULE,
+})  # fmt: skip
 
 
 def _look_at(
@@ -85,13 +104,37 @@ def _look_into(window: Window, path: str, files: Mapping[str, Path], found: Mode
     suffix = path.rpartition(".")[2].lower()
     form = xgboost_model.form_of(window)
     if suffix == "gguf" or window.read(0, 4) == gguf_header.MAGIC:
-        found.gguf[path] = gguf_header.read(window, at=path)
+        found.gguf[path] = header = gguf_header.read(window, at=path)
+        found.tensors[path] = header.tensors
+    elif path.lower().endswith(_NPZ):
+        _look_at_arrays(window, path, found)
+    elif path.lower().endswith(_NPY) or window.read(0, 6) == numpy_header.MAGIC:
+        found.arrays[path] = array = numpy_header.check(window, at=path)
+        name = path.rpartition("/")[2]
+        found.tensors[path] = (lock_tensors.line(array.dtype, array.shape, _stem(name)),)
     elif suffix == "onnx":
         found.onnx[path] = model = onnx_model.read(window, at=path)
+        found.tensors[path] = model.tensors
         found.findings += _outside(path, model, files)
         found.findings += _foreign(path, model)
     elif form or suffix == "ubj":
-        found.xgboost[path] = xgboost_model.read(window, at=path, form=form or "ubj")
+        found.xgboost[path] = booster = xgboost_model.read(window, at=path, form=form or "ubj")
+        found.tensors[path] = booster.tensors
+
+
+def _look_at_arrays(window: Window, path: str, found: ModelFiles) -> None:
+    """Look at the arrays of a `.npz`, each a member whose name ends in `.npy`."""
+    lines: list[str] = []
+    for name, member in archives.members(window):
+        if name.endswith(_NPY) and len(lines) < _ARRAYS_LIMIT and not UNPRINTABLE.search(name):
+            at = f"{path}: {name}"
+            found.arrays[at] = array = numpy_header.check(member, at=at)
+            lines.append(lock_tensors.line(array.dtype, array.shape, _stem(name)))
+    found.tensors[path] = tuple(lines)
+
+
+def _stem(name: str) -> str:
+    return name[: -len(_NPY)] if name.lower().endswith(_NPY) else name
 
 
 def _foreign(path: str, model: OnnxModel) -> Iterator[Finding]:
@@ -114,7 +157,7 @@ def _outside(path: str, model: OnnxModel, files: Mapping[str, Path]) -> Iterator
         problem = _place_problem(one.location)
         target = f"{folder}/{one.location}".lstrip("/")
         if not problem and target not in files:
-            problem = f"its data are in {quoted(one.location)}, which is not there"
+            problem = f"its data are in {quoted(one.location)}{_ABSENT}"
         if not problem:
             if target not in sizes:
                 sizes[target] = files[target].stat().st_size
@@ -126,7 +169,9 @@ def _outside(path: str, model: OnnxModel, files: Mapping[str, Path]) -> Iterator
         if problem:
             problems[f"tensor {quoted(one.tensor)}: {problem}"] = None
     for message in list(problems)[:_SHOWN]:
-        yield Finding(message=message, at=path, rule="weights.onnx-data")
+        absent = message.endswith(_ABSENT)
+        hint = "put it beside the model, and name it in `weights.include`" if absent else ""
+        yield Finding(message=message, at=path, rule="weights.onnx-data", hint=hint)
     if len(problems) > _SHOWN:
         message = f"and {len(problems) - _SHOWN} more tensors of the kind"
         yield Finding(message=message, at=path, rule="weights.onnx-data")

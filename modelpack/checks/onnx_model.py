@@ -13,6 +13,7 @@ from modelpack.checks.protobuf import Field, Malformed, message, varints
 from modelpack.checks.window import Window, buffered
 from modelpack.errors import Finding, InputError
 from modelpack.inputs.quoting import UNPRINTABLE, quoted
+from modelpack.lock import tensors as lock_tensors
 
 RULE = "weights.onnx"
 KNOWN_DOMAINS = frozenset({
@@ -23,6 +24,8 @@ KNOWN_DOMAINS = frozenset({
 "whose operators ONNX Runtime brings: onnxruntime, include/onnxruntime/core/graph/constants.h"
 _FIELD_LIMIT = 4_000_000
 _TEXT_LIMIT = 4096
+_NAMES_LIMIT = 64 << 20
+"bytes of the names of all initializers together"
 _DEPTH = 16
 "graphs within graphs"
 _DIMENSIONS = 64
@@ -33,6 +36,13 @@ _BITS: Mapping[int, int] = MappingProxyType({
     15: 128, 16: 16, 17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2,
 })  # fmt: skip
 "TensorProto.DataType to bits of one element; strings are never raw"
+_DTYPES: Mapping[int, str] = MappingProxyType({
+    1: "F32", 2: "U8", 3: "I8", 4: "U16", 5: "I16", 6: "I32", 7: "I64", 8: "STRING", 9: "BOOL",
+    10: "F16", 11: "F64", 12: "U32", 13: "U64", 14: "C64", 15: "C128", 16: "BF16", 17: "F8_E4M3",
+    18: "F8_E4M3FNUZ", 19: "F8_E5M2", 20: "F8_E5M2FNUZ", 21: "U4", 22: "I4", 23: "F4",
+    24: "F8_E8M0", 25: "U2", 26: "I2",
+})  # fmt: skip
+"TensorProto.DataType to the word that safetensors has for it, or would have"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +66,8 @@ class OnnxModel:
     foreign: tuple[str, ...]
     "domains of operators that neither ONNX Runtime brings nor the model defines, sorted"
     external: tuple[External, ...]
+    tensors: tuple[str, ...]
+    "initializers of all graphs as the lock writes them, in file order"
 
 
 @dataclass(slots=True)
@@ -69,12 +81,21 @@ class _Found:
     domains: set[str] = field(default_factory=set)
     defined: set[str] = field(default_factory=set)
     external: list[External] = field(default_factory=list)
+    tensors: list[str] = field(default_factory=list)
+    names: int = 0
 
     def spend(self) -> None:
         """Count one field."""
         self.fields += 1
         if self.fields > _FIELD_LIMIT:
             raise Malformed(f"more than {_FIELD_LIMIT} fields")
+
+    def add(self, line: str) -> None:
+        """Add an initializer."""
+        self.names += len(line)
+        if self.names > _NAMES_LIMIT:
+            raise Malformed(f"names of initializers of more than {_NAMES_LIMIT} bytes")
+        self.tensors.append(line)
 
 
 def read(window: Window, *, at: str) -> OnnxModel:
@@ -90,6 +111,7 @@ def read(window: Window, *, at: str) -> OnnxModel:
         opsets=MappingProxyType(dict(sorted(found.opsets.items()))),
         foreign=tuple(sorted(found.domains - found.defined - KNOWN_DOMAINS)),
         external=tuple(found.external),
+        tensors=tuple(found.tensors),
     )
 
 
@@ -145,10 +167,13 @@ def _graph(window: Window, found: _Found, *, depth: int) -> None:
         if one.number == 1:
             _node(_inside(window, one), found, depth=depth)
         elif one.number == 5:  # noqa: PLR2004  initializer
-            _tensor(_inside(window, one), found)
+            found.add(_tensor(_inside(window, one), found))
         elif one.number == 15:  # noqa: PLR2004  sparse_initializer
-            for tensor in _messages(_inside(window, one), found, 1, 2):
-                _tensor(tensor, found)
+            for part in message(_inside(window, one), found.spend):
+                if part.number in (1, 2):  # values, indices
+                    line = _tensor(_inside(_inside(window, one), part), found)
+                    if part.number == 1:
+                        found.add(line)
 
 
 def _node(window: Window, found: _Found, *, depth: int) -> None:
@@ -170,7 +195,8 @@ def _attribute(window: Window, found: _Found, *, depth: int) -> None:
                 _tensor(tensor, found)
 
 
-def _tensor(window: Window, found: _Found) -> None:
+def _tensor(window: Window, found: _Found) -> str:
+    """Check a tensor, note where its values lie, and return it as the lock writes it."""
     name, kind, raw, outside = "", 0, -1, False
     shape: list[int] = []
     entries: dict[str, str] = {}
@@ -194,6 +220,7 @@ def _tensor(window: Window, found: _Found) -> None:
         found.external.append(_external(name, entries))
     elif raw >= 0 and kind in _BITS and raw != -(-prod(shape) * _BITS[kind] // 8):
         raise Malformed(f"tensor {quoted(name)} has {raw} bytes, which do not fill its shape")
+    return lock_tensors.line(_DTYPES.get(kind, f"TYPE_{kind}"), shape, name)
 
 
 def _external(name: str, entries: Mapping[str, str]) -> External:

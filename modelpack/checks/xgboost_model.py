@@ -12,6 +12,7 @@ from modelpack.checks import ubjson
 from modelpack.checks.shard_index import parse_json
 from modelpack.checks.window import Window
 from modelpack.errors import Finding, InputError
+from modelpack.lock import tensors as lock_tensors
 
 RULE = "weights.xgboost"
 _JSON = re.compile(rb'\s*\{\s*"(?:learner"|version"\s*:\s*\[[^]]{0,40}\]\s*,\s*"learner")')
@@ -34,6 +35,8 @@ class XgboostModel:
     version: tuple[int, int, int]
     "of the library that wrote it"
     booster: str
+    tensors: tuple[str, ...]
+    "what was learned, as the lock writes it: of all trees together, or the weights of a line"
 
 
 class _Malformed(Exception):  # noqa: N818  a state of the input
@@ -77,8 +80,20 @@ def _model(value: object, form: Literal["json", "ubj"]) -> XgboostModel:
         model = booster
         for key in _TREES[name]:
             model = _member(model, key)
-        _forest(model, features)
-    return XgboostModel(form=form, version=version, booster=name)
+        nodes = _forest(model, features)
+        learned = [("I32", "trees.split_indices"), ("F32", "trees.split_conditions")]
+        lines = tuple(lock_tensors.line(dtype, [nodes], key) for dtype, key in learned)
+    else:
+        lines = (lock_tensors.line("F32", [_weights(booster)], "weights"),)
+    return XgboostModel(form=form, version=version, booster=name, tensors=lines)
+
+
+def _weights(booster: Mapping[str, Any]) -> int:
+    """Return how many weights a linear model has."""
+    weights = _member(booster, "model").get("weights")
+    if not isinstance(weights, Sequence) or isinstance(weights, str):
+        raise _Malformed("`weights` is no list")
+    return len(weights)
 
 
 def _version(value: Any) -> tuple[int, int, int]:  # noqa: ANN401  any value
@@ -92,7 +107,9 @@ def _version(value: Any) -> tuple[int, int, int]:  # noqa: ANN401  any value
     return numbers[0], numbers[1], numbers[2]
 
 
-def _forest(model: Mapping[str, Any], features: int) -> None:
+def _forest(model: Mapping[str, Any], features: int) -> int:
+    """Return the number of nodes of all trees; raise where one cannot be walked."""
+    nodes = 0
     trees = model.get("trees")
     if not isinstance(trees, Sequence) or isinstance(trees, str):
         raise _Malformed("`trees` is no list")
@@ -102,6 +119,8 @@ def _forest(model: Mapping[str, Any], features: int) -> None:
     for index, tree in enumerate(trees):
         for problem in _tree_problems(tree, features):
             raise _Malformed(f"tree {index}: {problem}")
+        nodes += len(tree["left_children"])
+    return nodes
 
 
 def _tree_problems(tree: object, features: int) -> Iterator[str]:

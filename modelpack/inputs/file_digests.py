@@ -7,7 +7,7 @@ reading a few costs less than opening a database.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,7 +17,7 @@ from typing import Any
 from modelpack import canonical_json
 from modelpack import digest as digests
 from modelpack.digest import Digest, hex_of, of_hex
-from modelpack.errors import InputError
+from modelpack.errors import Finding, InputError
 from modelpack.oci.content import identity
 
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -116,6 +116,25 @@ class FileDigests:
     def record_derived(self, key: Digest, digest: Digest) -> None:
         """Remember that the inputs with digest `key` give `digest`."""
         self._store(hex_of(key), {"derived": digest}, not_before=None)
+
+    def verdict(self, key: Digest) -> tuple[Finding, ...] | None:
+        """Return the warnings with which what `key` names passed its gates; None: it never did."""
+        value = self._load(hex_of(key))
+        try:
+            said = value["verdict"] if value else None
+            return tuple(Finding(**one, severity="warning") for one in said) if (
+                said is not None
+            ) else None  # fmt: skip
+        except (KeyError, TypeError):
+            return None
+
+    def record_verdict(self, key: Digest, warnings: Iterable[Finding]) -> None:
+        """Remember that what `key` names passed its gates with these warnings."""
+        said = [
+            {"message": one.message, "at": one.at, "hint": one.hint, "rule": one.rule}
+            for one in warnings
+        ]
+        self._store(hex_of(key), {"verdict": said}, not_before=None)
 
     def _load(self, name: str) -> dict[str, Any] | None:
         try:

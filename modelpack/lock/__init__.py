@@ -145,7 +145,8 @@ class WeightFile:
     layer: Digest | None
     "digest of the uncompressed layer that holds just this file; None when it is bundled"
     tensors: tuple[str, ...] = ()
-    "of a safetensors file, in file order: `BF16 [4096,4096] model.layers.0.mlp.w`"
+    """in file order, where the format says it (safetensors, GGUF, ONNX, NumPy, XGBoost):
+    `BF16 [4096,4096] model.layers.0.mlp.w`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What the lock's list of tensors says of a weight file: names, shapes, parameters by dtype."""
+"""The lock's list of tensors of a weight file: its lines, and what they say."""
 
 import re
 from collections import Counter
@@ -27,6 +27,11 @@ class Tensor:
     def parameters(self) -> int:
         """How many numbers it holds."""
         return prod(self.shape)
+
+
+def line(dtype: str, shape: Iterable[int], name: str) -> str:
+    """Return a tensor as the lock writes it: `BF16 [4096,4096] model.layers.0.mlp.w`."""
+    return f"{dtype} [{','.join(map(str, shape))}] {name}"
 
 
 def listed(file: WeightFile) -> tuple[Tensor, ...]:

@@ -70,7 +70,9 @@ def take_in(
     return Intake(
         lock=lock, new_lock=new_lock, read=read, at_hand=at_hand, signed=signed,
         evaluated=evaluated, plans=make_plans(this, lock, read, only=options.platforms),
-        findings=(*findings, *of_lock, *read.findings, *evaluated.findings),
+        findings=(
+            *findings, *of_lock, *at_hand.findings, *read.findings, *evaluated.findings,
+        ),
     )  # fmt: skip
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelpack.assembly.assemble import Inputs
+from modelpack.assembly.evaluations import evaluate
 from modelpack.errors import InputError, Refused
+from modelpack.inputs.base_image import allowed
 from modelpack.inputs.machine import Machine
 from modelpack.pipeline.gates import secrets_in_spec, with_all_else
 from modelpack.pipeline.planning import make_plans, read_code
@@ -15,6 +17,7 @@ from modelpack.project import Project
 from modelpack.project_lock import require_fresh
 from modelpack.resolve.development import development_wheels
 from modelpack.resolve.gpu import gate_gpu
+from modelpack.resolve.signatures import require_signatures
 
 if TYPE_CHECKING:
     from modelpack import dockerfile
@@ -38,11 +41,14 @@ def render(
 
     try:
         findings = secrets_in_spec(this)
+        allowed.require(this.spec.runtime.base, machine.bases)
         lock = require_fresh(this)
         findings = (*findings, *gate_gpu(this.spec, lock))
         read = read_code(this, machine=machine, epoch=lock.epoch, options=options)
         planned = make_plans(this, lock, read, only=frozenset(platforms))
-        weights = rendering.baked_weights(this.spec, lock, this.root, machine=machine)
+        weights, of_weights = rendering.baked_weights(this.spec, lock, this.root, machine=machine)
+        require_signatures(this.spec, lock, this.root, machine=machine)
+        evaluated = evaluate(this.spec, lock, this.root)
         development = {
             platform.platform: development_wheels(this.spec, this.root, platform, machine=machine)
             for platform, _ in planned
@@ -56,5 +62,5 @@ def render(
     )  # fmt: skip
     return rendering.write_all(
         planned, inputs, place, machine=machine, options=how, development=development,
-        findings=(*findings, *read.findings),
+        findings=(*findings, *of_weights, *read.findings, *evaluated.findings),
     )  # fmt: skip

@@ -50,7 +50,7 @@ def memory_of_files(spec: Spec, found: "Sequence[Gated]") -> "MemoryEstimate | N
     from modelpack.resolve.weights import tensor_lines  # noqa: PLC0415
 
     loaded = sum(
-        gpu_memory.loaded_bytes(file.path, file.status.st_size, tensor_lines(file))
+        gpu_memory.loaded_bytes(file.path, file.status.st_size, tensor_lines(file, group.looked))
         for group in found
         for file in group.files
     )

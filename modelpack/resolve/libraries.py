@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelpack import spec as specs
-from modelpack.checks import library_table
+from modelpack.checks import library_names
 from modelpack.errors import Finding, ModelpackError, Refused
 from modelpack.lock import Lock, PlatformLock
 from modelpack.spec import Spec
 
 if TYPE_CHECKING:
-    from modelpack.inputs.weights import SourceFile
     from modelpack.resolve.weights import Gated
 
 
@@ -21,25 +19,20 @@ def library_findings(
     """Return what of these weights the wheels of `platforms` cannot load."""
     return tuple(
         finding for group in found
-        for finding in of_files(spec, group.weights, group.files, platforms)
+        for finding in of_files(spec, group, platforms)
     )  # fmt: skip
 
 
-def of_files(
-    spec: Spec,
-    weights: specs.Weights,
-    files: "Sequence[SourceFile]",
-    platforms: Sequence[PlatformLock],
-) -> tuple[Finding, ...]:
+def of_files(spec: Spec, group: "Gated", platforms: Sequence[PlatformLock]) -> tuple[Finding, ...]:
     """Return the same of the files of one `[weights]`."""
-    if not files or not platforms:
+    if not group.files or not platforms:
         return ()
-    from modelpack.checks import libraries, model_files  # noqa: PLC0415  not for a code-only build
-    from modelpack.resolve.weights import located  # noqa: PLC0415
+    from modelpack.checks import libraries  # noqa: PLC0415  not for a code-only build
+    from modelpack.resolve.weights import located, look  # noqa: PLC0415
 
-    looked = model_files.look({file.path: file.source for file in files})
+    looked = group.looked or look(group.files)
     place = spec.dependencies.lockfile or "dependencies.lockfile"
-    return located(weights, libraries.findings(looked, platforms, place))
+    return located(group.weights, libraries.findings(looked, platforms, place))
 
 
 def on_this_machine(spec: Spec, root: Path) -> "tuple[Gated, ...]":
@@ -67,7 +60,7 @@ def gate_libraries(spec: Spec, lock: Lock, root: Path) -> tuple[Finding, ...]:
 
 def relevant(platforms: Sequence[PlatformLock]) -> tuple[str, ...]:
     """Return what of the locked wheels a verdict depends on."""
-    names = library_table.names()
+    names = library_names.names()
     return tuple(sorted({
         f"{wheel.name}=={wheel.version}"
         for platform in platforms for wheel in platform.wheels if wheel.name in names

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelpack import spec as specs
 from modelpack.errors import Finding, InputError, ModelpackError, Refused, joined
@@ -10,12 +11,16 @@ from modelpack.inputs import weights as weight_inputs
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.weights import SourceFile
 from modelpack.lock import WeightFile, WeightsLock, WeightsSource
+from modelpack.lock import tensors as lock_tensors
 from modelpack.oci.layout import Layout
 from modelpack.plan import is_own_layer
 from modelpack.progress import Advance
 from modelpack.spec import Spec
 
-_TENSORS = (".safetensors", ".gguf", ".onnx")
+if TYPE_CHECKING:
+    from modelpack.checks.model_files import ModelFiles
+
+_TENSORS = (".safetensors", ".gguf", ".onnx", ".onnx_data", ".onnx.data", ".npy", ".npz", ".ubj")
 "names of files that hold numbers; all others are searched for secrets"
 
 
@@ -26,6 +31,8 @@ class Gated:
     weights: specs.Weights
     files: tuple[SourceFile, ...]
     findings: tuple[Finding, ...]
+    looked: "ModelFiles | None" = None
+    "what the files say of themselves; None: they were not looked at"
     source: WeightsSource | None = None
     "where they were fetched from; None: a folder"
 
@@ -77,7 +84,10 @@ def gated(spec: Spec, root: Path, *, required: bool = True) -> tuple[Gated, ...]
         if not required and not (root / weights.path).exists():
             return Gated(weights=weights, files=(), findings=(_absent(weights),))
         files = find(root, weights)
-        return Gated(weights=weights, files=files, findings=check(weights, files))
+        looked = look(files)
+        return Gated(
+            weights=weights, files=files, looked=looked, findings=check(weights, files, looked)
+        )
 
     return _passed(one, (weights for weights in spec.weights if weights.path))
 
@@ -93,9 +103,10 @@ def fetched(spec: Spec, root: Path, *, machine: Machine) -> tuple[Gated, ...]:
 
     def one(weights: specs.Weights) -> Gated:
         found = sources.fetch(weights, root, machine=machine)
+        looked = look(found.files)
         return Gated(
-            weights=weights, files=found.files, findings=check(weights, found.files),
-            source=found.source,
+            weights=weights, files=found.files, looked=looked,
+            findings=check(weights, found.files, looked), source=found.source,
         )  # fmt: skip
 
     return _passed(one, (weights for weights in spec.weights if weights.source))
@@ -158,15 +169,23 @@ def find(root: Path, weights: specs.Weights) -> tuple[SourceFile, ...]:
     return files.files
 
 
-def check(weights: specs.Weights, files: Sequence[SourceFile]) -> tuple[Finding, ...]:
-    """Return what the gates say of these files: formats, headers, indexes, side files, secrets."""
+def look(files: Sequence[SourceFile]) -> "ModelFiles":
+    """Return what the files of one `[weights]` say of themselves, read from their headers."""
     from modelpack.checks import model_files  # noqa: PLC0415  not for a code-only build
-    from modelpack.checks import weights as structure  # noqa: PLC0415  neither
+
+    return model_files.look({file.path: file.source for file in files})
+
+
+def check(
+    weights: specs.Weights, files: Sequence[SourceFile], looked: "ModelFiles"
+) -> tuple[Finding, ...]:
+    """Return what the gates say of these files: formats, headers, indexes, side files, secrets."""
+    from modelpack.checks import weights as structure  # noqa: PLC0415  not for a code-only build
 
     sources: Mapping[str, Path] = {file.path: file.source for file in files}
     return (
         *structure.findings(sources, require=weights.require),
-        *model_files.look(sources).findings,
+        *looked.findings,
         *check_each(weights, files),
     )
 
@@ -198,7 +217,7 @@ def _lock(group: Gated, machine: Machine, into: Layout | None, advance: Advance)
             file, destination=weights.destination, digests=machine.digests, into=into,
             advance=advance,
         )  # fmt: skip
-        return replace(measured, tensors=tensor_lines(file))
+        return replace(measured, tensors=tensor_lines(file, group.looked))
 
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  not for a code-only build
 
@@ -225,14 +244,13 @@ def _is_exception(finding: Finding) -> bool:
     return finding.severity == "warning" and finding.hint.startswith("allowed by")
 
 
-def tensor_lines(file: SourceFile) -> tuple[str, ...]:
-    """Return the tensors of a safetensors file as the lock writes them."""
+def tensor_lines(file: SourceFile, looked: "ModelFiles | None") -> tuple[str, ...]:
+    """Return the tensors of a file as the lock writes them, where its format says them."""
     if not file.path.endswith(".safetensors"):
-        return ()
+        return looked.tensors.get(file.path, ()) if looked else ()
     from modelpack.inputs.safetensors import read_header  # noqa: PLC0415
 
     header = read_header(file.source)
     return tuple(
-        f"{tensor.dtype} [{','.join(map(str, tensor.shape))}] {tensor.name}"
-        for tensor in header.tensors
+        lock_tensors.line(tensor.dtype, tensor.shape, tensor.name) for tensor in header.tensors
     )

@@ -6,15 +6,25 @@ from typing import Any
 
 import model_bytes as made
 import pytest
-from hostile_files import safetensors_file
+from hostile_files import numpy_array, safetensors_file
 
-from modelpack.checks import libraries, library_table, model_files
+from modelpack.checks import (
+    libraries,
+    library_names,
+    library_table,
+    model_files,
+    quantiser_table,
+    transformers_releases,
+)
 from modelpack.lock import AssembledBase, Interpreter, PlatformLock, Wheel
 from modelpack.platform import Platform
 
 FITTING = {
     "transformers": "5.24.0", "torch": "2.14.1", "safetensors": "0.8.0", "tokenizers": "0.23.3",
-    "onnxruntime": "1.32.0", "llama-cpp-python": "0.3.36", "xgboost": "3.2.0",
+    "onnxruntime": "1.32.0", "llama-cpp-python": "0.3.36", "xgboost": "3.2.0", "numpy": "2.4.6",
+    "ml-dtypes": "0.6.0", "accelerate": "1.12.0", "optimum": "2.1.0", "gptqmodel": "5.4.0",
+    "bitsandbytes": "0.49.0", "kernels": "0.18.2", "triton": "3.6.0", "torchao": "0.15.0",
+    "compressed-tensors": "0.15.0", "hqq": "0.2.8",
 }  # fmt: skip
 
 
@@ -58,15 +68,60 @@ CASES = [
     ("config.json", config(transformers_version="5.1.0"), {"transformers": "5.0.2"},
      "warning: was written by transformers 5.1.0, 5.0.2 is locked"),
     ("config.json", config(model_type="qwen3"), {"transformers": "4.50.3"},
-     "error: `model_type` is `qwen3`: transformers reads that from 4.51.0 on, 4.50.3 is locked"),
+     "error: `model_type` is `qwen3`: transformers reads that from 4.51 on, 4.50.3 is locked"),
+    ("config.json", config(architectures=["Qwen3ForCausalLM"]), {"transformers": "4.50.3"},
+     ("error: `architectures` names `Qwen3ForCausalLM`: transformers reads that from 4.51 on, "
+      "4.50.3 is locked")),
+    ("config.json", config(architectures=["Gemma3ForConditionalGeneration"]),
+     {"transformers": "4.49.0"},
+     ("error: `architectures` names `Gemma3ForConditionalGeneration`: transformers reads that from "
+      "4.50 on, 4.49.0 is locked")),
+    ("config.json", config(architectures=["TransfoXLModel"]), {"transformers": "5.0.0"},
+     ("error: `architectures` names `TransfoXLModel`, which transformers 5.0 dropped: 5.0.0 is "
+      "locked")),
     ("config.json", config(model_type="transfo-xl"), {"transformers": "5.0.0"},
-     "error: `model_type` is `transfo-xl`, which transformers 5.0.0 dropped: 5.0.0 is locked"),
+     "error: `model_type` is `transfo-xl`, which transformers 5.0 dropped: 5.0.0 is locked"),
     ("config.json", quantised("mxfp4"), {"transformers": "4.54.1"},
      ("error: `quantization_config.quant_method` is `mxfp4`: transformers reads that from 4.55.0 "
      "on, 4.54.1 is locked")),
     ("config.json", quantised("gptq"), {"transformers": "4.57.1"},
      ("error: `quantization_config.quant_method` is `gptq`: transformers needs `gptqmodel` or "
      "`auto-gptq` for it, which is not locked")),
+    ("config.json", quantised("gptq"), {"transformers": "5.0.0", "gptqmodel": "5.4.0"},
+     ("error: `quantization_config.quant_method` is `gptq`: transformers needs `optimum` for it, "
+      "which is not locked")),
+    ("config.json", quantised("awq"), {"transformers": "5.0.0", "autoawq": "0.2.9"},
+     ("error: `quantization_config.quant_method` is `awq`: transformers needs `gptqmodel` for it, "
+      "which is not locked")),
+    ("config.json", quantised("fp8"), {"transformers": "4.49.0"},
+     ("error: `quantization_config.quant_method` is `fp8`: transformers needs `accelerate` for it, "
+      "which is not locked")),
+    ("config.json", quantised("mxfp4"), {"transformers": "5.4.0", "accelerate": "0.34.0"},
+     ("error: `quantization_config.quant_method` is `mxfp4`: transformers 5.4.0 needs `accelerate` "
+      "1.1.0 or newer for it, 0.34.0 is locked")),
+    ("config.json", quantised("mxfp4"), {"transformers": "5.24.0", "triton": "3.3.1"},
+     ("warning: `quantization_config.quant_method` is `mxfp4`: without `triton` 3.4.0 and "
+      "`kernels` transformers dequantises the model, which then takes four times the memory")),
+    ("config.json", quantised("bitsandbytes"),
+     {"transformers": "5.0.0", "bitsandbytes": "0.45.0", "accelerate": "1.12.0"},
+     ("error: `quantization_config.quant_method` is `bitsandbytes`: transformers 5.0.0 needs "
+      "`bitsandbytes` 0.46.1 or newer for it, 0.45.0 is locked")),
+    ("config.json", quantised("compressed-tensors"),
+     {"transformers": "5.10.1", "compressed-tensors": "0.14.0"},
+     ("error: `quantization_config.quant_method` is `compressed-tensors`: transformers 5.10.1 "
+      "needs `compressed-tensors` 0.15.0 or newer for it, 0.14.0 is locked")),
+    ("config.json", quantised("torchao"), {"transformers": "5.4.0", "torchao": "0.14.1"},
+     ("error: `quantization_config.quant_method` is `torchao`: transformers 5.4.0 needs `torchao` "
+      "0.15.0 or newer for it, 0.14.1 is locked")),
+    ("config.json", quantised("hqq"), {"transformers": "4.45.0"},
+     ("error: `quantization_config.quant_method` is `hqq`: transformers needs `hqq` for it, which "
+      "is not locked")),
+    ("config.json", quantised("nvfp4"), {"transformers": "5.15.0"},
+     ("error: `quantization_config.quant_method` is `nvfp4`: transformers reads that from 5.16.0 "
+      "on, 5.15.0 is locked")),
+    ("config.json", quantised("modelopt"), {"transformers": "5.24.0"},
+     ("warning: `quantization_config.quant_method` is `modelopt`, which no release of transformers "
+      "up to 5.24.0 knows: the weights are taken for such as are not quantised")),
     ("config.json", config(quantization_config={"load_in_4bit": True}), {"transformers": "5.0.0"},
      ("error: `quantization_config.quant_method` is `bitsandbytes`: transformers needs "
      "`bitsandbytes` for it, which is not locked")),
@@ -78,6 +133,23 @@ CASES = [
      "error: has tensors of F8_E5M2: torch reads that from 2.1.0 on, 2.0.1 is locked"),
     ("m.safetensors", tensors("F4", 2), {"safetensors": "0.5.3"},
      "error: has tensors of F4: safetensors reads that from 0.6.0 on, 0.5.3 is locked"),
+    ("m.safetensors", tensors("F8_E8M0"), {"torch": "2.6.0"},
+     "error: has tensors of F8_E8M0: torch reads that from 2.7.0 on, 2.6.0 is locked"),
+    ("m.safetensors", tensors("F4", 2), {"torch": "2.7.1"},
+     "error: has tensors of F4: torch reads that from 2.8.0 on, 2.7.1 is locked"),
+    ("m.safetensors", tensors("U16", 8), {"torch": "2.2.2"},
+     "error: has tensors of U16: torch reads that from 2.3.0 on, 2.2.2 is locked"),
+    ("m.safetensors", tensors("BF16", 8), {"numpy": "2.4.6", "safetensors": "0.8.0"},
+     "warning: has tensors of BF16, which safetensors gives to no NumPy"),
+    ("m.npy", numpy_array(version=3), {"numpy": "1.16.6"},
+     "error: is of version 3.0 of its format: numpy reads that from 1.17.0 on, 1.16.6 is locked"),
+    ("m.npy", numpy_array("'<V2'"), {"numpy": "2.4.6"},
+     ("warning: its elements are 2 bytes without a type, as NumPy writes bfloat16 and other types "
+      "of `ml_dtypes`")),
+    ("m.npy", numpy_array("'|O'", data=b"\x80\x04\x8c\x16numpy._core.multiarray"),
+     {"numpy": "1.26.0"},
+     ("error: holds objects that NumPy 2 pickled, by the name `numpy._core`: numpy reads that from "
+      "1.26.1 on, 1.26.0 is locked")),
     ("tokenizer.json", made.tokenizer(pairs=True), {"tokenizers": "0.19.1"},
      "error: has its merges as pairs: tokenizers reads that from 0.20.0 on, 0.19.1 is locked"),
     ("m.onnx", made.onnx(ir=11), {"onnxruntime": "1.22.1"},
@@ -117,7 +189,7 @@ def test_what_a_locked_library_does_not_read_is_refused(
 
 @pytest.mark.parametrize(("name", "data"), [
     (case[0], case[1]) for case in CASES
-    if b"gptq" not in case[1] and b"load_in" not in case[1] and b"transfo" not in case[1]
+    if not any(word in case[1] for word in (b"transfo", b"TransfoXL", b"modelopt"))
 ])  # fmt: skip
 def test_newer_libraries_read_all_of_it(tmp_path: Path, name: str, data: bytes) -> None:
     assert judge(tmp_path, name, data, platform(**FITTING)) == []
@@ -127,13 +199,57 @@ def test_what_is_not_known_is_not_judged(tmp_path: Path) -> None:
     unknown = made.onnx(ir=12, opsets={"": 99})
     for wheels in ({}, {"onnxruntime": "1.18.0"}, {"onnxruntime": "9.0"}, {"onnxruntime": "x"}):
         assert judge(tmp_path, "m.onnx", unknown, platform(**wheels)) == []
-    assert judge(tmp_path, "config.json", config(model_type="new"), platform(**FITTING)) == []
+    newer = config(model_type="new", architectures=["NewModel", 7])
+    for wheels in ({}, {"transformers": "4.20.0"}, {"transformers": "x"}):
+        assert judge(tmp_path, "config.json", newer, platform(**wheels)) == []
+
+
+def test_a_model_that_no_release_knows_is_told_and_not_refused(tmp_path: Path) -> None:
+    data = config(model_type="new", architectures=["NewModel"])
+    assert judge(tmp_path, "config.json", data, platform(transformers="5.24.0")) == [
+        f"warning: {what}, which no release of transformers up to 5.24 knows"
+        for what in ("`model_type` is `new`", "`architectures` names `NewModel`")
+    ]
+    assert judge(tmp_path, "config.json", data, platform(transformers="6.0.0")) == [
+        f"warning: {what}, which transformers 6.0.0 may know: releases up to 5.24 do not"
+        for what in ("`model_type` is `new`", "`architectures` names `NewModel`")
+    ]
+
+
+def test_a_kind_of_model_is_refused_once(tmp_path: Path) -> None:
+    data = config(model_type="qwen3", architectures=["Qwen3ForCausalLM"])
+    (only,) = judge(tmp_path, "config.json", data, platform(transformers="4.50.3"))
+    assert only.startswith("error: `model_type` is `qwen3`")
+    assert judge(tmp_path, "config.json", data, platform(transformers="4.51.0")) == []
+
+
+def test_what_came_with_the_first_release_that_was_looked_at_may_be_older(tmp_path: Path) -> None:
+    data = config(model_type="bert", architectures=["BertForMaskedLM"])
+    assert judge(tmp_path, "config.json", data, platform(transformers="4.20.0")) == []
+
+
+def test_other_libraries_take_tensors_that_numpy_has_not(tmp_path: Path) -> None:
+    for name in ("torch", "jax"):
+        wheels = platform(numpy="2.4.6", safetensors="0.8.0", **{name: "2.15.0"})
+        assert judge(tmp_path, "m.safetensors", tensors("BF16", 8), wheels) == []
+    wheels = platform(numpy="2.4.6", safetensors="0.8.0")
+    assert judge(tmp_path, "m.safetensors", tensors("F16", 8), wheels) == []
+
+
+def test_a_long_header_of_numpy_is_in_doubt(tmp_path: Path) -> None:
+    descr = str([(f"field{number}", "<f4") for number in range(800)])
+    data = numpy_array(descr, shape="(0,)")
+    assert judge(tmp_path, "m.npy", data, platform(numpy="1.23.0")) == []
+    (found,) = judge(tmp_path, "m.npy", data, platform(numpy="1.23.5"))
+    assert "`numpy.load` refuses more than 10000" in found
 
 
 def test_the_package_that_a_quantised_model_needs_may_be_locked(tmp_path: Path) -> None:
+    data = quantised("gptq")
     for name in ("gptqmodel", "auto-gptq", "vllm"):
-        wheels = platform(**FITTING, **{name: "1.0"})
-        assert judge(tmp_path, "config.json", quantised("gptq"), wheels) == []
+        wheels = platform(**{"transformers": "4.57.1", "optimum": "1.27.0", name: "1.5.0"})
+        assert judge(tmp_path, "config.json", data, wheels) == []
+    assert judge(tmp_path, "config.json", data, platform(transformers="4.37.0")) == []
 
 
 def test_a_model_with_its_own_code_is_not_looked_up(tmp_path: Path) -> None:
@@ -146,4 +262,31 @@ def test_the_table_has_a_date_and_sources() -> None:
     assert len(tables) >= 8
     assert all(one.source.startswith("https://") and one.first for one in tables)
     assert library_table.LOOKED_UP.count("-") == 2
-    assert {one.library for one in tables} <= library_table.names()
+    assert {one.library for one in tables} <= library_names.names()
+    known = transformers_releases.table()
+    assert known.source.startswith("https://")
+    assert known.looked_up == library_table.LOOKED_UP
+    assert quantiser_table.LAST[:2] == known.last
+
+
+def test_the_table_of_releases_agrees_with_what_is_known_of_them() -> None:
+    known = transformers_releases.table()
+    assert known.types["llama"] == (known.earliest, None)
+    assert known.types["qwen3"] == ((4, 51), None)
+    assert known.types["transfo-xl"] == (known.earliest, (5, 0))
+    assert known.classes["Gemma3ForConditionalGeneration"] == ((4, 50), None)
+    assert known.classes["GptOssForCausalLM"] == ((4, 55), None)
+    assert len(known.types) > 800
+    assert len(known.classes) > 1800
+    for span in (*known.types.values(), *known.classes.values()):
+        assert known.earliest <= span.first <= known.last
+        assert span.gone is None or span.first < span.gone <= known.last
+
+
+def test_what_a_quantised_model_needs_is_known_by_name() -> None:
+    assert set(quantiser_table.NEEDED) <= set(quantiser_table.METHODS.first)
+    for method, eras in quantiser_table.NEEDED.items():
+        assert list(eras) == sorted(eras)
+        assert min(eras) >= quantiser_table.METHODS.first[method]
+        needed = {name for groups in eras.values() for group in groups for name in group}
+        assert needed <= library_names.names()

@@ -1,15 +1,19 @@
 """ONNX, GGUF, XGBoost and tokenizers: the whole pass, what leads a reader astray is refused."""
 
+import io
 import json
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import hostile_files
 import model_bytes as made
+import numpy as np
 import pytest
 from hostile_files import safetensors_file
 
-from modelpack.checks import formats, gguf_header, model_files, ubjson
+from modelpack.checks import formats, gguf_header, model_files, onnx_model, ubjson
 from modelpack.checks.window import of_bytes
 from modelpack.errors import InputError
 
@@ -79,7 +83,7 @@ def test_external_data_beside_the_model_pass(tmp_path: Path) -> None:
         ("../m.data", "is not plain"),
         ("/etc/passwd", "is not plain"),
         ("b\\m.data", "odd characters"),
-        ("other.data", "is not there"),
+        ("other.data", "is not among the files"),
         ("", "is not plain"),
     ],
 )
@@ -88,6 +92,35 @@ def test_external_data_elsewhere_are_refused(tmp_path: Path, location: str, mess
     text = said(look(tmp_path, a__m_onnx=model, m_data=bytes(8)))
     assert text.startswith("a/m.onnx: weights.onnx-data: error: tensor `w`: ")
     assert message in text
+
+
+def test_what_an_onnx_model_learned_is_listed(tmp_path: Path) -> None:
+    inner = made.onnx_graph(tensors=[made.onnx_tensor("inside", (), raw=bytes(4))])
+    graph = made.onnx_graph(
+        made.onnx_node("If", attribute=made.inner(6, inner)),
+        tensors=[
+            made.onnx_tensor("w", (2,)), made.onnx_outside("m.data"),
+            made.onnx_tensor("e", (0, 3), raw=b""),
+            made.number(1, 4) + made.number(2, 99) + made.inner(8, "odd"),
+            made.number(1, 3) + made.number(2, 21) + made.inner(8, "quantised"),
+        ],
+    )  # fmt: skip
+    sparse = made.inner(15, made.inner(1, made.onnx_tensor("s")) + made.inner(2, b""))
+    found = look(tmp_path, m_onnx=made.onnx(graph + sparse), m_data=bytes(8))
+    assert said(found) == ""
+    assert found.tensors == {"m.onnx": (
+        "F32 [] inside", "F32 [2] w", "F32 [2] w", "F32 [0,3] e", "TYPE_99 [4] odd",
+        "U4 [3] quantised", "F32 [2] s",
+    )}  # fmt: skip
+
+
+def test_names_of_initializers_have_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_model, "_NAMES_LIMIT", 100)
+    tensors = [made.onnx_tensor("w" * 20)] * 4
+    text = said(look(tmp_path, m_onnx=made.onnx(made.onnx_graph(tensors=tensors))))
+    assert "names of initializers of more than 100 bytes" in text
 
 
 def test_external_data_beyond_the_end_of_their_file_are_refused(tmp_path: Path) -> None:
@@ -118,15 +151,18 @@ def test_a_whole_gguf_file_says_what_it_is(tmp_path: Path) -> None:
     found = look(tmp_path, m_gguf=made.gguf(tensors=tensors))
     assert said(found) == ""
     assert found.gguf["m.gguf"] == gguf_header.GgufHeader(
-        version=3, architecture="llama", types=("BF16", "MXFP4"), tensors=2
+        version=3,
+        architecture="llama",
+        types=("BF16", "MXFP4"),
+        tensors=("MXFP4 [32] a", "BF16 [4] b"),
     )
 
 
 def test_every_type_of_gguf_has_whole_blocks() -> None:
-    for kind, (_, block, size) in gguf_header.BLOCKS.items():
+    for kind, (name, block, size) in gguf_header.BLOCKS.items():
         tensors = [made.gguf_tensor("a", [block * 2, 3], kind)]
         whole = made.gguf(tensors=tensors, data=bytes(size * 6))
-        assert gguf_header.read(of_bytes(whole), at="m").tensors == 1
+        assert gguf_header.read(of_bytes(whole), at="m").tensors == (f"{name} [{block * 2},3] a",)
         with pytest.raises(InputError, match="reaches to byte"):
             gguf_header.read(of_bytes(whole[:-1]), at="m")
 
@@ -178,6 +214,72 @@ def test_models_of_xgboost_pass_in_both_forms(tmp_path: Path, booster: str) -> N
     }  # fmt: skip
     known = formats.classify(of_bytes(made.ubj(value)), "n.ubj")
     assert (known.name, known.hazards) == ("xgboost", ())
+
+
+def test_what_xgboost_learned_is_listed(tmp_path: Path) -> None:
+    value = made.xgboost(made.tree(), made.tree())
+    found = look(tmp_path, m_json=json.dumps(value).encode(), n_ubj=made.ubj(value))
+    lines = ("I32 [6] trees.split_indices", "F32 [6] trees.split_conditions")
+    assert found.tensors == {"m.json": lines, "n.ubj": lines}
+    line = made.xgboost()
+    line["learner"]["gradient_booster"] = {"name": "gblinear", "model": {"weights": [0.5, 1.5]}}
+    assert look(tmp_path, m_json=json.dumps(line).encode()).tensors == {
+        "m.json": ("F32 [2] weights",)
+    }
+    line["learner"]["gradient_booster"]["model"] = {"weights": "x"}
+    assert "`weights` is no list" in said(look(tmp_path, m_json=json.dumps(line).encode()))
+
+
+def arrays(**kept: Any) -> bytes:
+    out = io.BytesIO()
+    np.savez_compressed(out, **kept)
+    return out.getvalue()
+
+
+def test_arrays_of_numpy_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "m.npz").write_bytes(arrays(w=np.zeros((300, 400), np.float16), b=np.zeros(2)))
+    stored = io.BytesIO()
+    np.savez(stored, t=np.zeros((), bool), text=np.array(["ab", "c"]))
+    (tmp_path / "n.npz").write_bytes(stored.getvalue())
+    rows = np.zeros(4, [("a", "<f4"), ("b", "<i8", (2,))])
+    np.save(tmp_path / "rows.npy", rows)
+    np.save(tmp_path / "w.npy", np.zeros((2, 3), np.complex64, order="F"))
+    found = model_files.look({path.name: path for path in tmp_path.iterdir()})
+    assert found.findings == []
+    assert found.tensors == {
+        "m.npz": ("F16 [300,400] w", "F64 [2] b"), "n.npz": ("BOOL [] t", "STRING [2] text"),
+        "rows.npy": ("STRUCT [4] rows",), "w.npy": ("C64 [2,3] w",),
+    }  # fmt: skip
+    assert found.arrays["m.npz: w.npy"].size == 128 + 300 * 400 * 2
+    assert found.arrays["rows.npy"].size == (tmp_path / "rows.npy").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"numbers", "does not begin with"),
+        (hostile_files.numpy_array("{"), "header cannot be read"),
+        (hostile_files.numpy_array("'<f4'", bytes(7)), "reach to byte 136, the file has 135"),
+        (hostile_files.numpy_array("'<f1'"), "its elements are `<f1`, which is no type of NumPy"),
+        (hostile_files.numpy_array("'<f12'"), "which is no type of NumPy"),
+        (hostile_files.numpy_array("[('a', '<f3')]"), "which is no type of NumPy"),
+        (hostile_files.numpy_array("7"), "header cannot be read"),
+        (hostile_files.numpy_array(version=4), "version 4.0 of its format"),
+        (hostile_files.numpy_array(shape="(1 << 40, 1 << 40)"), "header cannot be read"),
+        (hostile_files.numpy_array(shape="(1099511627776, 1099511627776)"), "overflows"),
+        (hostile_files.numpy_array(shape="(-1,)"), "header cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_damaged_array_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "m.npy").write_bytes(data)
+    text = said(model_files.look({"m.npy": tmp_path / "m.npy"}))
+    assert text.startswith("m.npy: weights.numpy: error: ")
+    assert message in text
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.npy", data)
+    (tmp_path / "m.npz").write_bytes(packed.getvalue())
+    assert said(model_files.look({"m.npz": tmp_path / "m.npz"})).startswith("m.npz: a.npy: ")
 
 
 def test_a_tree_whose_leaves_are_vectors_passes(tmp_path: Path) -> None:
