@@ -34,6 +34,9 @@ clean = true
 [scan]
 fail-on = "HIGH"
 
+[malware]
+may-skip = ["/models/*.safetensors"]
+
 [test]
 
 [checks]

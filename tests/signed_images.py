@@ -17,10 +17,11 @@ from tests.images import nothing
 from tests.sigstore.attaching import SIGNATURE, attached, statement
 from tests.sigstore.stack import Sigstore
 
-PROVENANCE, SBOM, SCAN, TEST, CHECKS, EVALUATION, REBUILD, OMS = (
+PROVENANCE, SBOM, SCAN, MALWARE, TEST, CHECKS, EVALUATION, REBUILD, OMS = (
     TYPES[name][0]
     for name in (
-        "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild", "weights"
+        "provenance", "sbom", "scan", "malware", "test", "checks", "evaluation", "rebuild",
+        "weights",
     )
 )  # fmt: skip
 COMMIT = "4f2a" * 10
@@ -112,6 +113,30 @@ def scan(*findings: tuple[str, str, str], finished: float, outcome: str = "passe
         },
         "metadata": {"scanStartedOn": when, "scanFinishedOn": when},
     }  # fmt: skip
+
+
+def malware(
+    *found: str, finished: float, database: float | None = None,
+    scanners: Sequence[str] = ("clamav",),
+    unseen: Sequence[str] = (), skipped: Sequence[str] = (), **changes: Any,
+) -> Json:  # fmt: skip
+    """Return what a look for malware found: paths; `database` is when ClamAV's was made."""
+    made = _time(finished if database is None else database)
+    plain = {
+        "result": "FAILED" if found else "UNKNOWN" if unseen else "PASSED",
+        "scanners": [
+            {"name": name, "version": "1", "database": {"lastUpdate": made}} for name in scanners
+        ],
+        "found": [{"path": path, "signature": "Test.Sig", "scanner": "clamav"} for path in found],
+        "notScanned": [{"path": path, "scanner": "clamav"} for path in unseen],
+        "skipped": list(skipped),
+        "metadata": {"finishedOn": _time(finished)},
+    }
+    return {**plain, **changes}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def checks(*passed: str, failed: Sequence[str] = (), finished: float | None = None) -> Json:

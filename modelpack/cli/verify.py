@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from modelpack.verifying.report import Report
 
 KINDS = (
-    "signature", "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild", "weights",
+    "signature", "provenance", "sbom", "scan", "malware", "test", "checks", "evaluation",
+    "rebuild", "weights",
 )  # fmt: skip
 EXIT = {"verified": 0, "refused": 1, "unknown": 3}
 _ANSWER = 1 << 20
@@ -204,6 +205,7 @@ def _policy_of(options: dict[str, Any]) -> "Policy":
         "provenance": policies.Provenance(**some),
         "sbom": policies.Sbom(**some),
         "scan": policies.Scan(**{**some, "max_age": options["max_age"] or "7d"}),
+        "malware": policies.Malware(**{**some, "max_age": options["max_age"] or "7d"}),
         "test": policies.Test(**some),
         "checks": policies.Checks(**some),
         "evaluation": policies.Evaluation(**some),

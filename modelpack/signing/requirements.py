@@ -5,12 +5,13 @@ from typing import Any, Final
 
 from modelpack.digest import Digest
 from modelpack.errors import Finding, Refused
-from modelpack.trust.predicate_types import CHECKS, TEST, VULN
+from modelpack.trust.predicate_types import CHECKS, MALWARE, TEST, VULN
 from modelpack.trust.statement import Statement
 
-_TYPES: Final = {"scan": VULN, "test": TEST, "checks": CHECKS}
+_TYPES: Final = {"scan": VULN, "malware": MALWARE, "test": TEST, "checks": CHECKS}
 _COMMANDS: Final = {
-    "scan": "modelpack scan", "test": "modelpack test", "checks": "modelpack check --run",
+    "scan": "modelpack scan", "malware": "modelpack scan --malware", "test": "modelpack test",
+    "checks": "modelpack check --run",
 }  # fmt: skip
 
 
@@ -53,7 +54,7 @@ def _missing(
 
 
 def _passed(statement: Statement) -> bool:
-    if statement.predicate_type in (TEST, CHECKS):
+    if statement.predicate_type in (TEST, CHECKS, MALWARE):
         return statement.predicate.get("result") == "PASSED"
     result = _table(_table(statement.predicate.get("scanner")).get("result"))
     return _table(result.get("modelpack")).get("outcome") == "passed"

@@ -239,7 +239,7 @@ class Scan:
 class Sign:
     """`[sign]`: what must have passed before a signature is given."""
 
-    require: tuple[Literal["test", "scan", "checks"], ...] = ()
+    require: tuple[Literal["test", "scan", "malware", "checks"], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ _HINTS: Mapping[str, str] = MappingProxyType({
     "base": "build on another base, or allow this one in the policy",
     "sbom": "modelpack build makes one; modelpack sign IMAGE signs it",
     "scan": "scan and sign it again: modelpack scan IMAGE; modelpack sign IMAGE",
+    "malware": "look and sign again: modelpack scan IMAGE --malware; modelpack sign IMAGE",
     "test": "test and sign it again: modelpack test IMAGE; modelpack sign IMAGE",
     "checks": "run and sign them again: modelpack check --run; modelpack sign IMAGE",
     "evaluation": "evaluate these weights, and build and sign with the report",

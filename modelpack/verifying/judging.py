@@ -10,7 +10,14 @@ from dataclasses import replace
 from modelpack.digest import Digest
 from modelpack.trust.policy import TYPES, Policy, Signature
 from modelpack.trust.trusted_root import TrustedRoot
-from modelpack.verifying import evaluations, model_signatures, requirements, signed, stages
+from modelpack.verifying import (
+    evaluations,
+    malware,
+    model_signatures,
+    requirements,
+    signed,
+    stages,
+)
 from modelpack.verifying.bench import Bench, met, unmet
 from modelpack.verifying.facts import Facts
 from modelpack.verifying.gathering import Gathered
@@ -147,6 +154,8 @@ def _gates(bench: Bench, facts: Facts) -> Iterator[Requirement]:
     policy = bench.policy
     if policy.scan:
         yield requirements.scan(bench, facts, policy.scan)
+    if policy.malware:
+        yield malware.requirement(bench, facts, policy.malware)
     if policy.test:
         yield requirements.test(bench, facts, policy.test)
     if policy.checks:

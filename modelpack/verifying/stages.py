@@ -14,10 +14,10 @@ from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
 from modelpack.errors import InputError
 from modelpack.trust import promotion
-from modelpack.trust.policy import TYPES, Checks, Evaluation, Kind, Stage, Test
+from modelpack.trust.policy import TYPES, Checks, Evaluation, Kind, Malware, Stage, Test
 from modelpack.trust.predicate_types import PROMOTED, SUPERSEDED
 from modelpack.trust.promotion import Promotion
-from modelpack.verifying import evaluations, requirements
+from modelpack.verifying import evaluations, malware, requirements
 from modelpack.verifying.bench import Bench, met, unmet
 from modelpack.verifying.facts import Facts
 from modelpack.verifying.proving import Accepted
@@ -136,6 +136,8 @@ def _statement(bench: Bench, facts: Facts, kind: Kind) -> Requirement:
     match kind:  # the policy has no section of it
         case "test":
             return requirements.test(bench, facts, Test())
+        case "malware":
+            return malware.requirement(bench, facts, Malware())
         case "checks":
             return requirements.checks(bench, facts, Checks())
         case "evaluation":

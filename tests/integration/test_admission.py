@@ -35,10 +35,12 @@ TEST = "https://in-toto.io/attestation/test-result/v0.1"
 REBUILD = "https://modelpack.dev/predicates/rebuild/v1"
 TYPES = {
     "provenance": PROVENANCE, "scan": SCAN, "test": TEST, "checks": made.CHECKS,
+    "malware": made.MALWARE,
     "evaluation": made.EVALUATION, "rebuild": REBUILD,
 }  # fmt: skip
 PASSING = {
     "provenance": "provenance", "scan": "scan", "test": "tested", "checks": "checked",
+    "malware": "clean",
     "evaluation": "evaluated", "rebuild": "rebuilt",
 }  # fmt: skip
 LOW, OF_ENGLISH = "accuracy is not >= 0.9", "slices.en.f1 is not > 0.5"
@@ -121,6 +123,15 @@ def cases(tmp_path_factory: pytest.TempPathFactory, sigstore: Sigstore) -> dict[
                        "it has secrets in it"),
         "old": Case("scan", scan(now, report=bare, age=8 * 86_400), "the scan is older than 7d"),
         "unknown": Case("scan", unknown, "the scanner could not find out everything"),
+        "clean": Case("malware", made.malware(finished=now, skipped=["/models/a.safetensors"])),
+        "infected": Case("malware", made.malware("/app/x", finished=now, result="PASSED"),
+                         "malware was found, or not all was looked at"),
+        "left-out": Case("malware", made.malware(finished=now, skipped=["/models/a.st"]),
+                         "files were left out that may not be"),
+        "unasked": Case("malware", made.malware(finished=now, scanners=["yara"]),
+                        "not all scanners have looked"),
+        "old-look": Case("malware", made.malware(finished=now - 8 * 86_400),
+                         "the look for malware is older than 7d"),
         "tested": Case("test", {"result": "PASSED"}),
         "failed": Case("test", {"result": "FAILED"}, "the functional test has not passed"),
         "untold": Case("test", {}, "the functional test has not passed"),
@@ -148,7 +159,8 @@ NAMES = (
     "provenance", "no-commit", "dirty", "elsewhere", "no-build-type", "scan", "waived", "unfixed",
     "vulnerable", "strange-severity", "secret", "old", "unknown", "tested", "failed", "untold",
     "rebuilt", "different", "checked", "unchecked", "check-failed", "evaluated", "low",
-    "low-slice", "endless", "unmeasured", "measured-twice",
+    "low-slice", "endless", "unmeasured", "measured-twice", "clean", "infected", "left-out",
+    "unasked", "old-look",
 )  # fmt: skip
 
 

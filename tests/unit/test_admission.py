@@ -33,7 +33,7 @@ def test_the_controllers_schemas_take_it(
     text = rendered(capsys, controller, f"--policy={policy}")
     kinds = [item["kind"] for item in admission.resources(text)]
     assert kinds == (
-        ["ImageValidatingPolicy"] if controller == "kyverno" else ["ClusterImagePolicy"] * 9
+        ["ImageValidatingPolicy"] if controller == "kyverno" else ["ClusterImagePolicy"] * 10
     )
 
 
@@ -63,6 +63,7 @@ def test_exactly_these_signers_and_statements(
         "sbom": "https://cyclonedx.org/bom",
         "scan": "https://cosign.sigstore.dev/attestation/vuln/v1",
         "test": "https://in-toto.io/attestation/test-result/v0.1",
+        "malware": "https://modelpack.dev/predicates/malware/v1",
         "checks": "https://modelpack.dev/predicates/checks/v1",
         "evaluation": "https://modelpack.dev/predicates/evaluation/v1",
         "rebuild": "https://modelpack.dev/predicates/rebuild/v1",
@@ -142,6 +143,7 @@ def test_what_is_not_judged_there_is_said(capsys: pytest.CaptureFixture[str], po
     messages = [item["message"] for item in done.document["findings"]]
     assert messages == [
         "not judged at admission: sbom.max-age, the age of a signature",
+        "not judged at admission: malware.database-max-age",
         "not judged at admission: evaluation: whether it is of the weights in the image",
         "not judged at admission: base",
         "not judged at admission: labels",
@@ -205,4 +207,4 @@ def test_texts_of_a_policy_stay_texts(
     text = json.dumps(found)
     assert "https://x" in text
     kinds = admission.resources(rendered(capsys, "policy-controller", f"--policy={policy}"))
-    assert len(kinds) == 9
+    assert len(kinds) == 10

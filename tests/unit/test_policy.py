@@ -52,6 +52,12 @@ fail-on = "CRITICAL"
 fixed-only = false
 max-age = "1d"
 database-max-age = "12h"
+[malware]
+signers = ["ci"]
+max-age = "1d"
+database-max-age = "2d"
+scanners = ["clamav", "yara"]
+may-skip = ["/models/*.safetensors"]
 [test]
 signers = ["people"]
 max-age = "30d"

@@ -432,6 +432,7 @@ def test_a_policy_that_is_met(desk: Desk) -> None:
         signed(desk, made.PROVENANCE, made.provenance()),
         signed(desk, made.SBOM, made.bom(numpy="BSD-3-Clause", tool="MIT OR AGPL-3.0-only")),
         signed(desk, made.SCAN, made.scan(("CVE-2026-1", "LOW", "2"), finished=now)),
+        signed(desk, made.MALWARE, made.malware(finished=now, skipped=["/models/m/a.bin"])),
         signed(desk, made.TEST, {"result": "PASSED"}),
         signed(desk, made.CHECKS, made.checks("lint", "unit", "slow")),
         signed(desk, made.EVALUATION, made.evaluation(WEIGHTS, accuracy="0.90", en__f1="0.8")),
@@ -449,6 +450,8 @@ clean = true
 allow = ["debian:13"]
 [sbom]
 [scan]
+[malware]
+may-skip = ["/models/*.bin"]
 [test]
 max-age = "1d"
 [checks]
@@ -472,6 +475,7 @@ type = "https://acme.example/review/v1"
     assert set(found) == {
         "signature", "provenance", "base", "sbom", "scan", "test", "licenses", "labels", "formats",
         "rebuild", "https://acme.example/review/v1", "checks", "evaluation",
+        "malware",
     }  # fmt: skip
     assert {one["outcome"] for one in found.values()} == {"met"}
 
@@ -555,6 +559,71 @@ CASES: dict[str, Case] = {
         "[test]",
         lambda d: [signed(d, made.TEST, {"result": "FAILED"})],
         "the newest test says `FAILED`",
+    ),
+    "no look for malware": (
+        "[malware]",
+        lambda d: [signed(d, made.SCAN, made.scan(finished=time.time()))],
+        "nothing that is signed says so",
+    ),
+    "malware": (
+        "[malware]",
+        lambda d: [signed(d, made.MALWARE, made.malware("/app/x", finished=time.time()))],
+        "`Test.Sig` in `/app/x`",
+    ),
+    "malware that it denies": (
+        "[malware]",
+        lambda d: [
+            signed(d, made.MALWARE, made.malware("/app/x", finished=time.time(), result="PASSED"))
+        ],
+        "`Test.Sig` in `/app/x`",
+    ),
+    "malware that it does not name": (
+        "[malware]",
+        lambda d: [signed(d, made.MALWARE, made.malware(finished=time.time(), result="FAILED"))],
+        "something was found, and not what",
+    ),
+    "a look that says nothing": (
+        "[malware]",
+        lambda d: [signed(d, made.MALWARE, {"result": "PASSED"})],
+        "it does not say: scanners, found, notScanned, skipped",
+    ),
+    "a file that was not scanned": (
+        "[malware]",
+        lambda d: [signed(d, made.MALWARE, made.malware(unseen=["/m/big"], finished=time.time()))],
+        "1 files were not scanned, such as `/m/big`",
+    ),
+    "a file that was left out": (
+        '[malware]\nmay-skip = ["/m/*.safetensors"]',
+        lambda d: [
+            signed(d, made.MALWARE, made.malware(
+                skipped=["/m/a.safetensors", "/app/x.so"], finished=time.time()
+            ))
+        ],
+        "1 files were left out, such as `/app/x.so`",
+    ),
+    "a look with an old database": (
+        "[malware]",
+        lambda d: [
+            signed(d, made.MALWARE, made.malware(
+                finished=time.time(), database=time.time() - 9 * DAY
+            ))
+        ],
+        "the database of ClamAV was 9 days old",
+    ),
+    "an old look": (
+        "[malware]",
+        lambda d: [signed(d, made.MALWARE, made.malware(finished=time.time() - 8 * DAY))],
+        "the newest look is 8 days old, more than 7d",
+    ),
+    "a look without the scanner that is asked for": (
+        '[malware]\nscanners = ["clamav", "yara"]',
+        lambda d: [signed(d, made.MALWARE, made.malware(finished=time.time()))],
+        "yara was not asked",
+    ),
+    "a look by nobody": (
+        "[malware]\nscanners = []",
+        lambda d: [signed(d, made.MALWARE, made.malware(finished=time.time(), scanners=()))],
+        "nobody looked",
     ),
     "no checks": (
         "[checks]",

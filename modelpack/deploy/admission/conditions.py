@@ -12,13 +12,13 @@ from datetime import timedelta
 from typing import Final, get_args
 
 from modelpack import metric
-from modelpack.trust.policy import Checks, Policy, Provenance, Scan, Severity, Waiver
+from modelpack.trust.policy import Checks, Malware, Policy, Provenance, Scan, Severity, Waiver
 from modelpack.trust.policy.expecting import seconds
 
 _BUILDER: Final = "predicate.runDetails.builder.id"
 _BUILD_TYPE: Final = "predicate.buildDefinition.buildType"
 _RESULTS: Final = "predicate.scanner.result.Results"
-_FINISHED: Final = "predicate.metadata.scanFinishedOn"
+_TIMES: Final = "predicate.metadata"
 _SEVERITIES: Final = ("UNKNOWN", *get_args(Severity))
 "from the least; what is not rated is below all"
 _NUMBER: Final = r"^-?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?$"
@@ -42,6 +42,8 @@ def of(policy: Policy, kind: str) -> Iterator[Condition]:
         yield from _provenance(policy.provenance)
     if kind == "scan" and policy.scan:
         yield from _scan(policy.scan, _waived(policy))
+    if kind == "malware" and policy.malware:
+        yield from _malware(policy.malware)
     if kind == "test":
         yield _equal("the functional test has not passed", "predicate.result", "PASSED")
     if kind == "checks" and policy.checks:
@@ -77,15 +79,7 @@ def _provenance(rules: Provenance) -> Iterator[Condition]:
 
 
 def _scan(rules: Scan, waived: tuple[Waiver, ...]) -> Iterator[Condition]:
-    age = seconds(rules.max_age)
-    if age is not None:
-        yield Condition(
-            message=f"the scan is older than {rules.max_age}",
-            cel=f'timestamp({_FINISHED}) > time.now() - duration("{age}s")',
-            rego=(
-                f"time.parse_rfc3339_ns({_FINISHED}) > time.now_ns() - {age * _NANOSECONDS}"
-            ),
-        )  # fmt: skip
+    yield from _not_older("the scan", f"{_TIMES}.scanFinishedOn", rules.max_age)
     below = list(_SEVERITIES[: _SEVERITIES.index(rules.fail_on)])
     yield Condition(
         message="the scanner could not find out everything",
@@ -106,6 +100,39 @@ def _scan(rules: Scan, waived: tuple[Waiver, ...]) -> Iterator[Condition]:
         cel=f"{_RESULTS}.all(group, !has(group.Secrets) || size(group.Secrets) == 0)",
         rego=f'every group in {_RESULTS} {{ count(object.get(group, "Secrets", [])) == 0 }}',
     )
+
+
+def _malware(rules: Malware) -> Iterator[Condition]:
+    yield from _not_older("the look for malware", f"{_TIMES}.finishedOn", rules.max_age)
+    yield Condition(
+        message="malware was found, or not all was looked at",
+        cel='predicate.result == "PASSED" && size(predicate.found) == 0 && '
+        "size(predicate.notScanned) == 0",
+        rego='predicate.result == "PASSED"\ncount(predicate.found) == 0\n'
+        "count(predicate.notScanned) == 0",
+    )
+    regexp = json.dumps(f"^(?:{'|'.join(map(_regexp, rules.may_skip))})$")
+    yield Condition(
+        message="files were left out that may not be",
+        cel=f"predicate.skipped.all(one, one.matches({regexp}))",
+        rego=f"every one in predicate.skipped {{ regex.match({regexp}, one) }}",
+    )
+    names = json.dumps(rules.scanners)
+    yield Condition(
+        message="not all scanners have looked",
+        cel=f"{names}.all(name, predicate.scanners.exists(one, one.name == name))",
+        rego=f"every name in {names} {{ name in [one.name | some one in predicate.scanners] }}",
+    )
+
+
+def _not_older(what: str, member: str, max_age: str) -> Iterator[Condition]:
+    age = seconds(max_age)
+    if age is not None:
+        yield Condition(
+            message=f"{what} is older than {max_age}",
+            cel=f'timestamp({member}) > time.now() - duration("{age}s")',
+            rego=f"time.parse_rfc3339_ns({member}) > time.now_ns() - {age * _NANOSECONDS}",
+        )
 
 
 def _findings(

@@ -15,7 +15,7 @@ from modelpack.trust.policy import TYPES, Policy
 from modelpack.trust.policy import Signer as Written
 
 _KINDS: Final = (
-    "signature", "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild",
+    "signature", "provenance", "sbom", "scan", "malware", "test", "checks", "evaluation", "rebuild",
 )  # fmt: skip
 _NOT_A_WORD: Final = re.compile(r"[^a-z0-9]+")
 
@@ -130,12 +130,14 @@ def _left_out(policy: Policy) -> Iterator[str]:
     for kind in (*_KINDS, "statements"):
         section = getattr(policy, kind)
         sections = section if isinstance(section, tuple) else (section,) if section else ()
-        if kind != "scan" and any(one.max_age for one in sections):
+        if kind not in ("scan", "malware") and any(one.max_age for one in sections):
             yield f"{kind}.max-age, the age of a signature"
     if policy.provenance and (policy.provenance.repositories or policy.provenance.refs):
         yield "provenance.repositories and refs, but as far as a signer's identity names them"
     if policy.scan and policy.scan.database_max_age:
         yield "scan.database-max-age"
+    if policy.malware and policy.malware.database_max_age:
+        yield "malware.database-max-age"
     if policy.evaluation:
         yield "evaluation: whether it is of the weights in the image"
     for key in ("base", "licenses", "labels", "formats", "weights", "stages"):

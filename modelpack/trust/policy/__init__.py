@@ -11,12 +11,12 @@ from modelpack.trust import predicate_types
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 Kind = Literal[
-    "signature", "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild",
+    "signature", "provenance", "sbom", "scan", "malware", "test", "checks", "evaluation", "rebuild",
 ]  # fmt: skip
 Severity = Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"]
 Waivable = Literal[
-    "provenance", "base", "sbom", "scan", "test", "checks", "evaluation", "licenses", "labels",
-    "formats", "rebuild", "weights",
+    "provenance", "base", "sbom", "scan", "malware", "test", "checks", "evaluation", "licenses",
+    "labels", "formats", "rebuild", "weights",
 ]  # fmt: skip
 "everything but who signed the image"
 TYPES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
@@ -24,6 +24,7 @@ TYPES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "provenance": (predicate_types.PROVENANCE, predicate_types.OLDER_PROVENANCE[0]),
     "sbom": (predicate_types.CYCLONEDX, predicate_types.SPDX),
     "scan": (predicate_types.VULN,),
+    "malware": (predicate_types.MALWARE,),
     "test": (predicate_types.TEST,),
     "checks": (predicate_types.CHECKS,),
     "evaluation": (predicate_types.EVALUATION,),
@@ -92,6 +93,20 @@ class Scan:
     fixed_only: bool = True
     database_max_age: str = ""
     "when it was scanned, of the vulnerability database"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Malware:
+    """`[malware]`: no look for malware may have found any, and how old the newest may be."""
+
+    signers: tuple[str, ...] = ()
+    max_age: str = "7d"
+    database_max_age: str = "7d"
+    "when it was looked, of ClamAV's database"
+    scanners: tuple[Literal["clamav", "yara"], ...] = ("clamav",)
+    "of which each must have looked"
+    may_skip: tuple[str, ...] = ()
+    "files that may have been left out, such as `/models/*.safetensors`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +220,7 @@ class Policy:
     base: Base | None = None
     sbom: Sbom | None = None
     scan: Scan | None = None
+    malware: Malware | None = None
     test: Test | None = None
     checks: Checks | None = None
     evaluation: Evaluation | None = None

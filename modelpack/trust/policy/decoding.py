@@ -13,7 +13,8 @@ from modelpack.trust.policy.grammar import GRAMMAR
 
 SCHEMA: Final = 1
 _TABLES: Final = (
-    "signature", "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild", "weights",
+    "signature", "provenance", "sbom", "scan", "malware", "test", "checks", "evaluation",
+    "rebuild", "weights",
 )  # fmt: skip
 _SIGNED: Final = (*_TABLES, "statements")
 "tables that ask for something signed"

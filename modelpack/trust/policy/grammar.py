@@ -18,8 +18,8 @@ _LICENSE = FORMS["scan.deny-licenses"]
 _URI = Form(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2000}", "a URI", "such as `https://example.com/t/v1`")
 _GLOB = Form(r"[!-~]{1,2000}", "a pattern", "printable ASCII; `*` stands for any characters")
 _WITH_AGE = (
-    "signature", "provenance", "sbom", "scan", "test", "checks", "evaluation", "rebuild",
-    "statements",
+    "signature", "provenance", "sbom", "scan", "malware", "test", "checks", "evaluation",
+    "rebuild", "statements",
 )  # fmt: skip
 _WITH_SIGNERS = (*_WITH_AGE, "weights", "stages.*")
 
@@ -36,6 +36,8 @@ GRAMMAR: Final = Grammar(
         "provenance.refs": _GLOB,
         "base.allow": _GLOB,
         "scan.database-max-age": _DURATION,
+        "malware.database-max-age": _DURATION,
+        "malware.may-skip": _GLOB,
         "checks.required": KEY_FORMS["checks"],
         "evaluation.require.*": FORMS["evaluation.require.*"],
         "licenses.model": _LICENSE,
@@ -100,6 +102,12 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType({
     "scan.fail-on": "Least severity that is refused.",
     "scan.fixed-only": "Only count vulnerabilities that have a fix.",
     "scan.database-max-age": "How old the vulnerability database may have been.",
+    "malware": "What no look for malware may have found; the newest one counts.",
+    "malware.signers": _SIGNERS,
+    "malware.max-age": "How old the newest look may be.",
+    "malware.database-max-age": "How old ClamAV's database may have been.",
+    "malware.scanners": "Each of them must have looked.",
+    "malware.may-skip": "Files that may have been left out; `*` stands for any characters.",
     "test": "The functional test must have passed; the newest one counts.",
     "test.signers": _SIGNERS,
     "test.max-age": "How old the newest test may be.",
