@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from modelpack import opening, reference
+from modelpack import reference
 from modelpack.assembly import outputs, scans
 from modelpack.assembly.evidence import Evidence
 from modelpack.canonical_json import pretty
@@ -16,6 +16,7 @@ from modelpack.oci.layout import Layout
 from modelpack.oci.manifest import INDEXES, parse_object
 from modelpack.project import Project
 from modelpack.run_configuration import PLAN_LABEL
+from modelpack.stores import opening
 from modelpack.trust.made_here import MadeHere
 
 

@@ -15,9 +15,9 @@ from modelpack.inputs.machine import Machine
 from modelpack.inputs.scratch import scratch_folder
 from modelpack.lock import encoding as lock_encoding
 from modelpack.metadata import weights_digest
+from modelpack.pipeline.project_lock import require_fresh
 from modelpack.plan import Plan
 from modelpack.project import Project
-from modelpack.project_lock import require_fresh
 from modelpack.resolve.development import development_wheels
 
 TIMEOUT: Final = 600

@@ -35,8 +35,8 @@ def command(*, output: Output, image: str, file: Path, kind: str, platform: str)
     scanners look for it); nothing is signed by that. Attaching it again changes nothing.
     """
     from modelpack import reference  # noqa: PLC0415
-    from modelpack.attaching import attach  # noqa: PLC0415
     from modelpack.cli.frame.place import open_machine  # noqa: PLC0415
+    from modelpack.stores.attaching import attach  # noqa: PLC0415
 
     done = attach(
         reference.parse(image, at="IMAGE"), kind, file, platform=platform,

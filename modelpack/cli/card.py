@@ -39,7 +39,7 @@ def command(
     is for, what it was trained on, how it was evaluated, what is in it and who vouches for it: all
     claims, unless --policy says what must be proved.
     """
-    from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
+    from modelpack import reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli import inspect  # noqa: PLC0415
     from modelpack.cli.display import card_text  # noqa: PLC0415
     from modelpack.cli.display.page import Verified  # noqa: PLC0415
@@ -48,6 +48,7 @@ def command(
     from modelpack.inspection.artifacts import with_contents  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415  not for `--help`
     from modelpack.trust import policy_file  # noqa: PLC0415
 
     if trusted_root is not None and policy is None:

@@ -187,10 +187,12 @@ def _document(checked: "Checked", kept: bool) -> dict[str, object]:
 
 def _compatible(this: "Project", earlier: str) -> "tuple[Gate, ...]":
     """Return the gate that compares the interface with that of the image `earlier`."""
-    from modelpack import compatibility, opening, reference  # noqa: PLC0415
+    from modelpack import reference  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
     from modelpack.cli.inspect import host_platform  # noqa: PLC0415
+    from modelpack.comparison import compatibility  # noqa: PLC0415
     from modelpack.inspection.reading import read_image  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415
 
     name = reference.parse(earlier, at="--compatible-with")
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):

@@ -188,12 +188,13 @@ class _Served:
 
 def _served(image: str) -> _Served:
     """Read what `image` says of itself, and by which name a cluster pulls it."""
-    from modelpack import opening, reference  # noqa: PLC0415
+    from modelpack import reference  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
     from modelpack.errors import InputError  # noqa: PLC0415
     from modelpack.inspection import configuration, description  # noqa: PLC0415
     from modelpack.inspection.reading import read_image  # noqa: PLC0415
     from modelpack.run_configuration import WEIGHTS_IMAGE_LABEL  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415
 
     what = reference.parse(image, at="IMAGE")
     if not isinstance(what, reference.Registry | reference.Project):

@@ -29,7 +29,7 @@ def command(*, output: Output, first: str, second: str, with_files: bool, platfo
     Compared are settings, packages, weights and their tensors, code and layers, as the images
     state them, and the bytes that a node which has A must pull for B. Weights are never read.
     """
-    from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
+    from modelpack import reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli import display  # noqa: PLC0415
     from modelpack.cli.display import diff_report  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
@@ -38,6 +38,7 @@ def command(*, output: Output, first: str, second: str, with_files: bool, platfo
     from modelpack.comparison.comparing import compare  # noqa: PLC0415
     from modelpack.comparison.facts import facts  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415  not for `--help`
 
     names = (reference.parse(first, at="A"), reference.parse(second, at="B"))
     with ExitStack() as stack:

@@ -73,12 +73,13 @@ def command(
     beside it, whoever made it: signatures, SBOMs, provenance, scans. All are claims, not
     verified.
     """
-    from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
+    from modelpack import reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli.display import inspect_raw  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
     from modelpack.inspection.artifacts import with_contents  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415  not for `--help`
 
     _expect_together(raw, html, policy, trusted_root)
     asked = _policy(policy) if policy else None

@@ -53,10 +53,10 @@ def command(
     if check:
         _judge(this, output)
         return
-    from modelpack import project_lock  # noqa: PLC0415
     from modelpack.assembly import evaluations, source_reading  # noqa: PLC0415
     from modelpack.cli.frame import gpu_memory  # noqa: PLC0415
     from modelpack.lock.comparison import differences  # noqa: PLC0415
+    from modelpack.pipeline import project_lock  # noqa: PLC0415
     from modelpack.resolve.dependencies import Upgrade  # noqa: PLC0415
 
     renew = frozenset(_PARTS.values() if "all" in upgrades else (_PARTS[u] for u in upgrades))
@@ -87,8 +87,8 @@ def command(
 
 
 def _judge(this: "Project", output: Output) -> None:
-    from modelpack import project_lock  # noqa: PLC0415
     from modelpack.assembly import evaluations  # noqa: PLC0415
+    from modelpack.pipeline import project_lock  # noqa: PLC0415
 
     machine = open_machine(output)
     project_lock.judge_lock(this, machine=machine)

@@ -22,9 +22,10 @@ def command(
     States: reuse, the layer is in dist/image; write, it is kept from an earlier build; make, it
     is made anew. Needs modelpack.lock; reads the code, never the weights, and writes nothing.
     """
-    from modelpack import pipeline, plan, project_lock  # noqa: PLC0415
+    from modelpack import pipeline, plan  # noqa: PLC0415
     from modelpack.assembly.explanation import explain  # noqa: PLC0415
     from modelpack.cli import display, environment  # noqa: PLC0415
+    from modelpack.pipeline import project_lock  # noqa: PLC0415
 
     this = open_project(folder, file)
     machine = open_machine(output)

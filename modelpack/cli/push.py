@@ -35,7 +35,7 @@ def command(
     from modelpack import reference  # noqa: PLC0415
     from modelpack.cli.frame.place import open_machine  # noqa: PLC0415
     from modelpack.cli.frame.transferring import carry_out, document  # noqa: PLC0415
-    from modelpack.transfer import with_suffix  # noqa: PLC0415
+    from modelpack.stores.transfer import with_suffix  # noqa: PLC0415
 
     source = reference.parse(image, at="IMAGE")
     if name:

@@ -54,7 +54,7 @@ def command(
     The code in DIR must be the recorded one, file by file. Weights are hashed where DIR has them,
     else taken by their digests. What lies in DIR/dist is left as it is.
     """
-    from modelpack import opening, rebuilding, reference  # noqa: PLC0415  not for `--help`
+    from modelpack import rebuilding, reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli import environment  # noqa: PLC0415
     from modelpack.cli.frame.place import open_machine  # noqa: PLC0415
     from modelpack.comparison.recorded import read_code, recorded  # noqa: PLC0415
@@ -62,6 +62,7 @@ def command(
     from modelpack.digest import of as digest_of  # noqa: PLC0415
     from modelpack.inspection.reading import read_image  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415  not for `--help`
     from modelpack.trust.made_here import MadeHere  # noqa: PLC0415
 
     name = reference.parse(image, at="IMAGE")
@@ -130,10 +131,11 @@ def _keeps_manifests(name: "Reference") -> bool:
 
 
 def _attach(name: "Reference", verdicts: "Sequence[Verdict]", output: Output) -> None:
-    from modelpack import opening, reference  # noqa: PLC0415
+    from modelpack import reference  # noqa: PLC0415
     from modelpack.comparison.verdict import KIND, statement  # noqa: PLC0415
     from modelpack.errors import Unavailable  # noqa: PLC0415
     from modelpack.oci.layout import Layout  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415
     from modelpack.trust.statement import referrer  # noqa: PLC0415
 
     match name:

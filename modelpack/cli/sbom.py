@@ -36,7 +36,7 @@ def command(
     registry. Printed is the document that stands beside the image; where there is none, or in
     another format, it is made from what the image says of itself. Unsigned: a claim.
     """
-    from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
+    from modelpack import reference  # noqa: PLC0415  not for `--help`
     from modelpack.assembly import bill_reading  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
@@ -44,6 +44,7 @@ def command(
     from modelpack.cli.inspect import host_platform, print_exactly  # noqa: PLC0415
     from modelpack.inspection.reading import read_image  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415  not for `--help`
 
     if version and form == "spdx":
         raise click.UsageError("`--spec-version` is about CycloneDX")

@@ -103,11 +103,12 @@ def command(*, output: Output, image: str, **options: Any) -> None:  # noqa: ANN
     cosign's older signatures. Ends with 0 when everything is proved, with 1 when it is not, with 3
     when it could not be found out.
     """
-    from modelpack import opening, reference  # noqa: PLC0415  not for `--help`
+    from modelpack import reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli import display  # noqa: PLC0415
     from modelpack.cli.display import verify_report  # noqa: PLC0415
     from modelpack.cli.environment import cache_folder, engine_for, now, registries  # noqa: PLC0415
     from modelpack.promoting.memory import Memory  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415  not for `--help`
     from modelpack.verifying.gathering import gather  # noqa: PLC0415
     from modelpack.verifying.judging import judge  # noqa: PLC0415
     from modelpack.verifying.stages import sequence_of  # noqa: PLC0415

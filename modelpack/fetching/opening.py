@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from modelpack import opening, spec
+from modelpack import spec
 from modelpack.digest import parse as parse_digest
 from modelpack.errors import InputError
 from modelpack.fetching.place import Place
@@ -14,6 +14,7 @@ from modelpack.lock import WeightsSource
 from modelpack.reference import Archive, Layout, Registry
 from modelpack.spec import weight_source
 from modelpack.spec.weight_source import Bucket, Hub, Stored, Website
+from modelpack.stores import opening
 
 
 @contextmanager

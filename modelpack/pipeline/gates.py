@@ -8,9 +8,9 @@ from modelpack.inputs.base_image import allowed
 from modelpack.inputs.machine import Machine
 from modelpack.lock import Lock
 from modelpack.pipeline.planning import read_code
+from modelpack.pipeline.project_lock import judge_lock, moved
 from modelpack.pipeline.value import Options
 from modelpack.project import Project
-from modelpack.project_lock import judge_lock, moved
 from modelpack.resolve.gpu import gate_gpu
 from modelpack.resolve.signatures import require_signatures
 

@@ -15,10 +15,10 @@ from modelpack.oci.layout import Layout
 from modelpack.pipeline.gates import secrets_in_spec
 from modelpack.pipeline.places import Places
 from modelpack.pipeline.planning import make_plans, read_code
+from modelpack.pipeline.project_lock import make_lock, require_fresh
 from modelpack.pipeline.value import Options
 from modelpack.plan import Plan
 from modelpack.project import Project
-from modelpack.project_lock import make_lock, require_fresh
 from modelpack.resolve.gpu import gate_gpu
 from modelpack.resolve.signatures import require_signatures
 

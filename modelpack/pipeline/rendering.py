@@ -11,10 +11,10 @@ from modelpack.inputs.base_image import allowed
 from modelpack.inputs.machine import Machine
 from modelpack.pipeline.gates import secrets_in_spec, with_all_else
 from modelpack.pipeline.planning import make_plans, read_code
+from modelpack.pipeline.project_lock import require_fresh
 from modelpack.pipeline.value import Options
 from modelpack.platform import Platform
 from modelpack.project import Project
-from modelpack.project_lock import require_fresh
 from modelpack.resolve.development import development_wheels
 from modelpack.resolve.gpu import gate_gpu
 from modelpack.resolve.signatures import require_signatures

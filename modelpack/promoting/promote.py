@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from modelpack import opening
 from modelpack.digest import Digest
 from modelpack.errors import Finding, InputError, Refused
 from modelpack.inputs.machine import Machine
@@ -16,6 +15,7 @@ from modelpack.promoting.memory import Memory
 from modelpack.reference import Registry
 from modelpack.signing.signing import Prove, Signing, sign
 from modelpack.signing.value import Signed, Wanted
+from modelpack.stores import opening
 from modelpack.trust import verification
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.policy import Policy

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelpack import opening, project, reference
+from modelpack import project, reference
 from modelpack.digest import Digest
 from modelpack.engine import loading
 from modelpack.engine.door import Engine
@@ -18,6 +18,7 @@ from modelpack.progress import Progress
 from modelpack.reference import ContainersStorage, Daemon, Reference, Registry
 from modelpack.running import facts
 from modelpack.running.facts import Facts
+from modelpack.stores import opening
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

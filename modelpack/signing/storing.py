@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelpack import opening, reference
+from modelpack import reference
 from modelpack.digest import Digest
 from modelpack.errors import Finding, InputError, ModelpackError, Unavailable
 from modelpack.inputs.machine import Machine
@@ -15,6 +15,7 @@ from modelpack.oci.registry.unfinished import FOLDER
 from modelpack.reference import Reference
 from modelpack.signing.image import SignedImage, sign_image
 from modelpack.signing.signing import Signing
+from modelpack.stores import opening
 from modelpack.trust.made_here import MadeHere
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelpack import pipeline, project, project_lock
+from modelpack import pipeline, project
 from modelpack.lock import Lock, encoding
+from modelpack.pipeline import project_lock
 from modelpack.plan import Plan
 from tests import projects
 

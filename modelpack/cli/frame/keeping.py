@@ -40,10 +40,11 @@ def keep(
     A project gets copies for people as well, in place of others that `patterns` match. Raises
     what is wrong only where it was asked for.
     """
-    from modelpack import opening, reference  # noqa: PLC0415
+    from modelpack import reference  # noqa: PLC0415
     from modelpack.assembly import outputs, scans  # noqa: PLC0415
     from modelpack.cli.frame import build_record  # noqa: PLC0415
     from modelpack.oci.layout import Layout  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415
 
     match reference.parse(image):
         case reference.Project() as place:

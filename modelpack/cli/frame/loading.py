@@ -36,8 +36,9 @@ def load(
     engine: "Engine", where: "outputs.Output", digest: "Digest", output: Output
 ) -> dict[str, Any]:  # fmt: skip
     """Give the engine the image with `digest` from one of the build's outputs, and say so."""
-    from modelpack import opening, reference  # noqa: PLC0415
+    from modelpack import reference  # noqa: PLC0415
     from modelpack.engine import loading  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415
 
     place: reference.Layout | reference.Archive = where.target
     if isinstance(place, reference.Layout):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from modelpack.inputs.machine import Machine
     from modelpack.oci.overlay import Viewer
     from modelpack.reference import Reference
-    from modelpack.transfer import Transferred
+    from modelpack.stores.transfer import Transferred
 
 
 def artifact_option(function: Callable[..., None]) -> Callable[..., None]:
@@ -51,7 +51,7 @@ def carry_out(
         raise click.UsageError("`--buildkit-attestations` is about images, not artifacts")
     from modelpack import reference  # noqa: PLC0415
     from modelpack.cli import display, environment  # noqa: PLC0415
-    from modelpack.transfer import transfer  # noqa: PLC0415
+    from modelpack.stores.transfer import transfer  # noqa: PLC0415
 
     done = transfer(
         source, target, machine=machine, tags=tags, referrers=referrers, replace_versions=replace,

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, cast
 
-from modelpack import opening, reference
+from modelpack import reference
 from modelpack.digest import Digest
 from modelpack.evidence.scan import subject
 from modelpack.evidence.scan.sources import Far, OnDisk, Source
@@ -15,10 +15,11 @@ from modelpack.inputs.scratch import scratch_folder
 from modelpack.inspection.documents import Documents
 from modelpack.inspection.reading import read_image
 from modelpack.reference import Reference
+from modelpack.stores import opening
 
 if TYPE_CHECKING:
     from modelpack.evidence.scan.sources import Fetchable, Openable
-    from modelpack.opening import Engines, Readable
+    from modelpack.stores.opening import Engines, Readable
 
 
 @contextmanager

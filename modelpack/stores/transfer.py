@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from modelpack import opening, reference
+from modelpack import reference
 from modelpack.digest import Digest, short
 from modelpack.engine.door import Engine
 from modelpack.errors import Finding, InputError, ModelpackError, joined
@@ -19,6 +19,7 @@ from modelpack.oci.referrers import Copied, Vouching
 from modelpack.oci.registry import places, unfinished
 from modelpack.oci.store import Root, local_image
 from modelpack.reference import Reference
+from modelpack.stores import opening
 
 _Engines = reference.Daemon | reference.ContainersStorage
 _Named = TypeVar("_Named", bound=Reference)

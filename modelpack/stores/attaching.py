@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from modelpack import opening, reference
+from modelpack import reference
 from modelpack.digest import Digest
 from modelpack.errors import InputError, Unavailable
 from modelpack.inputs.machine import Machine
@@ -17,6 +17,7 @@ from modelpack.oci.manifest import MANIFEST_LIMIT, Manifest, parse
 from modelpack.oci.referrers import Vouching
 from modelpack.oci.registry.unfinished import FOLDER
 from modelpack.reference import Reference
+from modelpack.stores import opening
 from modelpack.trust import attachment
 from modelpack.trust.attachment import Image
 
