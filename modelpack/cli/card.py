@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from modelpack.cli.display.card_text import Told
     from modelpack.cli.display.page import Verified
     from modelpack.inspection.documents import Documents
+    from modelpack.reference import Reference
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -62,7 +63,7 @@ def command(
         if asked and policy:
             report = inspect.judged(store, root, asked, trusted_root)
             verified = Verified(policy=policy.name, report=report)
-    told = _told(documents, verified)
+    told = _told(documents, verified, name)
     text = card_text.card(told)
     answer = verified.report.answer if verified else None
     document = {"digest": told.inspection.digest, "answer": answer, "card": text}
@@ -71,22 +72,19 @@ def command(
         click.get_current_context().exit(EXIT[answer])
 
 
-def _told(documents: "Documents", verified: "Verified | None") -> "Told":
+def _told(
+    documents: "Documents", verified: "Verified | None", name: "Reference"
+) -> "Told":  # fmt: skip
     """Return what is said in the image and beside it."""
     from modelpack.cli.display.card_text import Told  # noqa: PLC0415
     from modelpack.inspection import description  # noqa: PLC0415
     from modelpack.inspection.describing import describe  # noqa: PLC0415
-    from modelpack.trust import predicate_types  # noqa: PLC0415
+    from modelpack.reference import Registry  # noqa: PLC0415
 
     meta = documents.meta
     spec = description.parse(meta.files).spec if meta and not meta.trouble else None
-    said = {
-        one.statement.as_bytes(): one.statement.predicate
-        for one in documents.referrers
-        if one.statement and one.statement.predicate_type == predicate_types.EVALUATION
-        and one.statement.is_about(one.subject)
-    }  # fmt: skip
+    place = name.name if isinstance(name, Registry) else spec.image.repository if spec else ""
     return Told(
-        inspection=describe(documents), card=spec.card if spec else None,
-        evaluations=tuple(said[key] for key in sorted(said)), verified=verified,
+        inspection=describe(documents), card=spec.card if spec else None, repository=place,
+        verified=verified,
     )  # fmt: skip

@@ -7,7 +7,13 @@ import pytest
 
 from modelpack.cli.display import card_text
 from modelpack.cli.display.card_text import Told
-from modelpack.inspection.beside import ReferrerClaim, SbomClaim
+from modelpack.inspection.beside import (
+    EvaluationClaim,
+    MetricClaim,
+    ReferrerClaim,
+    SbomClaim,
+    VerdictClaim,
+)
 from modelpack.inspection.value import DataClaim, TrainingClaim
 from modelpack.spec import Card
 from tests.unit import test_page as made
@@ -21,18 +27,34 @@ SBOM = ReferrerClaim(
     sbom=SbomClaim(format="CycloneDX 1.6", made_by="", created="", components={},
                    licenses={"MIT": 2, "GPL-2.0-only": 1}, complete=True),
 )  # fmt: skip
-EVALUATION = {
-    "weights": IT.claims.weights,
-    "metrics": [{"name": "accuracy", "value": "0.90"},
-                {"name": "f1", "slice": "en", "value": "0.7"}],
-    "requirements": [{"metric": "slices.en.f1", "bound": ">= 0.5", "value": "0.7"}],
-}  # fmt: skip
+METRICS = (
+    MetricClaim(name="accuracy", slice="", value="0.90", bound=""),
+    MetricClaim(name="f1", slice="en", value="0.7", bound=">= 0.5"),
+)
+EVALUATION = replace(
+    SBOM, what="evaluation", sbom=None, summary="2 numbers", signed="ci@acme.example by acme",
+    document="one", evaluation=EvaluationClaim(weights=IT.claims.weights, metrics=METRICS),
+)  # fmt: skip
+OTHERS = replace(
+    EVALUATION, document="other",
+    evaluation=EvaluationClaim(weights="sha256:" + "0" * 64, metrics=METRICS),
+)  # fmt: skip
+TEST = replace(
+    SBOM, what="test", sbom=None, summary="passed",
+    verdict=VerdictClaim(
+        outcome="PASSED", by="", finished="", limits={"p95": "200ms"},
+        measured={"p95": 0.0123, "memory": 31_457_280.0, "requests": 120.0},
+    ),
+)  # fmt: skip
 FULL = Told(
-    inspection=replace(IT, referrers=(SBOM,), training=TrainingClaim(
-        run="run 7", data=(DataClaim(name="pile", version="1", uri="https://example.org/a_b"),),
-    )),
+    inspection=replace(
+        IT, referrers=(SBOM, EVALUATION, replace(EVALUATION, signed=""), OTHERS, TEST),
+        training=TrainingClaim(
+            run="run 7", data=(DataClaim(name="pile", version="1", uri="https://example.org/a_b"),),
+        ),
+    ),
     card=Card(intended_use="Tests, *only*", limitations="<small>"),
-    evaluations=(EVALUATION, {"weights": "sha256:" + "0" * 64}),
+    repository="ghcr.io/acme/digits",
 )  # fmt: skip
 CASES = {
     "claims": FULL,

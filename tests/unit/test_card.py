@@ -1,13 +1,20 @@
 """`modelpack card`: what it says, and that no value is read as Markdown or HTML."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
+from modelpack.cli import display
 from modelpack.cli.display import card_text
 from modelpack.cli.display.card_text import Told
+from modelpack.inspection.beside import EvaluationClaim, MetricClaim, VerdictClaim
+from modelpack.inspection.value import Claims, DataClaim, ModelClaim, TrainingClaim
 from modelpack.spec import Card
 from tests import projects
 from tests.command_line import run_here
@@ -21,25 +28,101 @@ HOSTILE = (
 )  # fmt: skip
 
 
+def parts(text: str) -> tuple[dict[str, Any], str]:
+    """Return what stands in the card's head, and its text."""
+    start, head, body = text.split("---\n", 2)
+    assert start == ""
+    read: dict[str, Any] = yaml.safe_load(head)
+    return read, body
+
+
 def elements(text: str) -> list[str]:
     """Return what a renderer of Markdown makes of a card, without its words."""
-    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(parts(text)[1])
     return [one.type for token in tokens for one in (token, *(token.children or ()))
             if one.type not in ("text", "text_special", "code_inline", "softbreak")]  # fmt: skip
 
 
+def told(words: str) -> Told:
+    """Return a card that says `words` wherever somebody can say something."""
+    it = page.hostile(words)
+    (one,) = it.referrers
+    metrics = (MetricClaim(name=words, slice=words, value="0.5", bound=words),)
+    own = EvaluationClaim(weights=page.inspection().claims.weights, metrics=metrics)
+    others = EvaluationClaim(weights=words, metrics=metrics)
+    verdict = VerdictClaim(outcome=words, by=words, finished=words, measured={words: 1.5},
+                           limits={words: words})  # fmt: skip
+    beside = (
+        replace(one, evaluation=own, document="one"), replace(one, evaluation=others),
+        replace(one, what="test", verdict=verdict),
+    )  # fmt: skip
+    return Told(
+        inspection=replace(it, referrers=beside),
+        repository=words,
+        card=Card(intended_use=words, limitations=words),
+        verified=page.verified(words),
+    )
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_whatever_an_image_says_is_text(text: str) -> None:
-    def told(words: str) -> Told:
-        return Told(
-            inspection=page.hostile(words), card=Card(intended_use=words, limitations=words),
-            evaluations=({"weights": page.inspection().claims.weights,
-                          "metrics": [{"name": words, "slice": words, "value": words}]},
-                         {"weights": words}),
-            verified=page.verified(words),
-        )  # fmt: skip
-
     assert elements(card_text.card(told(text))) == elements(card_text.card(told("harmless words")))
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "yes", "null", "1e3", "---", "a: b", "- a", '"', "\\"])
+def test_whatever_an_image_says_is_a_text_of_the_head(text: str) -> None:
+    head, _ = parts(card_text.card(told(text)))
+    assert head["license_name"] == display.escape(text)
+    (model,) = head["model-index"]
+    assert model["name"] == display.escape(text)
+    (result,) = model["results"]
+    assert result["dataset"]["config"] == display.escape(text)
+    assert result["metrics"] == [
+        {"type": display.escape(text), "name": display.escape(text), "value": 0.5}
+    ]
+
+
+def test_the_hub_reads_the_head() -> None:
+    it = page.inspection()
+    metrics = (
+        MetricClaim(name="accuracy", slice="", value="0.97", bound=">= 0.9"),
+        MetricClaim(name="f1", slice="en", value="0.5", bound=""),
+        MetricClaim(name="loss", slice="", value="1e-3", bound=""),
+    )
+    one = page.hostile("x").referrers[0]
+    evaluation = EvaluationClaim(weights=it.claims.weights, metrics=metrics)
+    model = ModelClaim(
+        name="minilm", license="GPL-3.0-only", task="sentence-similarity", framework="numpy",
+        architecture="bert", base="pkg:huggingface/nreimers/MiniLM-L6@4f2a",
+    )  # fmt: skip
+    data = tuple(
+        DataClaim(uri=uri)
+        for uri in ("https://huggingface.co/datasets/acme/pile", "https://huggingface.co/datasets/eli5",
+                    "https://example.org/datasets/x", "s3://acme/x")
+    )  # fmt: skip
+    it = replace(it, model=model, training=TrainingClaim(data=data),
+                 referrers=(replace(one, evaluation=evaluation),))  # fmt: skip
+    read = ModelCard(card_text.card(Told(inspection=it))).data
+    assert (read.license, read.pipeline_tag, read.library_name) == (
+        "gpl-3.0", "sentence-similarity", "numpy",
+    )  # fmt: skip
+    assert read.base_model == "nreimers/MiniLM-L6"
+    assert read.datasets == ["acme/pile", "eli5"]
+    assert read.tags == ["modelpack", "bert"]
+    results = [(one.metric_type, one.metric_value, one.dataset_config) for one in read.eval_results]
+    assert results == [("accuracy", 0.97, None), ("f1", 0.5, "en")]
+
+
+def test_a_licence_that_the_hub_does_not_know_has_a_name() -> None:
+    it = replace(page.inspection(), model=ModelClaim(license="MIT OR Apache-2.0"))
+    head, _ = parts(card_text.card(Told(inspection=it)))
+    assert (head["license"], head["license_name"]) == ("other", "MIT OR Apache-2.0")
+
+
+def test_a_foreign_image_is_not_called_ours() -> None:
+    it = page.inspection()
+    it = replace(it, claims=Claims(), model=ModelClaim(), training=TrainingClaim())
+    assert card_text.card(Told(inspection=it)).startswith("# A model without a name\n")
 
 
 def test_a_card_of_a_built_project_has_its_evaluation(
@@ -55,7 +138,7 @@ def test_a_card_of_a_built_project_has_its_evaluation(
     done = run_here(capsys, "build", folder, "--locked", "--offline", "-q")
     assert done.status == 0, done.err
     card = run_here(capsys, "card", folder).out
-    assert "| f1 | de | 0\\.8125 |" in card
+    assert "| f1 | de | 0.8125 |" in card
     assert "Claims, not verified" in card
     assert run_here(capsys, "card", folder, "--json").document["card"].rstrip() == card.rstrip()
 
@@ -72,5 +155,5 @@ def test_a_policy_is_judged_and_ends_as_verify_does(
     )
     done = run_here(capsys, "card", f"oci:{layout}", "--policy", policy)
     assert done.status == 1
-    assert "**Refused** by the policy policy\\.toml" in done.out
+    assert "**Refused** by the policy policy.toml" in done.out
     assert run_here(capsys, "card", f"oci:{layout}", "--trusted-root", policy).status == 2

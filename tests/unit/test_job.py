@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_markdown_is_text_whatever_it_holds(value: str) -> None:
     shown = markdown.table(["", markdown.text(value)], [[markdown.code(value), ""]])
     bare = re.sub(r"\\[!-/:-@\[-`{-~]", "", shown)
-    assert not set(bare) & set("<>`[]()#!*_\x1b")
+    assert not set(bare) & set("<>`[]#!*_\x1b")
     assert {line.count("|") for line in bare.split("\n")} == {3}
 
 
@@ -166,9 +166,9 @@ def test_a_build_tells_the_job_its_digest_and_shows_its_layers(build: Type, tmp_
     digest = build()["stdout"]
     assert outputs(tmp_path / "output") == {"digest": digest, "pushed": ""}
     summary = (tmp_path / "summary").read_text()
-    assert summary.startswith("### tiny 1\\.0\\.0: built\n\n|")
+    assert summary.startswith("### tiny 1.0.0: built\n\n|")
     assert f"| digest | `{digest}` |" in summary
-    assert "| weights | linux\\/amd64 | 4 small files |" in summary
+    assert "| weights | linux/amd64 | 4 small files |" in summary
 
 
 def test_provenance_says_which_workflow_built(build: Type, tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """A model card in Markdown, from what an image and the statements beside it say."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelpack.cli import display
-from modelpack.cli.display import inspect_report, markdown
-from modelpack.inspection.json_values import tables, text
+from modelpack.cli.display import card_metadata, inspect_report, markdown, testing_report
+from modelpack.inspection.beside import EvaluationClaim
 from modelpack.inspection.value import Inspection
+from modelpack.quantity import in_gib
 from modelpack.spec import Card
 
 if TYPE_CHECKING:
@@ -19,6 +21,11 @@ _LICENSES = 12
 "the most frequent"
 _MOST = 200
 "rows of a table"
+_SILENT = "Not stated."
+_ELSEWHERE = frozenset({"model", "about", "image id", "trained on", "weights"})
+_PLACE = re.compile(r"[A-Za-z0-9._:/-]{1,400}")
+_BYTES = frozenset({"memory", "memory_growth", "image_size"})
+_COUNTS = frozenset({"requests", "rate"})
 _MARKS = {"met": "✓ met", "failed": "✕ failed", "unknown": "? unknown", "waived": "~ waived"}
 
 
@@ -29,8 +36,8 @@ class Told:
     inspection: Inspection
     card: Card | None = None
     "of the spec in the image; None: it has none that can be read"
-    evaluations: tuple[Mapping[str, Any], ...] = ()
-    "predicates of statements that stand beside it"
+    repository: str = ""
+    "where the image is to be had; empty: not known"
     verified: "Verified | None" = None
 
 
@@ -38,24 +45,44 @@ def card(told: Told) -> str:
     """Return the card; the same image makes the same card."""
     it = told.inspection
     name = f"{it.model.name} {it.model.version}".strip() or "A model without a name"
+    stated = told.card or Card()
     sections = [
+        card_metadata.head(it, [one for one, _ in _evaluated(it)]),
         f"# {_text(name)}",
         _text(it.model.description),
         _notice(told.verified),
         _section("What was verified", _judged(told.verified) if told.verified else ()),
         _section("What does not add up", [_list(it.findings)]),
-        _section("Model", [_facts(inspect_report.identity(it))]),
-        _section("Intended use", [_text(told.card.intended_use) if told.card else ""]),
-        _section("Limitations", [_text(told.card.limitations) if told.card else ""]),
-        _section("Training data", [_data(it)]),
-        _section("Evaluation", _evaluations(told)),
-        _section("Weights", [_weights(it)]),
+        _section("Intended use", [_text(stated.intended_use) or _SILENT]),
+        _section("Limitations", [_text(stated.limitations) or _SILENT]),
+        _section("Model", [_facts(_model(it))]),
+        _section("Training data", [_data(it) or _SILENT]),
+        _section("Evaluation", _evaluations(it)),
+        _section("Functional test", [_measured(it)]),
+        _section("Weights", _weights(it)),
+        _section("Get it, and prove what it is", _usage(told)),
         _section("Packages", _packages(it)),
-        _section("Provenance", [_facts(inspect_report.origin(it, verbose=True))]),
+        _section("Provenance", [_facts(_origin(it))]),
         _section("Who vouches for it (claims, not verified)", [_beside(it)]),
         _section("What cannot be known", [_list(it.unknown)]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _model(it: Inspection) -> Iterator[tuple[str, str]]:
+    """Yield what the model and its image are, but for what stands in other places of the card."""
+    yield from (row for row in inspect_report.identity(it) if row[0] not in _ELSEWHERE)
+    if not it.model.license:
+        yield "license", "not stated"
+    if count := sum(one.parameters for one in it.weight_sets):
+        yield "parameters", display.number(count)
+
+
+def _origin(it: Inspection) -> Iterator[tuple[str, str]]:
+    """Yield what the image was built from, but for what stands in other places of the card."""
+    return (
+        row for row in inspect_report.origin(it, verbose=True) if row[0] not in _ELSEWHERE
+    )  # fmt: skip
 
 
 def _section(title: str, parts: Sequence[str] | Iterator[str]) -> str:
@@ -65,11 +92,11 @@ def _section(title: str, parts: Sequence[str] | Iterator[str]) -> str:
 
 def _notice(verified: "Verified | None") -> str:
     if verified is None:
-        return "**Claims, not verified**: what the image and the statements beside it say\\."
+        return "**Claims, not verified**: what the image and the statements beside it say."
     answer = {"verified": "Verified", "refused": "Refused", "unknown": "Could not be found out"}
     return (
-        f"**{answer[verified.report.answer]}** by the policy {_text(verified.policy)}\\. "
-        "What the table below does not say is a claim\\."
+        f"**{answer[verified.report.answer]}** by the policy {_text(verified.policy)}. "
+        "What the table below does not say is a claim."
     )
 
 
@@ -84,21 +111,54 @@ def _judged(verified: "Verified") -> Iterator[str]:
         )  # fmt: skip
 
 
-def _evaluations(told: Told) -> Iterator[str]:
+def _evaluated(it: Inspection) -> Iterator[tuple[EvaluationClaim, tuple[str, ...]]]:
+    """Yield each evaluation of these weights, once, and who seems to have signed it."""
+    found: dict[str, tuple[EvaluationClaim, list[str]]] = {}
+    for one in it.referrers:
+        if one.evaluation and one.evaluation.weights == it.claims.weights != "":
+            _, signed = found.setdefault(one.document or one.digest, (one.evaluation, []))
+            signed += [one.signed] if one.signed else []
+    yield from ((evaluation, tuple(signed)) for evaluation, signed in found.values())
+
+
+def _evaluations(it: Inspection) -> Iterator[str]:
     """Yield the numbers of each evaluation, with what was asked of them."""
-    for said in told.evaluations:
-        weights = text(said, "weights")
-        if weights != told.inspection.claims.weights:
-            yield f"An evaluation beside it is about other weights: {_text(weights or '?')}"
-            continue
-        bounds = {text(one, "metric"): text(one, "bound") for one in tables(said, "requirements")}
-        rows = []
-        for one in tables(said, "metrics"):
-            name, part = text(one, "name"), text(one, "slice")
-            dotted = f"slices.{part}.{name}" if part else name
-            rows.append((_text(name), _text(part), _text(text(one, "value")),
-                         _text(bounds.get(dotted, ""))))  # fmt: skip
-        yield _table(("metric", "slice", "value", "asked for"), rows)
+    others = {one.evaluation.weights for one in it.referrers
+              if one.evaluation and one.evaluation.weights != it.claims.weights}  # fmt: skip
+    for weights in sorted(others):
+        yield f"An evaluation beside it is about other weights: {_text(weights or '?')}"
+    found = list(_evaluated(it))
+    if not found:
+        yield _SILENT
+    for evaluation, signed in found:
+        by = _text("; ".join(dict.fromkeys(signed)) or "signed by nobody")
+        yield f"Numbers of the author, of exactly these weights ({by})."
+        yield _table(
+            ("metric", "slice", "value", "asked for"),
+            [tuple(_text(part) for part in (one.name, one.slice, one.value, one.bound))
+             for one in evaluation.metrics],
+        )  # fmt: skip
+
+
+def _measured(it: Inspection) -> str:
+    """Return what functional tests measured of the running image, and their limits."""
+    rows = dict.fromkeys(
+        (_text(name), _text(_quantity(name, value)), _text(verdict.limits.get(_dashed(name), "")))
+        for one in it.referrers
+        if one.what == "test" and (verdict := one.verdict)
+        for name, value in verdict.measured.items()
+    )  # fmt: skip
+    return _table(("measured", "", "limit"), list(rows))
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _quantity(name: str, value: float) -> str:
+    if name in _BYTES:
+        return in_gib(int(value))
+    return f"{value:g}" if name in _COUNTS else testing_report.seconds(value)
 
 
 def _data(it: Inspection) -> str:
@@ -107,13 +167,43 @@ def _data(it: Inspection) -> str:
     return _table(("name", "version", "from", "digest"), rows)
 
 
-def _weights(it: Inspection) -> str:
-    rows = [
-        (_text(one.name), str(one.files), display.size(one.size), display.number(one.parameters),
-         _text(inspect_report.dtypes(one.dtypes)), markdown.code(one.digest), _text(one.source))
-        for one in it.weight_sets
-    ]  # fmt: skip
-    return _table(("name", "files", "size", "parameters", "of", "digest", "from"), rows)
+def _weights(it: Inspection) -> Iterator[str]:
+    yield _table(
+        ("name", "files", "size", "parameters", "of", "digest", "from"),
+        [(_text(one.name), str(one.files), display.size(one.size), display.number(one.parameters),
+          _text(inspect_report.dtypes(one.dtypes)), markdown.code(one.digest), _text(one.source))
+         for one in it.weight_sets],
+    )  # fmt: skip
+    yield _table(
+        ("file", "size", "sha256"),
+        [(_text(one.path), display.size(one.size), markdown.code(one.sha256) if one.sha256 else "")
+         for one in it.weights],
+    )  # fmt: skip
+
+
+def _usage(told: Told) -> Iterator[str]:
+    """Yield the commands to type; whom to trust stands in no card."""
+    it = told.inspection
+    if it.artifact is not None:
+        return
+    place = told.repository if _PLACE.fullmatch(told.repository) else "IMAGE"
+    name = f"{place}@{it.index or it.digest}"
+    if _PLACE.fullmatch(name.replace("@", "/")):
+        yield (
+            "Name it by its digest, and prove who signed it. Whom to expect must be known from "
+            "elsewhere: a card says nothing about whom to trust."
+        )
+        yield "\n".join([
+            "```sh",
+            f"modelpack verify {name} \\",
+            "  --certificate-identity WHO --certificate-oidc-issuer WHERE",
+            f"modelpack pull {name}",
+            "```",
+        ])  # fmt: skip
+        yield (
+            "`cosign verify` takes the same two options. At its start the container checks every "
+            "weight file against the digests above, and serves no others."
+        )
 
 
 def _packages(it: Inspection) -> Iterator[str]:
@@ -122,7 +212,7 @@ def _packages(it: Inspection) -> Iterator[str]:
         for kind, word in (("deb", "Debian"), ("wheel", "Python"))
     ]
     if it.packages:
-        yield f"{' and '.join(counts)} packages\\. `modelpack sbom` lists them\\."
+        yield f"{' and '.join(counts)} packages. `modelpack sbom` lists them."
     licenses = next((one.sbom.licenses for one in it.referrers if one.sbom), {})
     rows = [(_text(name), str(count)) for name, count in licenses.items()]
     if len(rows) > _LICENSES:
@@ -141,7 +231,12 @@ def _beside(it: Inspection) -> str:
 
 
 def _facts(rows: Iterator[tuple[str, str]]) -> str:
-    return _table(("", ""), [(_text(name), _text(value)) for name, value in rows if value])
+    return _table(("", ""), [(_text(name), _value(value)) for name, value in rows if value])
+
+
+def _value(value: str) -> str:
+    """Return a digest as code, which is there to be copied, and all else as text."""
+    return markdown.code(value) if value.startswith("sha256:") else _text(value)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -61,7 +61,7 @@ def numbers(tested: Tested) -> list[tuple[str, str]]:
 
 
 def _numbers(one: Measured, concurrency: int) -> list[tuple[str, str]]:
-    seconds = {
+    spans = {
         "cold start": one.cold_start, "p50": one.p50, "p95": one.p95, "p99": one.p99,
         "stop": one.stop,
     }  # fmt: skip
@@ -71,13 +71,14 @@ def _numbers(one: Measured, concurrency: int) -> list[tuple[str, str]]:
     }  # fmt: skip
     rate = f"{one.rate:.0f} answers/s by {concurrency} at once" if one.rate else ""
     return [
-        *((name, _seconds(value)) for name, value in seconds.items() if value is not None),
+        *((name, seconds(value)) for name, value in spans.items() if value is not None),
         *([("load", rate)] if rate else []),
         *((name, in_gib(value)) for name, value in sizes.items() if value is not None),
     ]
 
 
-def _seconds(value: float) -> str:
+def seconds(value: float) -> str:
+    """Return a span as it was measured: `12.3 ms`, `1.25 s`."""
     return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.2f} s"
 
 
