@@ -4,8 +4,8 @@ import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from modelpack.checks.elf import Closure, Settings, closure
-from modelpack.checks.elf_objects import LayerFile, Objects, objects
+from modelpack.checks.elf.gate import Closure, Settings, closure
+from modelpack.checks.elf.objects import LayerFile, Objects, objects
 from modelpack.oci.tar import Entry, bytes_of, pieces
 from modelpack.oci.tree import Tree
 from modelpack.platform import Platform

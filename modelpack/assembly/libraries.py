@@ -21,10 +21,10 @@ from modelpack.plan import Plan
 from modelpack.spec import Spec
 
 if TYPE_CHECKING:
-    from modelpack.checks import elf
+    from modelpack.checks.elf import gate as elf
 
 RULES = 1
-"version of the rules in modelpack.checks.elf: another verdict for equal layers counts this up"
+"version of the rules in modelpack.checks.elf.gate: another verdict for equal layers counts this up"
 _LOOKED_INTO = ("base", "dependencies", "code")
 "weights are refused where they are programs, before they are packed"
 
@@ -43,8 +43,8 @@ def require_libraries(
     key = _key(spec, platform, plan, layers, code)
     if machine.digests.derived(key) == key:
         return
-    from modelpack.checks import elf  # noqa: PLC0415  not where the verdict is remembered
-    from modelpack.checks.elf_objects import LayerFile, objects  # noqa: PLC0415
+    from modelpack.checks.elf import gate as elf  # noqa: PLC0415  not where the verdict is remembered
+    from modelpack.checks.elf.objects import LayerFile, objects  # noqa: PLC0415
 
     machine.progress.say("looking for the libraries that the image needs")
     image = objects(
@@ -60,7 +60,7 @@ def require_libraries(
 
 
 def _settings(spec: Spec, platform: PlatformLock, plan: Plan) -> "elf.Settings":
-    from modelpack.checks import elf  # noqa: PLC0415
+    from modelpack.checks.elf import gate as elf  # noqa: PLC0415
 
     variables = _variables(plan)
     return elf.Settings(

@@ -101,7 +101,7 @@ def _interface_files(root: Path, spec: Spec) -> Iterable[Path]:
 
 
 def _secrets(code: ReadCode) -> tuple[Finding, ...]:
-    from modelpack.checks import secrets  # noqa: PLC0415
+    from modelpack.checks.secrets import gate as secrets  # noqa: PLC0415
 
     return tuple(
         finding

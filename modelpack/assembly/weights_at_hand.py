@@ -242,7 +242,7 @@ def _second_opinion(written: specs.Weights) -> str:
     """Return who judges what is excepted here: it is judged anew by another."""
     if not written.allow_unsafe:
         return ""
-    from modelpack.checks import second_opinion  # noqa: PLC0415  seldom needed
+    from modelpack.checks.formats import second_opinion  # noqa: PLC0415  seldom needed
 
     return second_opinion.available()
 

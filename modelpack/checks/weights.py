@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from modelpack.checks import shard_index
+from modelpack.checks.model_files import shard_index
 from modelpack.errors import Finding, InputError
 from modelpack.inputs import safetensors
 from modelpack.inputs.opening import open_regular

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from modelpack import spec
-from modelpack.checks import shard_index
+from modelpack.checks.model_files import shard_index
 from modelpack.errors import InputError, Unavailable
 from modelpack.fetching import ranges
 from modelpack.fetching.place import Listing, RemoteFile, Wanted

@@ -65,7 +65,7 @@ def with_all_else(error: ModelpackError, this: Project, machine: Machine) -> Mod
 
 def secrets_in_spec(this: Project) -> tuple[Finding, ...]:
     """Refuse secrets in the spec, all of which the image carries."""
-    from modelpack.checks import spec_secrets  # noqa: PLC0415
+    from modelpack.checks.secrets import spec as spec_secrets  # noqa: PLC0415
 
     findings = spec_secrets.findings(this.spec)
     if any(finding.severity == "error" for finding in findings):

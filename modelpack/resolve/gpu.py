@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from modelpack.checks import gpu
+from modelpack.checks.gpu import gate as gpu
 from modelpack.errors import Finding, Refused
 from modelpack.lock import Lock, PlatformLock, WeightsLock
 from modelpack.spec import Spec
 
 if TYPE_CHECKING:
-    from modelpack.checks.gpu_memory import MemoryEstimate
+    from modelpack.checks.gpu.memory import MemoryEstimate
     from modelpack.resolve.weights import Gated
 
 
@@ -20,7 +20,7 @@ def gpu_findings(
     found = gpu.findings(spec, platforms)
     if estimate is None:
         return found
-    from modelpack.checks import gpu_memory  # noqa: PLC0415  only for GPUs
+    from modelpack.checks.gpu import memory as gpu_memory  # noqa: PLC0415  only for GPUs
 
     return (*found, *gpu_memory.findings(estimate))
 
@@ -37,7 +37,7 @@ def memory_of(spec: Spec, weights: Sequence[WeightsLock]) -> "MemoryEstimate | N
     """Return what locked weights take on GPUs; None where no GPU is asked for."""
     if spec.runtime.device != "cuda":
         return None
-    from modelpack.checks import gpu_memory  # noqa: PLC0415
+    from modelpack.checks.gpu import memory as gpu_memory  # noqa: PLC0415
 
     return gpu_memory.estimate(spec, gpu_memory.locked_bytes(weights))
 
@@ -46,7 +46,7 @@ def memory_of_files(spec: Spec, found: "Sequence[Gated]") -> "MemoryEstimate | N
     """Return the same for weights on this machine, from their headers, before they are hashed."""
     if spec.runtime.device != "cuda":
         return None
-    from modelpack.checks import gpu_memory  # noqa: PLC0415
+    from modelpack.checks.gpu import memory as gpu_memory  # noqa: PLC0415
     from modelpack.resolve.weights import tensor_lines  # noqa: PLC0415
 
     loaded = sum(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelpack.checks import library_names
+from modelpack.checks.libraries import names as library_names
 from modelpack.errors import Finding, ModelpackError, Refused
 from modelpack.lock import Lock, PlatformLock
 from modelpack.spec import Spec
@@ -27,7 +27,7 @@ def of_files(spec: Spec, group: "Gated", platforms: Sequence[PlatformLock]) -> t
     """Return the same of the files of one `[weights]`."""
     if not group.files or not platforms:
         return ()
-    from modelpack.checks import libraries  # noqa: PLC0415  not for a code-only build
+    from modelpack.checks.libraries import gate as libraries  # noqa: PLC0415  not for a code-only build
     from modelpack.resolve.weights import located, look  # noqa: PLC0415
 
     looked = group.looked or look(group.files)

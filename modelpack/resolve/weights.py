@@ -18,7 +18,7 @@ from modelpack.progress import Advance
 from modelpack.spec import Spec
 
 if TYPE_CHECKING:
-    from modelpack.checks.model_files import ModelFiles
+    from modelpack.checks.model_files.gate import ModelFiles
 
 _TENSORS = (".safetensors", ".gguf", ".onnx", ".onnx_data", ".onnx.data", ".npy", ".npz", ".ubj")
 "names of files that hold numbers; all others are searched for secrets"
@@ -171,7 +171,7 @@ def find(root: Path, weights: specs.Weights) -> tuple[SourceFile, ...]:
 
 def look(files: Sequence[SourceFile]) -> "ModelFiles":
     """Return what the files of one `[weights]` say of themselves, read from their headers."""
-    from modelpack.checks import model_files  # noqa: PLC0415  not for a code-only build
+    from modelpack.checks.model_files import gate as model_files  # noqa: PLC0415  not for a code-only build
 
     return model_files.look({file.path: file.source for file in files})
 
@@ -192,7 +192,9 @@ def check(
 
 def check_each(weights: specs.Weights, files: Sequence[SourceFile]) -> tuple[Finding, ...]:
     """Return what the gates say of each file by itself, whatever others there are."""
-    from modelpack.checks import formats, second_opinion, secrets  # noqa: PLC0415  not for a code-only build
+    from modelpack.checks.formats import gate as formats  # noqa: PLC0415  not for a code-only build
+    from modelpack.checks.formats import second_opinion  # noqa: PLC0415
+    from modelpack.checks.secrets import gate as secrets  # noqa: PLC0415  not for a code-only build
 
     sources: Mapping[str, Path] = {file.path: file.source for file in files}
     side_files = [path for path in sources if not path.endswith(_TENSORS)]

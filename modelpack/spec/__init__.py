@@ -121,7 +121,7 @@ class Gpu:
     targets: tuple[str, ...] = ()
     memory: str = ""
     overhead: str = ""
-    "empty means: modelpack.checks.gpu_memory.OVERHEAD"
+    "empty means: modelpack.checks.gpu.memory.OVERHEAD"
     driver: str = ""
 
 

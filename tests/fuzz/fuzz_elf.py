@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
-from modelpack.checks.elf import Settings, closure
-from modelpack.checks.elf_objects import LayerFile, objects
+from modelpack.checks.elf.gate import Settings, closure
+from modelpack.checks.elf.objects import LayerFile, objects
 from modelpack.inputs import elf_stream
 from modelpack.inputs.debian import elf
 from modelpack.inputs.elf_stream import Behind, Known

@@ -4,7 +4,8 @@ import ast
 import sys
 import zipfile
 
-from modelpack.checks import formats, window
+from modelpack.checks.formats import gate as formats
+from modelpack.checks.formats import window
 
 LAZY = (ast, zipfile)
 "imported here, because the check imports them late"

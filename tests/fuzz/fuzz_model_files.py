@@ -3,8 +3,8 @@
 import json
 import sys
 
-from modelpack.checks import gguf_header, onnx_model, tokenizer, xgboost_model
-from modelpack.checks.window import of_bytes
+from modelpack.checks.formats.window import of_bytes
+from modelpack.checks.model_files import gguf_header, onnx_model, tokenizer, xgboost_model
 from modelpack.errors import InputError
 
 LAZY = (json, tokenizer)

@@ -3,7 +3,9 @@
 import re
 import sys
 
-from modelpack.checks import secret_assignments, secret_rules, secrets
+from modelpack.checks.secrets import assignments as secret_assignments
+from modelpack.checks.secrets import gate as secrets
+from modelpack.checks.secrets import rules as secret_rules
 
 MARK = "⁂"
 "stands in kept inputs, so that they hold nothing that looks like a secret"

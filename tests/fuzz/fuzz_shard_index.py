@@ -2,7 +2,7 @@
 
 import sys
 
-from modelpack.checks import shard_index
+from modelpack.checks.model_files import shard_index
 from modelpack.errors import InputError
 from modelpack.inputs.safetensors import Header, Tensor
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from modelpack.checks.elf import Settings, closure, loader_of
-from modelpack.checks.elf_objects import LayerFile, Objects, objects
+from modelpack.checks.elf.gate import Settings, closure, loader_of
+from modelpack.checks.elf.objects import LayerFile, Objects, objects
 from modelpack.oci.layout import Layout
 from modelpack.platform import Platform
 from tests.buildkit import NAME

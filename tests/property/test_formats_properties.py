@@ -9,7 +9,8 @@ from typing import Any, Self
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from modelpack.checks import formats, pickle_opcodes, window
+from modelpack.checks.formats import gate as formats
+from modelpack.checks.formats import pickle_opcodes, window
 from modelpack.errors import Finding
 
 RELAXED = settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -5,8 +5,9 @@ import re
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelpack.checks import secret_assignments, secrets
-from modelpack.checks.secret_rules import RULES
+from modelpack.checks.secrets import assignments as secret_assignments
+from modelpack.checks.secrets import gate as secrets
+from modelpack.checks.secrets.rules import RULES
 
 RELAXED = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SHAPES = {

@@ -4,7 +4,8 @@
 
 Asks pip for each release and reads `models/auto` and the model classes out of it as text; nothing
 is installed or imported. The first and the last release of each minor version are named here. What
-is found goes to `modelpack/checks/transformers_releases.json`, where a reviewer sees what came.
+is found goes to `modelpack/checks/libraries/transformers_releases.json`, where a reviewer sees what
+came.
 """
 
 import ast
@@ -21,7 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 from zipfile import ZipFile
 
-TABLE = Path(__file__).parents[2] / "modelpack" / "checks" / "transformers_releases.json"
+PACKAGE = Path(__file__).parents[2] / "modelpack"
+TABLE = PACKAGE / "checks" / "libraries" / "transformers_releases.json"
 RELEASES = """
     4.30.0 4.30.2 4.31.0 4.32.0 4.32.1 4.33.0 4.33.3 4.34.0 4.34.1 4.35.0 4.35.2 4.36.0 4.36.2
     4.37.0 4.37.2 4.38.0 4.38.2 4.39.0 4.39.3 4.40.0 4.40.2 4.41.0 4.41.2 4.42.0 4.42.4 4.43.0

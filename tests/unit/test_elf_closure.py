@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modelpack.checks.elf_objects import objects
+from modelpack.checks.elf.objects import objects
 from modelpack.errors import InputError
 from modelpack.oci.tar import Entry
 from modelpack.platform import Platform

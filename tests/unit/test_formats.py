@@ -27,8 +27,9 @@ from hostile_files import (
     zipped,
 )
 
-from modelpack.checks import formats, window
-from modelpack.checks.formats import Format
+from modelpack.checks.formats import gate as formats
+from modelpack.checks.formats import window
+from modelpack.checks.formats.gate import Format
 
 
 def classify(data: bytes, name: str = "model.bin") -> Format:

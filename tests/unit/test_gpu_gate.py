@@ -4,7 +4,9 @@ import dataclasses
 
 import pytest
 
-from modelpack.checks import gpu, gpu_memory, gpu_table
+from modelpack.checks.gpu import gate as gpu
+from modelpack.checks.gpu import memory as gpu_memory
+from modelpack.checks.gpu import table as gpu_table
 from modelpack.cuda import Cuda
 from modelpack.errors import Finding, Refused
 from modelpack.resolve.gpu import gate_gpu, memory_of

@@ -8,14 +8,11 @@ import model_bytes as made
 import pytest
 from hostile_files import numpy_array, safetensors_file
 
-from modelpack.checks import (
-    libraries,
-    library_names,
-    library_table,
-    model_files,
-    quantiser_table,
-    transformers_releases,
-)
+from modelpack.checks.libraries import gate as libraries
+from modelpack.checks.libraries import names as library_names
+from modelpack.checks.libraries import quantiser_table, transformers_releases
+from modelpack.checks.libraries import table as library_table
+from modelpack.checks.model_files import gate as model_files
 from modelpack.lock import AssembledBase, Interpreter, PlatformLock, Wheel
 from modelpack.platform import Platform
 

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from hostile_files import safetensors_file
 
-from modelpack.checks import formats, gguf_header, model_files, onnx_model, ubjson
-from modelpack.checks.window import of_bytes
+from modelpack.checks.formats import gate as formats
+from modelpack.checks.formats.window import of_bytes
+from modelpack.checks.model_files import gate as model_files
+from modelpack.checks.model_files import gguf_header, onnx_model, ubjson
 from modelpack.errors import InputError
 
 

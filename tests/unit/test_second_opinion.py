@@ -15,7 +15,7 @@ import pytest
 from hostile_files import torch_archive, zipped
 
 from modelpack import spec as specs
-from modelpack.checks import second_opinion
+from modelpack.checks.formats import second_opinion
 from modelpack.errors import Finding
 from modelpack.inputs.weights import find
 from modelpack.resolve import weights as resolving

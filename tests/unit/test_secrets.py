@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from modelpack.checks import secrets
-from modelpack.checks.secret_rules import RULES
+from modelpack.checks.secrets import gate as secrets
+from modelpack.checks.secrets.rules import RULES
 
 ASSETS = Path(__file__).parent.parent / "assets" / "secrets"
 MARK = "⁂"

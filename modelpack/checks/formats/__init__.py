@@ -1,0 +1,1 @@
+"""Formats that can carry code, found by what files contain."""

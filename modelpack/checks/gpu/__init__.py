@@ -1,0 +1,1 @@
+"""Wheels, driver and GPUs fit, and the weights fit the memory."""

@@ -1,0 +1,1 @@
+"""The locked libraries read the model files, from versions alone."""

@@ -1,0 +1,1 @@
+"""Model files are whole by their headers."""

@@ -1,0 +1,1 @@
+"""No secret gets into an image."""
