@@ -77,6 +77,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--running", default="", metavar="URL",
     help="What this address says of itself (`health.version`) must be this image.",
 )  # fmt: skip
+@click.option(
+    "--no-weights-image", is_flag=True,
+    help="Do not look at the image of mounted weights: only its files come to where it runs, and "
+    "the guard checks them.",
+)  # fmt: skip
 @click.option("--max-age", default="", metavar="AGE", help="How old it may be: 90d.")
 @click.option(
     "--trusted-root",
@@ -117,14 +122,16 @@ def command(*, output: Output, image: str, **options: Any) -> None:  # noqa: ANN
     trusted = whom_to_trust(policy, options["trusted_root"], options["trust_config"])
     name = reference.parse(image, at="IMAGE")
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
-        gathered = gather(store, root)
+        place = name.name if isinstance(name, reference.Registry) else ""
+        gathered = gather(store, root, repository=place, weights=not options["no_weights_image"])
     stage = _stage(policy, options["stage"])
-    memory = Memory(cache_folder(), name) if isinstance(name, reference.Registry) else None
+    whose = (policy.stages[stage].repository or place) if stage else ""
+    memory = Memory(cache_folder(), whose) if whose else None
     report = judge(
         gathered, policy, trusted=trusted, now=now(), stage=stage,
-        remembered=memory.sequence(stage) if memory and stage else 0,
+        remembered=memory.sequence(stage) if memory else 0,
     )  # fmt: skip
-    if memory and stage and report.answer == "verified":
+    if memory and report.answer == "verified":
         memory.saw(stage, sequence_of(report))
     if options["running"]:
         report = _with_running(report, gathered, options["running"])

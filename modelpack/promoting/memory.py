@@ -9,7 +9,6 @@ from modelpack import canonical_json
 from modelpack.digest import Digest
 from modelpack.digest import of as digest_of
 from modelpack.inputs.remembered import Remembered
-from modelpack.reference import Registry
 
 FOLDER = "stages"
 
@@ -17,10 +16,10 @@ FOLDER = "stages"
 class Memory:
     """What is remembered of the stages of one repository."""
 
-    def __init__(self, cache: Path, name: Registry) -> None:
-        """`cache` is the machine's cache, `name` any image in the repository."""
+    def __init__(self, cache: Path, repository: str) -> None:
+        """`cache` is the machine's cache, `repository` is HOST/NAME, whose stages they are."""
         self._kept = Remembered(cache / FOLDER)
-        self._place = f"{name.host}/{name.repository}"
+        self._place = repository
 
     def sequence(self, stage: str) -> int:
         """Return the highest number seen; 0: none."""

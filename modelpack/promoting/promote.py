@@ -12,7 +12,7 @@ from modelpack.oci.registry.unfinished import FOLDER as UPLOADS
 from modelpack.oci.registry.writing import WritableRepository
 from modelpack.oci.store import Root
 from modelpack.promoting.memory import Memory
-from modelpack.reference import Registry
+from modelpack.reference import WEIGHTS_SUFFIX, Registry
 from modelpack.signing.signing import Prove, Signing, sign
 from modelpack.signing.value import Signed, Wanted
 from modelpack.stores import opening
@@ -75,14 +75,15 @@ def carry_out(order: Order, machine: Machine) -> Done:
     store = WritableRepository(
         order.name, machine.registries, uploads=machine.cache / UPLOADS, replace=True
     )
+    _expect_own(order)
     root = opening.found(store, order.name)
     machine.progress.say(f"{order.name} is {root.digest}")
-    gathered = gather(store, root)
+    gathered = gather(store, root, repository=order.name.name)
     report = judge(gathered, order.policy, trusted=order.trusted, now=order.now)
     if report.answer != "verified":
         return Done(report=report)
     before = _before(order, store, root.digest)
-    memory = Memory(machine.cache, order.name)
+    memory = Memory(machine.cache, order.name.name)
     promotion = _next(order, gathered, before, memory)
     new, by = _signed(order, store, root, promotion, machine)
     report = _with_conditions(order, gathered, report, by)
@@ -91,12 +92,22 @@ def carry_out(order: Order, machine: Machine) -> Done:
     _expect_unmoved(order, store, before)
     for one in new:
         store.attach(one.wanted.subject, [one.referrer])
-    _name(store, root, order.stage)
+    _name(store, root, gathered, order.stage)
     memory.saw(order.stage, promotion.sequence)
     return Done(
         report=report, promotion=promotion, by=by.signer, findings=_findings(order, before),
         attached=tuple(one.manifest for one in new),
     )  # fmt: skip
+
+
+def _expect_own(order: Order) -> None:
+    """Raise InputError where the policy says that the stage is another repository's."""
+    theirs = order.policy.stages[order.stage].repository
+    if theirs and theirs != order.name.name:
+        raise InputError(
+            f"{order.stage} is a stage of `{theirs}`, by the policy", at=order.name.name,
+            hint=f"promote the image there: modelpack copy {order.name} {theirs}",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +124,7 @@ def _before(order: Order, store: WritableRepository, new: Digest) -> _Before:
     if held is None:
         return _Before(descriptor=None, gathered=None)
     descriptor = store.resolve(order.stage)
-    found = gather(store, descriptor)
+    found = gather(store, descriptor, repository=order.name.name)
     moves, why = stages.moves(
         _bench(order, found), descriptor.digest, order.stage, order.policy.stages[order.stage]
     )
@@ -152,6 +163,7 @@ def _next(order: Order, gathered: Gathered, before: _Before, memory: Memory) -> 
         image=gathered.root,
         previous=before.descriptor.digest if before.descriptor else None,
         reason=order.reason,
+        repository=order.name.name,
     )
 
 
@@ -159,14 +171,13 @@ def _signed(
     order: Order, store: WritableRepository, root: Descriptor, promotion: Promotion,
     machine: Machine,
 ) -> tuple[tuple[Signed, ...], Approval]:  # fmt: skip
-    name = f"{order.name.host}/{order.name.repository}"
     kind = f"stage.{promotion.stage}.{promotion.sequence}"
-    wanted = [Wanted(subject=root, kind=kind, statement=promotion.promoted(name))]
-    superseded = promotion.superseded(name)
+    wanted = [Wanted(subject=root, kind=kind, statement=promotion.promoted())]
+    superseded = promotion.superseded()
     if superseded is not None and promotion.previous is not None:
         before = store.resolve(promotion.previous)
         wanted.append(Wanted(subject=before, kind=kind, statement=superseded))
-    signer = order.signing.signer(f"{name}@{root.digest} for {promotion.stage}")
+    signer = order.signing.signer(f"{order.name.name}@{root.digest} for {promotion.stage}")
     new = sign(wanted, signer, _prover(order), progress=machine.progress)
     proof = _proof(order, new[0].bundle, root.digest, PROMOTED)
     return new, Approval(signer=proof.by, time=proof.time or order.now)
@@ -216,9 +227,19 @@ def _bench(order: Order, gathered: Gathered) -> Bench:
     return Bench(gathered=gathered, policy=order.policy, judge=judge_)
 
 
-def _name(store: WritableRepository, root: Descriptor, stage: str) -> None:
-    manifest = blob_of(store.read(root), root.media_type)
-    store.commit([Root(manifest=manifest, tags=(stage,))])
+def _name(store: WritableRepository, root: Descriptor, gathered: Gathered, stage: str) -> None:
+    """Move the stage's tag last, and before it that of the mounted weights."""
+
+    def named(descriptor: Descriptor, tag: str) -> Root:
+        manifest = blob_of(store.read(descriptor), descriptor.media_type)
+        return Root(manifest=manifest, tags=(tag,))
+
+    mounted = [one.facts.digest for one in gathered.mounted if one.facts]
+    weights = [
+        named(store.resolve(digest), f"{stage}{WEIGHTS_SUFFIX}")
+        for digest in (mounted if len(mounted) == 1 else ())
+    ]
+    store.commit([*weights, named(root, stage)])
 
 
 def _findings(order: Order, before: _Before) -> tuple[Finding, ...]:

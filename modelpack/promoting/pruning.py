@@ -229,7 +229,7 @@ def _judged(
     rollback = {
         previous: stage
         for one in read for stage in stages.intersection(one.tags)
-        if (previous := _before(claims[one.root.digest], stage))
+        for previous in _before(claims[one.root.digest], stage)
     }  # fmt: skip
     reasons = {one.root.digest: _reason(one, stages, rollback) for one in read}
     order = sorted(read, key=lambda one: (-(one.created or now), one.tags))
@@ -249,11 +249,13 @@ def _judged(
     ]  # fmt: skip
 
 
-def _before(moves: Sequence[Promotion], stage: str) -> Digest | None:
-    """Return what had `stage` before the last of its `moves`."""
-    own = (move for move in moves if move.stage == stage)
-    last = max(own, key=lambda move: move.sequence, default=None)
-    return last.previous if last else None
+def _before(moves: Sequence[Promotion], stage: str) -> Iterator[Digest]:
+    """Yield what had `stage` before the last of its `moves`, in each repository that says so."""
+    last: dict[str, Promotion] = {}
+    for move in sorted(moves, key=lambda move: move.sequence):
+        if move.stage == stage:
+            last[move.repository] = move
+    yield from (move.previous for move in last.values() if move.previous)
 
 
 def _reason(one: Version, stages: Iterable[str], rollback: Mapping[Digest, str]) -> str:

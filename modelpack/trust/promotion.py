@@ -33,21 +33,23 @@ class Promotion:
     previous: Digest | None = None
     "that had it before"
     reason: str = ""
+    repository: str = ""
+    "HOST/NAME, whose stage it is: the name of the subject, so that no other's can be taken for it"
 
-    def promoted(self, name: str) -> Statement:
-        """Return what is said of the image, which is called `name`."""
+    def promoted(self) -> Statement:
+        """Return what is said of the image."""
         return Statement(
-            subjects=about(name, self.image),
+            subjects=about(self.repository, self.image),
             predicate_type=PROMOTED,
             predicate=self._said(),
         )
 
-    def superseded(self, name: str) -> Statement | None:
+    def superseded(self) -> Statement | None:
         """Return what is said of the image that had the stage; None: there was none."""
         if self.previous is None or self.previous == self.image:
             return None
         return Statement(
-            subjects=about(name, self.previous),
+            subjects=about(self.repository, self.previous),
             predicate_type=SUPERSEDED,
             predicate=self._said(),
         )
@@ -68,17 +70,21 @@ def read(statement: Statement) -> Promotion:
         raise InputError("not about a stage", at="predicateType")
     members = Members(statement.predicate, at="predicate")
     previous = members.text("previous", limit=_TEXT, default="")
+    names = {subject.name for subject in statement.subjects}
     promotion = Promotion(
         stage=members.text("stage", limit=_TEXT),
         sequence=members.number("sequence"),
         image=parse_digest(members.text("image", limit=_TEXT), at="predicate.image"),
         previous=parse_digest(previous, at="predicate.previous") if previous else None,
         reason=members.text("reason", limit=_TEXT, default=""),
+        repository="".join(names) if len(names) == 1 else "",
     )
     members.done()
     about_whom = promotion.image if statement.predicate_type == PROMOTED else promotion.previous
     if about_whom is None or not statement.is_about(about_whom):
         raise InputError("its subject is not the image that it speaks of", at="subject")
+    if not promotion.repository:
+        raise InputError("its subject has no name: it is no repository's stage", at="subject")
     if promotion.sequence < 1 or not STAGE.fullmatch(promotion.stage):
         raise InputError("not a number or a name of a stage", at="predicate")
     return promotion

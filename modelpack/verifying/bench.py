@@ -34,6 +34,7 @@ _HINTS: Mapping[str, str] = MappingProxyType({
     "labels": "set them in `[image] labels` and build again",
     "formats": "convert the weights to safetensors and build again",
     "rebuild": "make and sign it again: modelpack rebuild IMAGE; modelpack sign IMAGE",
+    "weights image": "modelpack copy brings both; where only its files come, `--no-weights-image`",
     "weights": "who made the model signs its weights (OpenSSF Model Signing)",
 })  # fmt: skip
 

@@ -19,6 +19,7 @@ class WeightSet:
 
     name: str
     files: Mapping[str, str]
+    mounted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Facts:
     weights: tuple[WeightSet, ...]
     weights_digest: str = ""
     "of all of them, by its label"
+    weights_image: str = ""
+    "digest of the image of those that are mounted, by its label"
 
 
 def of(documents: Documents) -> Facts:
@@ -46,6 +49,7 @@ def of(documents: Documents) -> Facts:
     claims = inspection.claims
     sets: dict[str, dict[str, str]] = {}
     folders = {one.name: one.destination for one in inspection.weight_sets}
+    mounted = {one.name for one in inspection.weight_sets if one.mode == "mount"}
     for file in inspection.weights:
         folder = folders.get(file.set, "")
         path = posixpath.relpath(file.path, folder) if folder else file.path
@@ -59,7 +63,11 @@ def of(documents: Documents) -> Facts:
         unsafe=claims.unsafe,
         states_weights=bool(sets),
         weights_digest=claims.weights,
-        weights=tuple(WeightSet(name=name, files=files) for name, files in sets.items()),
+        weights_image=claims.weights_image,
+        weights=tuple(
+            WeightSet(name=name, files=files, mounted=name in mounted)
+            for name, files in sets.items()
+        ),
     )
 
 

@@ -1,11 +1,12 @@
 """From an open store to all that verifying needs: each image of an index, and what is beside it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from modelpack import digest as digests
 from modelpack.digest import Digest
-from modelpack.errors import Finding, Unavailable
+from modelpack.errors import Finding, InputError, ModelpackError, Unavailable
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection.documents import Documents
 from modelpack.inspection.reading import Readable, read
@@ -15,11 +16,28 @@ from modelpack.oci import attestations
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFESTS
 from modelpack.oci.manifest import parse as parse_manifest
+from modelpack.run_configuration import ROLE_LABEL, WEIGHTS_ROLE
 from modelpack.verifying import facts
-from modelpack.verifying.facts import Facts
+from modelpack.verifying.facts import Facts, WeightSet
 
 _IMAGES: Final = 100
 _DEPTH: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mounted:
+    """The image of mounted weights that images which serve name."""
+
+    named: str
+    "its digest, by their label"
+    facts: Facts | None
+    "None: it cannot be read, or is none"
+    sets: tuple[WeightSet, ...]
+    "what is mounted of it, by those images"
+    why: str = ""
+    "where it cannot be read"
+    gone: bool = False
+    "whether it is known not to be there, or to be no such image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +54,19 @@ class Gathered:
     notes: tuple[Finding, ...]
     unavailable: frozenset[Digest]
     "of what not all that is beside it could be read"
+    repository: str = ""
+    "HOST/NAME, where it was read; empty: not in a registry"
+    mounted: tuple[Mounted, ...] = ()
 
 
-def gather(store: Readable, root: Descriptor) -> Gathered:
-    """Read the images below `root` and what vouches for them; raises what cannot be passed over."""
+def gather(
+    store: Readable, root: Descriptor, *, repository: str = "", weights: bool = True
+) -> Gathered:
+    """Read the images below `root` and what vouches for them; raises what cannot be passed over.
+
+    `repository` is the name of the `store`, where it is one of a registry. The image of mounted
+    `weights` is read from the same store.
+    """
     if not isinstance(store, Vouched):
         raise Unavailable(
             "nothing vouches for an image here: engines keep no signatures", at=root.digest,
@@ -47,14 +74,18 @@ def gather(store: Readable, root: Descriptor) -> Gathered:
         )  # fmt: skip
     walk = _Walk(store)
     walk.visit(root, depth=0)
+    images = tuple(facts.of(one) for one in walk.images)
+    mounted = tuple(walk.mounted(images)) if weights else ()
     return Gathered(
         root=root.digest,
         indexes=tuple(walk.indexes),
-        images=tuple(facts.of(one) for one in walk.images),
+        images=images,
         within=walk.within,
         beside=walk.beside,
         notes=tuple(walk.notes),
         unavailable=frozenset(walk.unavailable),
+        repository=repository,
+        mounted=mounted,
     )
 
 
@@ -91,6 +122,32 @@ class _Walk:
         documents = read(self._store, descriptor)
         self.images.append(documents)
         self._look_beside(documents)
+
+    def mounted(self, images: Sequence[Facts]) -> Iterator[Mounted]:
+        """Yield the weights images that `images` name, each once, with what is beside it."""
+        named: dict[str, list[Facts]] = {}
+        for one in images:
+            if one.weights_image:
+                named.setdefault(one.weights_image, []).append(one)
+        for text, serving in named.items():
+            sets = {item.name: item for one in serving for item in one.weights if item.mounted}
+            yield self._mounted(text, tuple(sets.values()))
+
+    def _mounted(self, named: str, sets: tuple[WeightSet, ...]) -> Mounted:
+        try:
+            descriptor = self._store.resolve(digests.parse(named))
+            documents = read(self._store, descriptor)
+            if documents.descriptor.digest != named:
+                raise InputError("it is an index of several")
+        except ModelpackError as error:
+            why, gone = error.findings[0].message, isinstance(error, InputError)
+            return Mounted(named=named, facts=None, sets=sets, why=why, gone=gone)
+        found = facts.of(documents)
+        if found.labels.get(ROLE_LABEL) != WEIGHTS_ROLE:
+            why = "it is not an image of weights"
+            return Mounted(named=named, facts=None, sets=sets, why=why, gone=True)
+        self._look_beside(documents)
+        return Mounted(named=named, facts=found, sets=sets)
 
     def _children(self, index: Digest, entries: tuple[Descriptor, ...]) -> Iterator[Descriptor]:
         unsigned = 0

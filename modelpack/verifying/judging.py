@@ -1,14 +1,15 @@
 """What a policy says of what was gathered: every requirement, one after the other; pure.
 
-An index is judged by its signature alone; each image in it must satisfy everything. What the
-policy leaves out is not asked. Nothing counts that is not proved.
+An index is judged by its signature alone; each image in it must satisfy everything, and the image
+of its mounted weights all that is about weights. What the policy leaves out is not asked. Nothing
+counts that is not proved.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 from modelpack.digest import Digest
-from modelpack.trust.policy import TYPES, Policy, Signature
+from modelpack.trust.policy import TYPES, Policy, Sbom, Signature
 from modelpack.trust.trusted_root import TrustedRoot
 from modelpack.verifying import (
     evaluations,
@@ -20,7 +21,7 @@ from modelpack.verifying import (
 )
 from modelpack.verifying.bench import Bench, met, unmet
 from modelpack.verifying.facts import Facts
-from modelpack.verifying.gathering import Gathered
+from modelpack.verifying.gathering import Gathered, Mounted
 from modelpack.verifying.proving import Judge
 from modelpack.verifying.report import Judged, Report, Requirement
 
@@ -51,6 +52,7 @@ def judge(
         found_of = tuple(_of_image(bench, facts, covered))
         judged.append(Judged(role="image", digest=facts.digest, platform=facts.platform,
                              requirements=found_of))  # fmt: skip
+    judged += [_of_mounted(bench, one, covered) for one in gathered.mounted]
     if stage:
         if gathered.root not in {one.digest for one in judged}:
             judged.insert(0, Judged(role="index", digest=gathered.root, platform="",
@@ -98,12 +100,53 @@ def _of_image(bench: Bench, facts: Facts, covered: set[Digest]) -> Iterator[Requ
     if bench.policy.signature:
         yield _signature(bench, facts.digest, bench.policy.signature, covered)
     for found in _asked(bench, facts):
-        whole = [waiver for waiver in bench.waivers(found.name, facts) if not waiver.id]
-        if found.outcome == "met" or not whole:
-            yield found
-            continue
-        why = f"{found.found}; accepted until {whole[0].expires}: {whole[0].reason}"
-        yield replace(found, outcome="waived", found=why)
+        yield _waived(bench, facts, found)
+
+
+def _waived(bench: Bench, facts: Facts, found: Requirement) -> Requirement:
+    """Return what was found, or that somebody accepts it for a while."""
+    whole = [waiver for waiver in bench.waivers(found.name, facts) if not waiver.id]
+    if found.outcome == "met" or not whole:
+        return found
+    why = f"{found.found}; accepted until {whole[0].expires}: {whole[0].reason}"
+    return replace(found, outcome="waived", found=why)
+
+
+def _sbom(bench: Bench, facts: Facts, rules: Sbom) -> Requirement:
+    return requirements.statement(
+        bench, facts, name="sbom", types=TYPES["sbom"], signers=rules.signers,
+        max_age=rules.max_age,
+    )  # fmt: skip
+
+
+def _of_mounted(bench: Bench, mounted: Mounted, covered: set[Digest]) -> Judged:
+    """Judge an image of weights: who signed and built it, and what else holds of a model alone.
+
+    It has no base, packages or code, and nothing of it runs.
+    """
+    facts = mounted.facts
+    if facts is None:
+        found = unmet("weights image", "the image of the mounted weights is here", mounted.why,
+                      outcome="failed" if mounted.gone else "unknown")  # fmt: skip
+        return Judged(role="weights", digest=Digest(mounted.named), platform="",
+                      requirements=(found,))  # fmt: skip
+    policy, found_of = bench.policy, list[Requirement]()
+    if policy.signature:
+        found_of.append(_signature(bench, facts.digest, policy.signature, covered))
+    if policy.provenance:
+        found_of.append(requirements.provenance(bench, facts, policy.provenance))
+    if policy.sbom:
+        found_of.append(_sbom(bench, facts, policy.sbom))
+    if policy.weights and mounted.sets:
+        stated = replace(facts, weights=mounted.sets)
+        found_of.append(model_signatures.requirement(bench, stated, policy.weights))
+    if not found_of:
+        found_of.append(Requirement(
+            name="weights image", outcome="met", wanted="the image of the mounted weights is here",
+            found="it is, as the image that serves names it",
+        ))  # fmt: skip
+    return Judged(role="weights", digest=facts.digest, platform="",
+                  requirements=tuple(_waived(bench, facts, one) for one in found_of))  # fmt: skip
 
 
 def _with_stage(bench: Bench, judged: Judged, stage: str, remembered: int) -> Judged:
@@ -127,10 +170,7 @@ def _asked(bench: Bench, facts: Facts) -> Iterator[Requirement]:
     if policy.base:
         yield requirements.base(facts, policy.base)
     if policy.sbom:
-        yield requirements.statement(
-            bench, facts, name="sbom", types=TYPES["sbom"], signers=policy.sbom.signers,
-            max_age=policy.sbom.max_age,
-        )  # fmt: skip
+        yield _sbom(bench, facts, policy.sbom)
     yield from _gates(bench, facts)
     if policy.licenses:
         yield requirements.licenses(bench, facts, policy.licenses)

@@ -43,9 +43,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One image, or the index of several."""
+    """One image, the index of several, or the image of mounted weights."""
 
-    role: Literal["index", "image"]
+    role: Literal["index", "image", "weights"]
     digest: Digest
     platform: str
     requirements: tuple[Requirement, ...]

@@ -13,6 +13,7 @@ from typing import Literal
 from modelpack.canonical_json import rfc3339
 from modelpack.digest import Digest
 from modelpack.errors import InputError
+from modelpack.inputs.quoting import quoted
 from modelpack.trust import promotion
 from modelpack.trust.policy import TYPES, Checks, Evaluation, Kind, Malware, Stage, Test
 from modelpack.trust.predicate_types import PROMOTED, SUPERSEDED
@@ -24,6 +25,8 @@ from modelpack.verifying.proving import Accepted
 from modelpack.verifying.report import Report, Requirement
 from modelpack.verifying.times import moment
 
+_SHOWN = 3
+"names of repositories in one message"
 _HINT = "who may promote it does so: modelpack promote IMAGE --to {stage}"
 
 
@@ -47,7 +50,11 @@ class Approval:
 
 
 def moves(bench: Bench, digest: Digest, stage: str, rules: Stage) -> tuple[list[Move], str]:
-    """Return the proved moves of `stage` that concern an image, the last first, else why none."""
+    """Return the proved moves of `stage` that concern an image, the last first, else why none.
+
+    Those of another repository are not there: the same image may have a stage in several, and
+    whoever copies an image brings its moves along.
+    """
     sought = bench.seek("stage", digest, (PROMOTED, SUPERSEDED), rules.signers, alone=True)
     found = []
     for one in sought.accepted:
@@ -59,7 +66,21 @@ def moves(bench: Bench, digest: Digest, stage: str, rules: Stage) -> tuple[list[
             here = one.proof.predicate_type == PROMOTED
             found.append(Move(promotion=move, here=here, accepted=one))
     found.sort(key=lambda move: (-move.promotion.sequence, move.here))
-    return found, sought.why
+    own, why = _of(rules.repository or bench.gathered.repository, found, stage)
+    return own, why or sought.why
+
+
+def _of(repository: str, found: list[Move], stage: str) -> tuple[list[Move], str]:
+    """Return the moves of a stage of `repository`, or of the only one that there are any of."""
+    names = sorted({move.promotion.repository for move in found})
+    listed = " and ".join(quoted(name) for name in names[:_SHOWN])
+    pointer = f"which one is meant, `stages.{stage}.repository` says"
+    if not repository:
+        return (found, "") if len(names) <= 1 else ([], f"{stage} is of {listed}; {pointer}")
+    own = [move for move in found if move.promotion.repository == repository]
+    if own or not found:
+        return own, ""
+    return [], f"{stage} is of {listed}, not of {quoted(repository)}; {pointer}"
 
 
 def current(bench: Bench, digest: Digest, stage: str, *, remembered: int = 0) -> Requirement:

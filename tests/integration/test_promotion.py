@@ -206,6 +206,46 @@ def test_a_number_that_was_seen_never_counts_back(desk: Desk) -> None:
     assert "replayed: its number is 1, and number 2 has been seen here" in reason
 
 
+def test_a_stage_of_another_repository_is_none_of_this_one(
+    desk: Desk, registry: RunningRegistry, tmp_path: Path
+) -> None:
+    first, second = desk.release("1.0.0"), desk.release("2.0.0")
+    desk.promote(f"@{first}", "staging")
+    own, other, layout = desk.repository, registry.repository(), tmp_path / "copied"
+    # Somebody who may write to the other repository brings image and statements there.
+    desk.type("copy", f"{own}:staging", f"{other}:staging")
+    desk.type("copy", f"{own}:staging", f"oci:{layout}:staging")
+    desk.repository = other
+    found = desk.reasons(":staging", "staging")["stage"]
+    assert found.startswith(f"staging is of `{own}`, not of `{other}`")
+    assert "`stages.staging.repository` says" in found
+
+    # A mirror is one by the policy, and nothing is promoted in it.
+    policy = desk.root / "policy.toml"
+    rules = POLICY.replace("[stages.staging]", f'[stages.staging]\nrepository = "{own}"')
+    policy.write_text(rules, "utf-8")
+    assert desk.verify(":staging", "staging")["digest"] == first
+    refused = desk.promote(f"@{first}", "staging", status=2)
+    assert f"is a stage of `{own}`" in refused["error"]["findings"][0]["message"]
+    policy.write_text(POLICY, "utf-8")
+
+    # With a stage of its own the other counts from 1 on, whatever happens in the first.
+    done = desk.promote(f"@{first}", "staging")
+    assert (done["sequence"], done["findings"][0]["rule"]) == (1, "promote.adopted")
+    desk.repository = own
+    desk.promote(f"@{second}", "staging")
+    desk.type("copy", f"{own}@{first}", f"{other}:1.0.0")  # which its own repository replaced
+    desk.repository = other
+    assert desk.verify(":staging", "staging")["digest"] == first
+
+    # Where there is no repository, it is the only one that there is, or nobody knows.
+    verify = ("verify", f"oci:{layout}:staging", "--policy", policy, "--stage", "staging", "--json")
+    assert desk.type(*verify).document["digest"] == first
+    desk.type("copy", f"{other}:staging", f"oci:{layout}:staging")
+    found = unmet(desk.type(*verify, status=1).document)["stage"]
+    assert f"staging is of `{min(own, other)}` and `{max(own, other)}`" in found
+
+
 @contextmanager
 def listening(answer: bytes, status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
     """Answer every request alike; yield the address and the bodies that came."""

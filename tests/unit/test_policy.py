@@ -94,6 +94,7 @@ after = "staging"
 statements = ["signature", "scan", "test", "checks", "evaluation"]
 scan-max-age = "2d"
 approver-not-builder = true
+repository = "ghcr.io/acme/minilm"
 [[waivers]]
 requirement = "scan"
 id = "CVE-2026-0001"

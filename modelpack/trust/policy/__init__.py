@@ -191,6 +191,8 @@ class Stage:
     statements: tuple[Kind, ...] = ()
     scan_max_age: str = ""
     approver_not_builder: bool = True
+    repository: str = ""
+    "HOST/NAME, whose stage it is; empty: the one that is asked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from modelpack import reference
 from modelpack.errors import Finding, InputError
 from modelpack.spec.decoding import load
 from modelpack.spec.problems import Problems, dotted, similar
@@ -57,11 +58,25 @@ def _check(policy: Policy, document: Mapping[str, Any], problems: Problems) -> N
         elif _comes_back(policy, name):
             problems.add(f"{dotted('stages', name)}.after", "the stages wait for each other",
                          rule="stage")  # fmt: skip
+        _check_repository(stage.repository, f"{dotted('stages', name)}.repository", problems)
     for index, waiver in enumerate(policy.waivers):
         if waiver.id and waiver.requirement not in ("scan", "licenses"):
             problems.add(f"waivers[{index}].id", "only scans and licences have ids",
                          hint="leave it out: the whole requirement is waived", rule="waiver",
                          )  # fmt: skip
+
+
+def _check_repository(text: str, at: str, problems: Problems) -> None:
+    if not text or problems.known(at):
+        return
+    try:
+        found = reference.registry(text)
+    except InputError as error:
+        problems.add(at, error.findings[0].message, hint=error.findings[0].hint, rule="reference")
+        return
+    if text != found.name:
+        problems.add(at, "is not a repository with its host, without tag and digest",
+                     hint=f'write `repository = "{found.name}"`', rule="reference")  # fmt: skip
 
 
 def _check_signer(signer: Signer, at: str, problems: Problems) -> None:

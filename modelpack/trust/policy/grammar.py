@@ -47,6 +47,9 @@ GRAMMAR: Final = Grammar(
         "statements.type": _URI,
         "stages.*.after": _NAME,
         "stages.*.scan-max-age": _DURATION,
+        "stages.*.repository": Form(
+            r"[!-~]{1,512}", "a repository", "HOST/NAME without a tag, such as `ghcr.io/acme/model`"
+        ),
         "waivers.id": FORMS["scan.ignore.id"],
         "waivers.image": Form(
             r"sha256:[0-9a-f]{64}", "a digest", "`sha256:` and 64 hexadecimal digits"
@@ -140,6 +143,8 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType({
     "stages.*.after": "Stage that the image must have been promoted to before.",
     "stages.*.statements": "What must be there, each as this policy asks for it.",
     "stages.*.scan-max-age": "How old the newest scan may be at the promotion.",
+    "stages.*.repository": "Whose stage it is, HOST/NAME; default: the repository that is asked. "
+    "For mirrors, archives and folders.",
     "stages.*.approver-not-builder": "Whether who promotes must be another than who built.",
     "waivers": "What is accepted until a day, with the reason.",
     "waivers.requirement": "The table that is not insisted on.",
