@@ -14,7 +14,7 @@ from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.inspection.vouching import Vouched, with_referrers
 from modelpack.oci import attestations
 from modelpack.oci.layer import Descriptor
-from modelpack.oci.manifest import INDEXES, MANIFESTS
+from modelpack.oci.manifest import INDEXES, MANIFESTS, printable
 from modelpack.oci.manifest import parse as parse_manifest
 from modelpack.run_configuration import ROLE_LABEL, WEIGHTS_ROLE
 from modelpack.verifying import facts
@@ -141,7 +141,7 @@ class _Walk:
                 raise InputError("it is an index of several")
         except ModelpackError as error:
             why, gone = error.findings[0].message, isinstance(error, InputError)
-            return Mounted(named=named, facts=None, sets=sets, why=why, gone=gone)
+            return Mounted(named=printable(named), facts=None, sets=sets, why=why, gone=gone)
         found = facts.of(documents)
         if found.labels.get(ROLE_LABEL) != WEIGHTS_ROLE:
             why = "it is not an image of weights"
