@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -123,6 +122,8 @@ def conversation(
     However this is left, the program has ended then, with what it started. Raises Unavailable
     when it cannot be started, answers nothing, or ran past `timeout` seconds.
     """
+    import tempfile  # noqa: PLC0415  not for a code-only build
+
     with tempfile.TemporaryFile() as said:
         try:
             child = subprocess.Popen(
