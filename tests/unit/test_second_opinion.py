@@ -157,6 +157,22 @@ def test_what_is_beyond_the_limits_of_fickling_is_said_and_hides_no_call(tmp_pat
     assert rules(found) >= {"weights.malicious", "weights.unread"}
 
 
+def test_a_look_that_does_not_end_is_ended_and_is_no_yes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(second_opinion, "TIMEOUT", 0.01)
+    (one,) = said(tmp_path, pickle.dumps(1))
+    assert one.rule == "weights.unread"
+    assert "did not end" in one.message
+
+
+def test_what_is_not_shown_to_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_opinion, "LONGEST", 64)
+    found = said(tmp_path, pickle.dumps([b"x" * 1000, SHELL]))
+    assert "weights.unread" in rules(found)
+    assert "weights.malicious" in rules(found), "our own walk sees all of it"
+
+
 def test_without_fickling_our_own_scan_stands_and_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
