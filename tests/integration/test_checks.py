@@ -1,5 +1,6 @@
 """The author's checks run with what the image holds, and with nothing of this machine."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -16,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from tests import projects
+from tests import base_images, projects
 from tests.docker_engine import Engine, EngineError
+from tests.fakes.registry_server import running_registry
 from tests.podman_engine import running_podman
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -254,10 +256,39 @@ def test_what_they_say_is_kept_and_signed_only_if_all_passed(desk: Desk, tmp_pat
     signed = signing()
     assert signed.returncode == 0, signed.stderr
     assert "predicates/checks/v1" in signed.stdout
+    assert_judged(desk, key)
     # Nothing of it is in the image.
     bill = (desk.project / "dist" / "sbom.cdx.json").read_text("utf-8")
     assert "numpy" in bill
     assert "devtool" not in bill
+
+
+def assert_judged(desk: Desk, key: Path) -> None:
+    """A policy asks for checks by name, and for metrics by bounds that are not the author's."""
+    public, policy = key.with_name("key.pub"), key.with_name("policy.toml")
+    subprocess.run(
+        ["openssl", "ec", "-in", str(key), "-pubout", "-out", str(public)], check=True,
+        capture_output=True,
+    )  # fmt: skip
+
+    def verify(check: str, bound: str) -> tuple[int, dict[str, str]]:
+        policy.write_text(
+            'schema = 1\nlog = false\n[signers.release]\nkey = "key.pub"\n'
+            '[signature]\nsigners = ["release"]\n'
+            f'[checks]\nrequired = ["{check}"]\nmax-age = "1d"\n'
+            f'[evaluation]\nrequire = {{ accuracy = "{bound}" }}\n', "utf-8",
+        )  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "modelpack", "verify", str(desk.project), "--json",
+             f"--policy={policy}"], cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        (judged,) = json.loads(done.stdout)["judged"]
+        return done.returncode, {one["name"]: one["outcome"] for one in judged["requirements"]}
+
+    met = {"signature": "met", "checks": "met", "evaluation": "met"}
+    assert verify("tool", ">= 0.97") == (0, met)
+    assert verify("lint", ">= 0.97") == (REFUSED, {**met, "checks": "failed"})
+    assert verify("tool", ">= 0.98") == (REFUSED, {**met, "evaluation": "failed"})
 
 
 def test_the_statement_says_the_same_wherever_they_ran(room: Desk) -> None:
@@ -325,6 +356,38 @@ def test_a_machine_without_namespaces_takes_an_engine(
     assert "start Docker or podman" in err
 
 
+def test_programs_of_a_base_of_others_are_run_in_an_engine_only(
+    desk: Desk, engine: Engine, tmp_path: Path
+) -> None:
+    """The base is the example's own, put into a registry as somebody's image."""
+    desk.write({"any": python("pass")}, development={})
+    built = [sys.executable, "-m", "modelpack", "build", "-q", "--revision", "none"]
+    subprocess.run([*built, str(desk.project)], cwd=ROOT, check=True, capture_output=True)
+    layout = desk.project / "dist" / "image"
+    record = json.loads((desk.project / "dist" / "build.json").read_text("utf-8"))
+    base = next(one for one in record["layers"] if one["step"] == "base")["digest"]
+    tar = gzip.decompress((layout / "blobs" / base.replace(":", "/")).read_bytes())
+    foreign = tmp_path / "foreign"
+    ignored = shutil.ignore_patterns("dist", "modelpack.lock")
+    shutil.copytree(desk.project, foreign, ignore=ignored)
+    with running_registry() as registry:
+        name = base_images.image(tar, run={"Env": ["PATH=/usr/bin"]}).put(registry, "a/py", "1")
+        spec = desk.spec.replace('base = "debian:13"', f'base = "{name}"')
+        other = replace(desk, project=foreign, spec=spec, engine=f"unix://{engine.socket}")
+        other.write({"own": python("import numpy, service"), "host": python("import hypothesis")},
+                    development=other.wheel("devtool", "1.0", DEVTOOL))  # fmt: skip
+        lock = [sys.executable, "-m", "modelpack", "lock", str(foreign)]
+        subprocess.run(lock, cwd=ROOT, check=True, capture_output=True)
+        command = [word for word in other.command("--json") if word != "--engine"]
+        done = subprocess.run(
+            command, cwd=ROOT, env=other.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == REFUSED, done.stderr
+        assert states(done) == {"own": 0, "host": 1}
+        assert json.loads(done.stdout)["checks"]["runner"]["name"] == "docker"
+        assert f"nobody here vouches for the programs of `{name}`" in done.stderr
+
+
 def test_other_versions_than_the_images_are_refused(desk: Desk) -> None:
     pin = desk.wheel("numpy", "1.0", {"numpy/__init__.py": b""})
     desk.write({"any": python("import numpy")}, development=pin)
@@ -333,6 +396,7 @@ def test_other_versions_than_the_images_are_refused(desk: Desk) -> None:
     assert "`dev.lock` pins numpy 1.0, the image has" in done.stderr
 
 
+@pytest.mark.parametrize("room", ["namespaces", "docker"], indirect=True)
 def test_a_wheel_that_changes_a_file_of_the_image_is_refused(room: Desk) -> None:
     desk = room
     pin = desk.wheel("sneaky", "1.0", {"numpy/__init__.py": b"evil"})
@@ -342,6 +406,7 @@ def test_a_wheel_that_changes_a_file_of_the_image_is_refused(room: Desk) -> None
     assert "numpy/__init__.py`, which the image holds" in done.stderr
 
 
+@pytest.mark.parametrize("room", ["namespaces", "podman"], indirect=True)
 def test_output_cannot_steer_a_terminal_and_ends_somewhere(room: Desk) -> None:
     desk = room
     code = "import sys; sys.stdout.write(chr(27) + '[31mred\\n' + ('x' * 60 + '\\n') * 60000)"
@@ -354,6 +419,7 @@ def test_output_cannot_steer_a_terminal_and_ends_somewhere(room: Desk) -> None:
     assert len(done.stderr) < 3_000_000
 
 
+@pytest.mark.parametrize("room", ["namespaces", "docker"], indirect=True)
 def test_what_takes_too_long_is_killed_with_all_that_it_started(room: Desk) -> None:
     seconds = 100_000 + os.getpid()
     room.write({"slow": python(LATE.format(seconds))}, development={})
@@ -364,6 +430,7 @@ def test_what_takes_too_long_is_killed_with_all_that_it_started(room: Desk) -> N
     assert not sleeping(seconds)
 
 
+@pytest.mark.parametrize("room", ["namespaces", "docker"], indirect=True)
 def test_ctrl_c_kills_all_that_a_check_started(room: Desk) -> None:
     desk = room
     seconds = 200_000 + os.getpid()

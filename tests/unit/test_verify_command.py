@@ -732,6 +732,40 @@ def test_a_newer_no_is_not_hidden_by_an_older_yes(desk: Desk) -> None:
     assert (found["scan"]["outcome"], found["test"]["outcome"]) == ("failed", "failed")
 
 
+def test_a_newer_no_of_checks_or_of_an_evaluation_is_not_hidden(desk: Desk) -> None:
+    with desk.sigstore.at(time.time() - 3600):
+        passed = signed(desk, made.CHECKS, made.checks("unit"))
+        good = signed(desk, made.EVALUATION, made.evaluation(WEIGHTS, f1="0.9"))
+    failed = signed(desk, made.CHECKS, made.checks(failed=["unit"]))
+    bad = signed(desk, made.EVALUATION, made.evaluation(WEIGHTS, f1="0.1"))
+    desk.put(signed(desk), failed, passed, bad, good)
+    policy = f'{SIGNED}[checks]\n[evaluation]\nrequire = {{ f1 = ">= 0.5" }}\n'
+    done, found = desk.judged(policy)
+    assert done.status == 1
+    assert (found["checks"]["outcome"], found["evaluation"]["outcome"]) == ("failed", "failed")
+
+
+def test_a_stage_asks_for_checks_and_evaluation_that_the_policy_has_no_table_for(
+    desk: Desk,
+) -> None:
+    stage = (
+        '[stages.live]\nsigners = ["ci"]\nstatements = ["checks", "evaluation"]\n'
+        "approver-not-builder = false\n"
+    )
+    beside = [signed(desk), signed(desk, PROMOTED, moved(1))]
+    desk.put(*beside, signed(desk, made.CHECKS, made.checks(failed=["unit"])))
+    done, found = desk.judged(f"{SIGNED}{stage}", "--stage", "live")
+    assert done.status == 1
+    assert (found["checks"]["outcome"], found["evaluation"]["outcome"]) == ("failed", "failed")
+    desk.put(
+        *beside, signed(desk, made.CHECKS, made.checks("unit")),
+        signed(desk, made.EVALUATION, made.evaluation(WEIGHTS, f1="0.9")),
+    )  # fmt: skip
+    done, found = desk.judged(f"{SIGNED}{stage}", "--stage", "live")
+    assert done.status == 0, done.out
+    assert {one["outcome"] for one in found.values()} == {"met"}
+
+
 def test_the_authors_checks_are_no_functional_test(desk: Desk) -> None:
     checks = {"result": "PASSED", "metadata": {"kind": "checks"}}
     desk.put(signed(desk), signed(desk, made.TEST, checks))
