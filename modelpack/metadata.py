@@ -15,7 +15,7 @@ from modelpack.lock import CHUNK, Lock, WeightsLock
 from modelpack.lock.encoding import dump as dump_lock
 from modelpack.source import Source
 from modelpack.source import written as written_source
-from modelpack.spec import Spec, Weights
+from modelpack.spec import Spec, Weights, packing
 from modelpack.spec.writing import written
 
 PLACE = "/usr/share/modelpack"
@@ -106,7 +106,7 @@ def _guarded(written: Weights, weights: WeightsLock) -> dict[str, Any]:
         "name": weights.name,
         "path": weights.destination,
         "mounted": written.mode == "mount",
-        "include": list(written.include),
+        "include": list(packing.locked(written, (f.path for f in weights.files))),
         "exclude": list(written.exclude),
         "digest": weights.digest,
         "files": [

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def command(output: Output, folder: Path, name: str, force: bool) -> None:
     """Write a first modelpack.toml from what DIR (default: here) holds.
 
-    Looks for safetensors, tokenizer and config, locked requirements, an entry point and its port.
+    Looks for weights (safetensors, ONNX, GGUF, XGBoost), tokenizer and config, locked requirements,
+    an entry point and its port.
     Says on stderr what was guessed and what to look at next; prints the path.
     """
     from modelpack.inputs.guessing import looking  # noqa: PLC0415  not for `--help`

@@ -48,7 +48,8 @@ def check(listing: Listing, weights: spec.Weights) -> None:
     if not paths:
         patterns = ", ".join(f"`{pattern}`" for pattern in weights.include)
         findings = [Finding(message=f"no file of the source matches {patterns}",
-                            at=f"weights.{weights.name}.include", rule="weights.none")]  # fmt: skip
+                            at=f"weights.{weights.name}.include", rule="weights.none",
+                            hint="name what is wanted: `*.onnx`, `*-Q4_K_M.gguf`")]  # fmt: skip
     if len(paths) > FILE_LIMIT:
         findings = [Finding(message=f"the source has more than {FILE_LIMIT} files", at=at,
                             hint="say in `include` which ones are meant")]  # fmt: skip

@@ -22,6 +22,7 @@ from modelpack.oci.layout import Layout
 from modelpack.oci.tar import Content, FileRange, pieces
 from modelpack.oci.tree import Tree
 from modelpack.progress import Advance
+from modelpack.spec import packing
 
 ALIGN: Final = 4096
 "bytes: where the data of a file in a layer starts, so that a layout can share disk blocks"
@@ -54,6 +55,9 @@ def find(root: Path, weights: spec.Weights) -> Files:
     """
     folder = root / weights.path
     selection = select(folder, weights.include, weights.exclude)
+    include = packing.patterns(weights, selection.paths)
+    if include != weights.include:
+        selection = select(folder, include, weights.exclude)
     files: list[SourceFile] = []
     findings = list(selection.findings)
     for path in selection.paths:
@@ -65,7 +69,7 @@ def find(root: Path, weights: spec.Weights) -> Files:
         except OSError as error:
             findings.append(Finding(message=f"cannot be read: {error.strerror}", at=path))
     if not files and not findings:
-        patterns = ", ".join(f"`{pattern}`" for pattern in weights.include)
+        patterns = ", ".join(f"`{pattern}`" for pattern in include)
         findings.append(
             Finding(message=f"no file in `{weights.path}` matches {patterns}",
                     at="weights.include", rule="weights.none")

@@ -70,6 +70,7 @@ class Weights:
     path: str = ""
     source: str = ""
     include: tuple[str, ...] = ("*.safetensors", "*.json", "*.txt", "*.model")
+    "as it stands; what the default means in a folder without safetensors: `spec.packing`"
     exclude: tuple[str, ...] = ()
     destination: str = ""
     "defaults to /models/<name>"

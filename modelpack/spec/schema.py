@@ -37,7 +37,8 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType({
     "weights.path": "Folder of the weight files.",
     "weights.source": "Instead of `path`: `hf://org/repo@commit`, `s3://…`, `https://…`, `oci:…`, "
     "or an image in a registry.",
-    "weights.include": "Patterns of the files that are packed.",
+    "weights.include": "Patterns of the files that are packed; default: safetensors and what lies "
+    "beside them, in a folder without them ONNX, GGUF, UBJSON and NumPy files.",
     "weights.exclude": "Patterns of files that are left out.",
     "weights.destination": "Folder in the image; default `/models/<name>`.",
     "weights.mode": "`bake`: layers of the image; `mount`: a weights image of their own.",

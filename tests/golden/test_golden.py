@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hostile_files
+import model_bytes
 import pytest
 
 from modelpack import pipeline, project
@@ -65,6 +67,14 @@ CASES = {
     }),
     "large-file": Case(sparse={"large.safetensors": 70_000_000}),
     "unsafe": Case(weights={**projects.WEIGHTS, "vocabulary.pkl": HARMLESS_PICKLE}),
+    "other-formats": Case(wheels=False, weights={
+        "model.onnx": model_bytes.onnx(model_bytes.onnx_graph(
+            tensors=[model_bytes.onnx_tensor("bias"), model_bytes.onnx_outside("model.onnx_data")]
+        )),
+        "model.onnx_data": bytes(range(8)), "quantised.gguf": model_bytes.gguf(),
+        "trees.ubj": model_bytes.ubj(model_bytes.xgboost()),
+        "mean.npy": hostile_files.numpy_array(),
+    }),
     "no-repository": Case(revision=None),
     "mounted": Case(
         files={"adapter/adapter.safetensors": ADAPTER}, sparse={"large.safetensors": 70_000_000},

@@ -76,11 +76,44 @@ def test_a_real_project_is_understood(model):
     assert spec.runtime.health.metrics == "/metrics"
 
 
+@pytest.mark.parametrize(
+    ("files", "path", "include", "framework"),
+    [
+        ({"model/m.onnx": "", "model/m.onnx.data": "", "model/config.json": "{}"}, "model",
+         ("*.onnx", "*.onnx.data", "*.data", "*.json"), "onnxruntime"),
+        ({"m.onnx": "", "app.py": "", "package.json": "{}"}, ".", ("/*.onnx", "/package.json"),
+         "onnxruntime"),
+        ({"weights/m-Q4_K_M.gguf": ""}, "weights", ("*.gguf",), "llama-cpp-python"),
+        ({"weights/m.ubj": ""}, "weights", ("*.ubj",), "xgboost"),
+        ({"model.json": '{"learner":{}}', "package.json": "{}"}, ".", ("/model.json",), "xgboost"),
+        ({"weights/m.json": '{"version":[2,1,0],"learner":{}}'}, "weights", ("*.json",), "xgboost"),
+        ({"weights/m.npz": ""}, "weights", ("*.npz",), "numpy"),
+        ({"a/m.onnx": "longer", "a/m.safetensors": ""}, "a", ("*.safetensors",), ""),
+    ],
+)  # fmt: skip
+def test_models_of_other_formats_are_found(
+    tmp_path: Path, files: dict[str, str], path: str, include: tuple[str, ...], framework: str
+) -> None:
+    for name, content in files.items():
+        write(tmp_path, name, content)
+    spec = written(tmp_path)
+    assert (spec.weights[0].path, spec.weights[0].include) == (path, include)
+    assert spec.model.framework == framework
+
+
+def test_several_qualities_of_one_model_are_told(tmp_path):
+    for name in ("m-Q4_K_M.gguf", "m-Q8_0.gguf"):
+        write(tmp_path, f"weights/{name}", "")
+    notes = looking.look(tmp_path).notes
+    assert "weights: 2 GGUF files in `weights`" in notes
+    assert any("which one is served" in note for note in notes)
+
+
 def test_an_empty_folder_gives_a_file_that_parses_and_says_what_is_missing(tmp_path):
     spec = written(tmp_path)
     notes = " ".join(looking.look(tmp_path).notes)
     assert spec.weights[0].path == "weights"
-    for words in ("no safetensors", "no entry point", "no requirements"):
+    for words in ("no weights", "no entry point", "no requirements"):
         assert words in notes
 
 

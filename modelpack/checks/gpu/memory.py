@@ -79,9 +79,9 @@ def locked_bytes(weights: Iterable[WeightsLock]) -> int:
 
 def loaded_bytes(path: str, size: int, tensors: Iterable[str]) -> int:
     """Return what a weight file takes in memory; `tensors` as the lock writes them."""
-    if path.endswith(_WHOLE_FILES):
-        return size
-    return sum(tensor_bytes(line) for line in tensors)
+    stated = sum(tensor_bytes(line) for line in tensors)
+    # Tensors of an ONNX model may lie in other files: its size is then the lesser number.
+    return max(size, stated) if path.endswith(_WHOLE_FILES) else stated
 
 
 def tensor_bytes(line: str) -> int:

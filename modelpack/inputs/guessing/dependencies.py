@@ -25,7 +25,7 @@ def guess_dependencies(files: ProjectFiles, found: Project) -> Project:
         found,
         lockfile=lockfile,
         requirements=source,
-        framework=next((name for name in _FRAMEWORKS if name in names), ""),
+        framework=found.framework or next((name for name in _FRAMEWORKS if name in names), ""),
         device="cuda" if any(name.startswith("nvidia-") for name in names) else "cpu",
         notes=noted(found, note),
     )

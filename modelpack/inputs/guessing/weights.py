@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from modelpack.inputs.guessing.files import PLAIN, ProjectFiles, folder_of, join
+from modelpack.inputs.guessing.formats import FORMATS, Format
 from modelpack.inputs.guessing.value import Project, noted
 from modelpack.quantity import counted
 
@@ -37,44 +38,61 @@ _LICENSE_TITLES = (("Apache License", "Apache-2.0"), ("MIT License", "MIT"))
 
 
 def guess_weights(files: ProjectFiles, found: Project) -> Project:
-    """Find the folder with the most safetensors."""
+    """Find the folder with most of the weights, of the first format that there is."""
+    for form in FORMATS:
+        paths = [path for path in files.sizes if path.endswith(form.suffix)]
+        if form.begins is not None:
+            paths = [path for path in paths if form.begins.match(files.text(path))]
+        if paths:
+            return _of_format(files, found, form, paths)
+    names = ", ".join(dict.fromkeys(form.name for form in FORMATS))
+    notes = [f"no weights found ({names}): put them into `weights`, or edit `weights.path`"]
+    unsafe = [p for p in files.sizes if PurePosixPath(p).suffix in _UNSAFE_SUFFIXES]
+    notes += [f"`{path}` can carry code: convert it to safetensors" for path in unsafe[:1]]
+    return replace(found, notes=noted(found, *notes))
+
+
+def _of_format(files: ProjectFiles, found: Project, form: Format, paths: Sequence[str]) -> Project:
     folders: dict[str, int] = {}
-    for path, size in files.sizes.items():
-        if path.endswith(".safetensors"):
-            folder = folder_of(path)
-            folders[folder] = folders.get(folder, 0) + size
-    if not folders:
-        notes = ["no safetensors found: put the weights into `weights`, or edit `weights.path`"]
-        unsafe = [p for p in files.sizes if PurePosixPath(p).suffix in _UNSAFE_SUFFIXES]
-        notes += [f"`{path}` can carry code: convert it to safetensors" for path in unsafe[:1]]
-        return replace(found, notes=noted(found, *notes))
+    for path in paths:
+        folder = folder_of(path)
+        folders[folder] = folders.get(folder, 0) + files.sizes[path]
     chosen = max(folders, key=lambda folder: (folders[folder], folder))
     beside = [PurePosixPath(path).name for path in files.sizes if folder_of(path) == chosen]
-    count = sum(name.endswith(".safetensors") for name in beside)
-    notes = [f"weights: {counted(count, 'safetensors file')} in `{chosen}`"]
+    names = [PurePosixPath(path).name for path in paths if folder_of(path) == chosen]
+    notes = [f"weights: {counted(len(names), f'{form.name} file')} in `{chosen}`"]
+    if form.alternatives and len(names) > 1:
+        notes.append(f"all {len(names)} are packed: name in `weights.include` which one is served")
     notes += [
-        f"`{other}` holds safetensors too: make it another `[[weights]]` if it is served"
+        f"`{other}` holds {form.name} too: make it another `[[weights]]` if it is served"
         for other in folders
         if other != chosen
     ]
     return replace(
         found,
+        framework=form.framework,
         weights=chosen,
-        weight_patterns=_weight_patterns(beside, at_top=chosen == "."),
+        weight_patterns=_weight_patterns(form, names, beside, at_top=chosen == "."),
         required=tuple(name for name in _REQUIRED if name in beside),
         notes=noted(found, *notes),
     )
 
 
-def _weight_patterns(names: Sequence[str], *, at_top: bool) -> tuple[str, ...]:
+def _weight_patterns(
+    form: Format, names: Sequence[str], beside: Sequence[str], *, at_top: bool
+) -> tuple[str, ...]:
     """Return the patterns; at the project's top each file by name, as code lies there too."""
-    beside = [
-        pattern for pattern in _SIDE_FILES if any(PurePosixPath(n).match(pattern) for n in names)
+    also = [
+        pattern
+        for pattern in (*form.beside, *_SIDE_FILES)
+        if any(PurePosixPath(name).match(pattern) for name in beside)
     ]
     if not at_top:
-        return ("*.safetensors", *beside)
-    exact = [n for n in sorted(names) if any(PurePosixPath(n).match(p) for p in beside)]
-    return ("/*.safetensors", *(f"/{name}" for name in exact[:100]))
+        return tuple(dict.fromkeys((f"*{form.suffix}", *also)))
+    if form.begins is not None:  # not every such file at the top is a model
+        return tuple(f"/{name}" for name in names[:100])
+    exact = [name for name in sorted(beside) if any(PurePosixPath(name).match(p) for p in also)]
+    return (f"/*{form.suffix}", *(f"/{name}" for name in exact[:100]))
 
 
 def guess_model(files: ProjectFiles, found: Project) -> Project:
