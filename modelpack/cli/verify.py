@@ -111,28 +111,18 @@ def command(*, output: Output, image: str, **options: Any) -> None:  # noqa: ANN
     from modelpack import reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli import display  # noqa: PLC0415
     from modelpack.cli.display import verify_report  # noqa: PLC0415
-    from modelpack.cli.environment import cache_folder, engine_for, now, registries  # noqa: PLC0415
-    from modelpack.promoting.memory import Memory  # noqa: PLC0415
-    from modelpack.stores import opening  # noqa: PLC0415  not for `--help`
+    from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
+    from modelpack.stores import opening  # noqa: PLC0415
     from modelpack.verifying.gathering import gather  # noqa: PLC0415
-    from modelpack.verifying.judging import judge  # noqa: PLC0415
-    from modelpack.verifying.stages import sequence_of  # noqa: PLC0415
 
     policy = _policy(options)
     trusted = whom_to_trust(policy, options["trusted_root"], options["trust_config"])
     name = reference.parse(image, at="IMAGE")
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
-        place = name.name if isinstance(name, reference.Registry) else ""
+        place = repository_of(name)
         gathered = gather(store, root, repository=place, weights=not options["no_weights_image"])
-    stage = _stage(policy, options["stage"])
-    whose = (policy.stages[stage].repository or place) if stage else ""
-    memory = Memory(cache_folder(), whose) if whose else None
-    report = judge(
-        gathered, policy, trusted=trusted, now=now(), stage=stage,
-        remembered=memory.sequence(stage) if memory else 0,
-    )  # fmt: skip
-    if memory and report.answer == "verified":
-        memory.saw(stage, sequence_of(report))
+    stage = stage_of(policy, options["stage"])
+    report = judged(gathered, policy, place, trusted=trusted, stage=stage)
     if options["running"]:
         report = _with_running(report, gathered, options["running"])
     for note in report.notes:
@@ -145,7 +135,34 @@ def command(*, output: Output, image: str, **options: Any) -> None:  # noqa: ANN
     click.get_current_context().exit(EXIT[report.answer])
 
 
-def _stage(policy: "Policy", stage: str) -> str:
+def repository_of(name: "Reference") -> str:
+    """Return the repository that an image is in, with its host; nothing where it is in none."""
+    from modelpack.reference import Registry  # noqa: PLC0415
+
+    return name.name if isinstance(name, Registry) else ""
+
+
+def judged(
+    gathered: "Gathered", policy: "Policy", repository: str, *, trusted: "TrustedRoot", stage: str
+) -> "Report":
+    """Return what comes of judging an image, by all that this machine knows of `stage`."""
+    from modelpack.cli.environment import cache_folder, now  # noqa: PLC0415
+    from modelpack.promoting.memory import Memory  # noqa: PLC0415
+    from modelpack.verifying.judging import judge  # noqa: PLC0415
+    from modelpack.verifying.stages import sequence_of  # noqa: PLC0415
+
+    whose = (policy.stages[stage].repository or repository) if stage else ""
+    memory = Memory(cache_folder(), whose) if whose else None
+    report = judge(
+        gathered, policy, trusted=trusted, now=now(), stage=stage,
+        remembered=memory.sequence(stage) if memory else 0,
+    )  # fmt: skip
+    if memory and report.answer == "verified":
+        memory.saw(stage, sequence_of(report))
+    return report
+
+
+def stage_of(policy: "Policy", stage: str) -> str:
     """Return the stage that is asked for, which the policy knows."""
     if stage and stage not in policy.stages:
         known = ", ".join(f"`{name}`" for name in policy.stages)

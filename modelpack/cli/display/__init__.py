@@ -85,6 +85,11 @@ def duration(seconds: float) -> str:
     return f"{second} s"
 
 
+def seconds(value: float) -> str:
+    """Return a measured time: `12.3 ms`, `1.25 s`."""
+    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.2f} s"
+
+
 def table(
     rows: Sequence[Sequence[str]],
     *,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelpack.cli import display
-from modelpack.cli.display import card_metadata, inspect_report, markdown, testing_report
+from modelpack.cli.display import card_metadata, inspect_report, markdown
 from modelpack.inspection.beside import EvaluationClaim
 from modelpack.inspection.value import Inspection
 from modelpack.quantity import in_gib
@@ -158,7 +158,7 @@ def _dashed(name: str) -> str:
 def _quantity(name: str, value: float) -> str:
     if name in _BYTES:
         return in_gib(int(value))
-    return f"{value:g}" if name in _COUNTS else testing_report.seconds(value)
+    return f"{value:g}" if name in _COUNTS else display.seconds(value)
 
 
 def _data(it: Inspection) -> str:

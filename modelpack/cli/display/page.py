@@ -4,26 +4,34 @@ The template's text is passed in. Everything that it prints goes through `_shown
 jinja2's escaping; nothing is a link, and the page's policy forbids scripts and requests.
 """
 
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from modelpack.cli import display
-from modelpack.cli.display import inspect_evidence, inspect_report, page_lineage, page_treemap
-from modelpack.inspection.beside import ReferrerClaim
+from modelpack.cli.display import (
+    inspect_report,
+    page_evidence,
+    page_glance,
+    page_lineage,
+    page_treemap,
+    page_weights,
+)
+from modelpack.cli.display.page_weights import Tensors
 from modelpack.inspection.value import Inspection
+from modelpack.quantity import counted
 
 if TYPE_CHECKING:
     from modelpack.verifying.report import Refusal, Report
 
 TEMPLATE: Final = "report/page.html.j2"
+STYLE: Final = "report/page.css"
 _LONGEST: Final = 2000
 "characters of a value that are shown"
 _MOST: Final = 2000
 "rows of a table that are shown"
-_SEVERITIES: Final = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN")
-_WORDS: Final = {"sbom": "Bill of materials", "oms": "Digests of the model",
-                 "vex": "What is exploitable", "stage": "Stage"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,8 @@ class Verified:
     policy: str
     "the file's name"
     report: "Report"
+    stage: str = ""
+    "of the policy, that the image must have; empty: none is asked for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,20 +54,28 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What stands beside the image, for a reader."""
+class Sheets:
+    """The files that a page is made of, as text."""
 
-    title: str
-    summary: str
-    signed: str
-    facts: tuple[tuple[str, str], ...]
-    severities: tuple[tuple[str, int, float], ...]
-    "of a scan, the worst first: how many, and how long the bar is"
+    page: str
+    style: str
+
+    @property
+    def policy(self) -> str:
+        """What the page forbids: everything but its own style, by its digest (CSP 3)."""
+        digest = b64encode(sha256(self.style.encode()).digest()).decode()
+        return (
+            f"default-src 'none'; style-src 'sha256-{digest}'"
+        )
 
 
-def page(inspection: Inspection, template: str, *, verified: Verified | None = None) -> str:
-    """Return the page; with `verified`, what of it is proved."""
+def page(
+    inspection: Inspection, sheets: Sheets, *, verified: Verified | None = None,
+    tensors: Tensors | None = None,
+) -> str:  # fmt: skip
+    """Return the page; with `verified`, what of it is proved; with the `tensors` of its files."""
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  only where one is rendered
+    from markupsafe import Markup  # noqa: PLC0415
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True,
@@ -65,12 +83,18 @@ def page(inspection: Inspection, template: str, *, verified: Verified | None = N
     )  # fmt: skip
     environment.filters.update(
         size=display.size, number=display.number, dtypes=inspect_report.dtypes, rows=_rows,
-        digits=_digits, percent=_percent, noun=inspect_report.count,
+        digits=_digits, percent=_percent, noun=counted, shape=page_weights.shape,
     )  # fmt: skip
-    return environment.from_string(template).render(_values(inspection, verified))
+    values = _values(inspection, verified, tensors or {})
+    # The one text that is not escaped is a file of ours.
+    return environment.from_string(sheets.page).render(
+        values,
+        style=Markup(sheets.style),
+        policy=sheets.policy,
+    )
 
 
-def _values(inspection: Inspection, verified: Verified | None) -> dict[str, Any]:
+def _values(inspection: Inspection, verified: Verified | None, tensors: Tensors) -> dict[str, Any]:
     model = inspection.model
     stages = page_lineage.stages(inspection)
     layers = inspection.layers
@@ -93,7 +117,10 @@ def _values(inspection: Inspection, verified: Verified | None) -> dict[str, Any]
         "kind_of": page_treemap.kind_of,
         "drawings": (("wide", page_lineage.wide(stages)), ("narrow", page_lineage.narrow(stages))),
         "sentences": page_lineage.sentences(stages),
-        "claims": [_claim(one) for one in inspection.referrers],
+        "answer": page_glance.answer(inspection, verified.report if verified else None),
+        "signs": page_glance.signs(inspection, verified.report if verified else None),
+        "cards": page_evidence.cards(inspection.referrers),
+        "weight_sets": page_weights.sets(inspection, tensors),
         "packages": [
             (title, [one for one in inspection.packages if one.type == kind])
             for kind, title in (("wheel", "Python packages"), ("deb", "Debian packages"))
@@ -148,20 +175,3 @@ def _stated(rows: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:
         if value:
             found.append((last, value))
     return found
-
-
-def _claim(one: ReferrerClaim) -> Claim:
-    word = one.what or one.predicate_type or one.artifact_type or one.media_type
-    counts = one.scan.severities if one.scan else {}
-    known = {name: counts[name] for name in (*_SEVERITIES, *counts) if name in counts}
-    lengths = page_treemap.bars(list(known.values()))
-    return Claim(
-        title=_WORDS.get(word, word[:1].upper() + word[1:]),
-        summary=f"cannot be read: {one.unreadable}" if one.unreadable else one.summary,
-        signed=one.signed,
-        facts=(("manifest", one.digest), *(row for row in inspect_evidence.facts(one) if row[1])),
-        severities=tuple(
-            (name, count, length)
-            for (name, count), length in zip(known.items(), lengths, strict=True)
-        ),
-    )

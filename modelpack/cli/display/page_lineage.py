@@ -16,7 +16,11 @@ NOT_STATED: Final = "not stated"
 _SHOWN = 4
 "boxes of one sort"
 _LETTERS = 30
-"of a line in a box"
+"of a row in a box"
+_ROWS = 3
+"of one thing that is said"
+_SAID = 400
+"letters of it in words"
 _ACROSS, _GAP_ACROSS = 232, 50
 _LINE, _HEAD, _FOOT = 18, 26, 12
 _GAP, _GAP_DOWN = 14, 34
@@ -30,6 +34,11 @@ class Box:
 
     title: str
     lines: tuple[str, ...]
+    "as they are drawn"
+    strong: int
+    "of them, the first, which say the most"
+    said: str
+    "all of it in one line"
     kind: str
     stated: bool = True
     x: int = 0
@@ -74,7 +83,7 @@ def stages(inspection: Inspection) -> Stages:
 
 def sentences(found: Stages) -> tuple[str, ...]:
     """Return the picture in words."""
-    return tuple(f"{box.title}: {', '.join(box.lines)}" for stage in found for box in stage)
+    return tuple(f"{box.title}: {box.said}" for stage in found for box in stage)
 
 
 def _data(inspection: Inspection) -> Iterator[Box]:
@@ -130,8 +139,22 @@ def _image(inspection: Inspection) -> Box:
 
 
 def _box(title: str, kind: str, *lines: str) -> Box:
-    shown = tuple(display.shortened(display.escape(line), _LETTERS) for line in lines if line)
-    return Box(title=title, kind=kind, lines=shown or (NOT_STATED,), stated=bool(shown))
+    said = [display.shortened(display.escape(line), _SAID) for line in lines if line]
+    rows = [_rows(line) for line in said]
+    return Box(
+        title=title, kind=kind, lines=tuple(row for each in rows for row in each) or (NOT_STATED,),
+        strong=len(rows[0]) if rows else 0, said=", ".join(said) or NOT_STATED, stated=bool(rows),
+    )  # fmt: skip
+
+
+def _rows(line: str) -> list[str]:
+    """Return a line as up to _ROWS rows, cut where a word or a part of a name ends."""
+    rows = list[str]()
+    while len(line) > _LETTERS and len(rows) < _ROWS - 1:
+        at = max(line.rfind(mark, _LETTERS // 2, _LETTERS) for mark in " -/_.,:@") + 1
+        rows.append(line[: at or _LETTERS].rstrip())
+        line = line[at or _LETTERS :].lstrip()
+    return [*rows, display.shortened(line, _LETTERS)]
 
 
 def _short(digest: str, before: str = "") -> str:

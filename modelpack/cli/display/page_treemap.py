@@ -18,6 +18,8 @@ _WIDTH, _HEIGHT = 100.0, 42.0
 _SPACE = 0.3
 _VISIBLE = 1.5
 "hundredths: a bar of something is never nothing"
+_LETTERS = 80
+"of what a layer holds"
 _ROOM_ACROSS, _ROOM_DOWN = 15.0, 6.5
 "below which no words fit"
 
@@ -32,6 +34,7 @@ class Tile:
     height: float
     kind: str
     name: str
+    "what the layer holds"
     size: int
     count: int = 1
     "layers"
@@ -77,7 +80,7 @@ def tiles(layers: Sequence[LayerClaim]) -> tuple[Tile, ...]:
     order = sorted(range(len(sizes)), key=lambda number: -sizes[number])
     places = dict(zip(order, squarified([sizes[number] for number in order]), strict=True))
     found = [
-        _tile(places[number], kind_of(layer), str(layer.index + 1), layer.size)
+        _tile(places[number], kind_of(layer), layer.content[:_LETTERS], layer.size)
         for number, layer in enumerate(drawn)
     ]
     if rest:

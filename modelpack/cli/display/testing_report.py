@@ -71,15 +71,10 @@ def _numbers(one: Measured, concurrency: int) -> list[tuple[str, str]]:
     }  # fmt: skip
     rate = f"{one.rate:.0f} answers/s by {concurrency} at once" if one.rate else ""
     return [
-        *((name, seconds(value)) for name, value in spans.items() if value is not None),
+        *((name, display.seconds(value)) for name, value in spans.items() if value is not None),
         *([("load", rate)] if rate else []),
         *((name, in_gib(value)) for name, value in sizes.items() if value is not None),
     ]
-
-
-def seconds(value: float) -> str:
-    """Return a span as it was measured: `12.3 ms`, `1.25 s`."""
-    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.2f} s"
 
 
 def log(tested: Tested) -> list[str]:

@@ -1,0 +1,142 @@
+"""What stands beside an image, for a reader: the same document once, whoever has signed it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from modelpack.cli import display
+from modelpack.cli.display import inspect_evidence, page_glance, page_treemap
+from modelpack.cli.display.page_glance import TITLES
+from modelpack.inspection.beside import (
+    EvaluationClaim,
+    ReferrerClaim,
+    ScanClaim,
+    VerdictClaim,
+    VulnerabilityClaim,
+)
+from modelpack.inspection.outcomes import SEVERITIES
+
+_BY_NOBODY: Final = "signed by nobody"
+_SECONDS: Final = {"cold_start": "Cold start", "p50": "Answers, p50", "p95": "Answers, p95",
+                   "p99": "Answers, p99", "stop": "Stop"}  # fmt: skip
+_BYTES: Final = {"memory": "Memory, at most", "memory_growth": "Memory, growth",
+                 "image_size": "Image"}  # fmt: skip
+_PLAIN: Final = {"requests": "Requests", "rate": "Answers each second"}
+_ORDER: Final = ("failed", "warned", "skipped", "passed")
+"of tests, the worst first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """What was measured, and what was asked of it."""
+
+    name: str
+    value: str
+    limit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One statement, document or signature."""
+
+    title: str
+    summary: str
+    outcome: str
+    "a word; empty: it is no verdict"
+    bad: bool
+    signed: tuple[str, ...]
+    "by whom it seems to be, of each copy of it"
+    type: str
+    "of a statement that is not known here"
+    facts: tuple[tuple[str, str], ...]
+    members: tuple[tuple[str, str], ...]
+    severities: tuple[tuple[str, int, float], ...]
+    "of a scan, the worst first: how many, and how long the bar is"
+    vulnerabilities: tuple[VulnerabilityClaim, ...]
+    measures: tuple[Measure, ...]
+    tests: tuple[tuple[str, tuple[str, ...]], ...]
+    "names by outcome"
+    commands: tuple[tuple[str, str], ...]
+    evaluation: EvaluationClaim | None
+
+
+def cards(referrers: Sequence[ReferrerClaim]) -> tuple[Card, ...]:
+    """Return what there is, by kind; a document that is there signed and unsigned is one."""
+    grouped: dict[str, list[ReferrerClaim]] = {}
+    for one in referrers:
+        grouped.setdefault(one.document or one.digest, []).append(one)
+    kinds = list(TITLES)
+    ordered = sorted(grouped.values(), key=lambda group: (
+        kinds.index(group[0].what) if group[0].what in TITLES else len(kinds)))  # fmt: skip
+    return tuple(_card(group) for group in ordered)
+
+
+def _card(group: Sequence[ReferrerClaim]) -> Card:
+    one = group[0]
+    signed = tuple(dict.fromkeys(each.signed for each in group if each.signed))
+    outcome = page_glance.outcome(one)
+    word = one.what or one.predicate_type or one.artifact_type or one.media_type
+    bare = Card(
+        title=TITLES.get(word, word),
+        summary=f"cannot be read: {one.unreadable}" if one.unreadable else one.summary,
+        outcome=outcome, bad=outcome in page_glance.FAILED, signed=signed or (_BY_NOBODY,),
+        type="" if one.what else one.predicate_type, facts=tuple(_facts(group)),
+        members=tuple(one.said.items()), severities=(), vulnerabilities=(), measures=(), tests=(),
+        commands=(), evaluation=one.evaluation,
+    )  # fmt: skip
+    if one.scan:
+        return _scan(bare, one.scan)
+    return _verdict(bare, one.verdict) if one.verdict else bare
+
+
+def _facts(group: Sequence[ReferrerClaim]) -> Iterator[tuple[str, str]]:
+    """Yield all that is said, of each copy what it alone says."""
+    seen = set[tuple[str, str]]()
+    for one in group:
+        for row in (("manifest", one.digest), *inspect_evidence.facts(one)):
+            if row[1] and row not in seen:
+                seen.add(row)
+                yield row
+
+
+def _scan(bare: Card, scan: ScanClaim) -> Card:
+    counts = scan.severities
+    known = {name: counts[name] for name in (*SEVERITIES, *counts) if name in counts}
+    lengths = page_treemap.bars(list(known.values()))
+    return replace(
+        bare, vulnerabilities=scan.vulnerabilities,
+        severities=tuple((name, count, length)
+                         for (name, count), length in zip(known.items(), lengths, strict=True)),
+    )  # fmt: skip
+
+
+def _verdict(bare: Card, verdict: VerdictClaim) -> Card:
+    return replace(
+        bare,
+        measures=tuple(_measures(verdict.measured, verdict.limits)),
+        tests=tuple((name, verdict.names[name]) for name in _ORDER if name in verdict.names),
+        commands=tuple(verdict.commands.items()),
+    )
+
+
+def _measures(
+    measured: Mapping[str, float], limits: Mapping[str, str]
+) -> Iterator[Measure]:  # fmt: skip
+    """Yield what was measured, with its limit; and limits of which nothing was."""
+    left = dict(limits)
+    for names, written in ((_SECONDS, display.seconds), (_BYTES, _size), (_PLAIN, _number)):
+        for key, title in names.items():
+            limit = left.pop(key.replace("_", "-"), "")
+            if key in measured or limit:
+                value = written(measured[key]) if key in measured else "not measured"
+                yield Measure(name=title, value=value, limit=limit)
+    for name, limit in left.items():
+        yield Measure(name=name, value="", limit=limit)
+
+
+def _size(count: float) -> str:
+    return display.size(max(int(count), 0)) if abs(count) < 1e18 else str(count)  # noqa: PLR2004
+
+
+def _number(value: float) -> str:
+    return f"{value:g}"
