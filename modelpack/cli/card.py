@@ -29,10 +29,15 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--trusted-root", type=_FILE, metavar="FILE",
     help="With --policy: whom to trust, without network.",
 )  # fmt: skip
+@click.option(
+    "--stage", default="", metavar="NAME",
+    help="With --policy: it must have this stage of the policy now, as for `verify`.",
+)  # fmt: skip
 @with_output
 def command(
-    *, output: Output, image: str, platform: str, policy: Path | None, trusted_root: Path | None
-) -> None:
+    *, output: Output, image: str, platform: str, policy: Path | None, trusted_root: Path | None,
+    stage: str,
+) -> None:  # fmt: skip
     """Print a model card, in Markdown, of what an image and the statements beside it say.
 
     IMAGE is a project (a folder, default `.`: the image last built from it), a layout
@@ -43,26 +48,20 @@ def command(
     from modelpack import reference  # noqa: PLC0415  not for `--help`
     from modelpack.cli import inspect  # noqa: PLC0415
     from modelpack.cli.display import card_text  # noqa: PLC0415
-    from modelpack.cli.display.page import Verified  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
     from modelpack.cli.verify import EXIT  # noqa: PLC0415
     from modelpack.inspection.artifacts import with_contents  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
     from modelpack.stores import opening  # noqa: PLC0415  not for `--help`
-    from modelpack.trust import policy_file  # noqa: PLC0415
 
-    if trusted_root is not None and policy is None:
-        raise click.UsageError("`--trusted-root` goes with `--policy`")
-    asked = policy_file.read(policy) if policy else None
+    inspect.expect_policy(policy, trusted_root, stage)
+    asked = inspect.asked_for(policy, trusted_root, stage) if policy else None
     name = reference.parse(image, at="IMAGE")
-    verified = None
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
         documents = read(store, root, platform=platform, host=inspect.host_platform())
         documents = with_contents(store, with_referrers(store, documents))
-        if asked and policy:
-            report = inspect.judged(store, root, asked, trusted_root)
-            verified = Verified(policy=policy.name, report=report)
+        verified = asked.judged(store, root, name) if asked else None
     told = _told(documents, verified, name)
     text = card_text.card(told)
     answer = verified.report.answer if verified else None

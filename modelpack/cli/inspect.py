@@ -2,6 +2,7 @@
 
 import platform as this_machine
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,13 @@ import click
 from modelpack.cli.frame.output import Output, with_output
 
 if TYPE_CHECKING:
+    from modelpack.cli.display.page import Verified
+    from modelpack.cli.display.page_weights import Tensors
     from modelpack.inspection.reading import Readable
     from modelpack.inspection.value import Inspection
     from modelpack.oci.layer import Descriptor
+    from modelpack.reference import Reference
     from modelpack.trust.policy import Policy
-    from modelpack.verifying.report import Report
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -52,6 +55,10 @@ def complete_raw(*_: object) -> list[str]:
     "--trusted-root", type=_FILE, metavar="FILE",
     help="With --policy: whom to trust, without network.",
 )  # fmt: skip
+@click.option(
+    "--stage", default="", metavar="NAME",
+    help="With --policy: it must have this stage of the policy now, as for `verify`.",
+)  # fmt: skip
 @with_output
 def command(
     *,
@@ -62,6 +69,7 @@ def command(
     html: Path | None,
     policy: Path | None,
     trusted_root: Path | None,
+    stage: str,
 ) -> None:
     """Show what an image claims to be and where it came from.
 
@@ -81,8 +89,8 @@ def command(
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
     from modelpack.stores import opening  # noqa: PLC0415  not for `--help`
 
-    _expect_together(raw, html, policy, trusted_root)
-    asked = _policy(policy) if policy else None
+    _expect_together(raw, html, policy, trusted_root, stage)
+    asked = asked_for(policy, trusted_root, stage) if policy else None
     name = reference.parse(image, at="IMAGE")
     kind = inspect_raw.expect(raw) if raw else ""
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
@@ -91,17 +99,18 @@ def command(
             documents = with_referrers(store, documents)
         if not kind:
             documents = with_contents(store, documents)
-        report = judged(store, root, asked, trusted_root) if asked else None
+        verified = asked.judged(store, root, name) if asked else None
     if kind:
         print_exactly(inspect_raw.document(documents, kind))
         return
     from modelpack.cli import display  # noqa: PLC0415
     from modelpack.cli.display import inspect_report  # noqa: PLC0415
+    from modelpack.inspection import tensors  # noqa: PLC0415
     from modelpack.inspection.describing import describe  # noqa: PLC0415
 
     inspection = describe(documents)
     if html is not None:
-        _write_page(output, html, inspection, policy, report)
+        _write_page(output, html, inspection, tensors.of(documents), verified)
         return
     output.result(
         text="" if output.as_json else inspect_report.report(inspection, verbose=output.verbose),
@@ -110,42 +119,63 @@ def command(
 
 
 def _expect_together(
-    raw: str, html: Path | None, policy: Path | None, trusted_root: Path | None
+    raw: str, html: Path | None, policy: Path | None, trusted_root: Path | None, stage: str
 ) -> None:
     """Raise where options are given that say nothing together."""
     if raw and html is not None:
         raise click.UsageError("`--raw` and `--html` are two things to make")
     if policy is not None and html is None:
         raise click.UsageError("`--policy` goes with `--html`: modelpack verify --policy FILE")
+    expect_policy(policy, trusted_root, stage)
+
+
+def expect_policy(policy: Path | None, trusted_root: Path | None, stage: str) -> None:
+    """Raise where options are given that say nothing without a policy."""
     if trusted_root is not None and policy is None:
         raise click.UsageError("`--trusted-root` goes with `--policy`")
+    if stage and policy is None:
+        raise click.UsageError("`--stage` goes with `--policy`, which says what it asks")
 
 
-def _policy(path: Path) -> "Policy":
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is to be proved, and by what."""
+
+    file: Path
+    policy: "Policy"
+    stage: str
+    trusted_root: Path | None
+
+    def judged(self, store: "Readable", root: "Descriptor", name: "Reference") -> "Verified":
+        """Return what comes of verifying the very image that is shown."""
+        from modelpack.cli import verify  # noqa: PLC0415
+        from modelpack.cli.display.page import Verified  # noqa: PLC0415
+        from modelpack.verifying.gathering import gather  # noqa: PLC0415
+
+        trusted = verify.whom_to_trust(self.policy, self.trusted_root, None)
+        place = verify.repository_of(name)
+        gathered = gather(store, root, repository=place)
+        report = verify.judged(gathered, self.policy, place, trusted=trusted, stage=self.stage)
+        return Verified(policy=self.file.name, report=report, stage=self.stage)
+
+
+def asked_for(policy: Path, trusted_root: Path | None, stage: str) -> Asked:
+    """Return what the options ask for; raises InputError where the policy says nothing of it."""
+    from modelpack.cli.verify import stage_of  # noqa: PLC0415
     from modelpack.trust import policy_file  # noqa: PLC0415
 
-    return policy_file.read(path)
-
-
-def judged(
-    store: "Readable", root: "Descriptor", policy: "Policy", trusted_root: Path | None
-) -> "Report":
-    """Return what comes of verifying the very image that is shown."""
-    from modelpack.cli.environment import now  # noqa: PLC0415
-    from modelpack.cli.verify import whom_to_trust  # noqa: PLC0415
-    from modelpack.verifying.gathering import gather  # noqa: PLC0415
-    from modelpack.verifying.judging import judge  # noqa: PLC0415
-
-    trusted = whom_to_trust(policy, trusted_root, None)
-    return judge(gather(store, root), policy, trusted=trusted, now=now())
+    read = policy_file.read(policy)
+    return Asked(
+        file=policy, policy=read, stage=stage_of(read, stage), trusted_root=trusted_root
+    )  # fmt: skip
 
 
 def _write_page(
     output: Output,
     path: Path,
     inspection: "Inspection",
-    policy: Path | None,
-    report: "Report | None",
+    tensors: "Tensors",
+    verified: "Verified | None",
 ) -> None:
     """Write the page; end as `verify` does where it was asked what is proved."""
     from modelpack import templates  # noqa: PLC0415
@@ -153,13 +183,13 @@ def _write_page(
     from modelpack.cli.verify import EXIT  # noqa: PLC0415
     from modelpack.oci.file_writing import unwritable  # noqa: PLC0415
 
-    verified = page.Verified(policy=policy.name, report=report) if policy and report else None
-    text = page.page(inspection, templates.text(page.TEMPLATE), verified=verified)
+    sheets = page.Sheets(page=templates.text(page.TEMPLATE), style=templates.text(page.STYLE))
+    text = page.page(inspection, sheets, verified=verified, tensors=tensors)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise unwritable(str(path), error) from error
-    answer = report.answer if report else None
+    answer = verified.report.answer if verified else None
     said = f": {answer}" if answer else ": claims, not verified"
     output.result(
         text=f"{path}{said}",

@@ -10,6 +10,7 @@ from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
+    from modelpack.reference import Reference
     from modelpack.trust.policy import Policy
     from modelpack.trust.trusted_root import TrustedRoot
     from modelpack.verifying.gathering import Gathered

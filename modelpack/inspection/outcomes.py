@@ -118,8 +118,8 @@ def rebuild(said: Mapping[str, Any]) -> Said:
     return Said(line=f"rebuilt with {claim.by} at {claim.finished}: {claim.outcome}", verdict=claim)
 
 
-def test(said: Mapping[str, Any]) -> Said:
-    """Return what a functional test, or the author's checks, say."""
+def test(said: Mapping[str, Any], noun: str) -> Said:
+    """Return what a functional test, or the author's checks (`noun`), say."""
     ours = table(said, "modelpack")
     names = {name: _texts(said, key) for name, key in _TESTS.items()}
     names["skipped"] = _texts(ours, "skippedTests")
@@ -135,7 +135,7 @@ def test(said: Mapping[str, Any]) -> Said:
         commands=dict(_commands(said)),
     )
     numbers = f" ({listed(counts)})" if counts else ""
-    return Said(line=f"tests: {claim.outcome or '?'}{numbers}", verdict=claim)
+    return Said(line=f"{noun}: {claim.outcome or '?'}{numbers}", verdict=claim)
 
 
 def _engine(ours: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ framework, spec/predicates.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from modelpack.inputs.quoting import quoted
@@ -25,36 +26,15 @@ _KINDS = {"git": "code", "hf": "weights", "s3": "weights", "docker": "image", "o
 "of a material, by the scheme or purl type of its URI"
 
 
-_OUTCOMES: Final[Mapping[str, Callable[[Mapping[str, Any]], Said]]] = {
-    "scan": outcomes.scan, "malware": outcomes.malware, "rebuild": outcomes.rebuild,
-    "test": outcomes.test, "checks": outcomes.test, "evaluation": outcomes.evaluation,
-    "verification": outcomes.verification,
-}  # fmt: skip
-
-
-def of_statement(statement: Statement) -> Said:  # noqa: PLR0911  one for each type
-    """Return what `statement` says; nothing where it is of a type that is not known."""
-    predicate = statement.predicate
+def of_statement(statement: Statement) -> Said:
+    """Return what `statement` says; of a type that is not known, its first members."""
     word = predicates.word(statement.predicate_type)
-    if word in _OUTCOMES:
-        return _OUTCOMES[word](predicate)
-    match word:
-        case "sbom":
-            return of_bom(predicate)
-        case "provenance":
-            return _provenance(predicate)
-        case "oms":
-            files = len(array(predicate, "resources"))
-            return Said(line=f"{files} files of {quoted(statement.subjects[0].name)} by digest")
-        case "stage":
-            return _stage(statement)
-        case "vex":
-            states = Counter(text(item, "status") for item in tables(predicate, "statements"))
-            return Said(line=f"OpenVEX: {listed(states) or 'no statements'}")
-        case "signature":  # it says no more than which image it is about
-            return Said()
-        case _:
-            return _unknown(predicate)
+    if word == "stage":
+        return _stage(statement)
+    if word == "oms":
+        files = len(array(statement.predicate, "resources"))
+        return Said(line=f"{files} files of {quoted(statement.subjects[0].name)} by digest")
+    return _READERS.get(word, _unknown)(statement.predicate)
 
 
 def _unknown(said: Mapping[str, Any]) -> Said:
@@ -207,3 +187,23 @@ def _most(names: Iterator[str]) -> Mapping[str, int]:
 def _ordered(counts: Mapping[str, int]) -> Mapping[str, int]:
     """Return counts with the largest first, and in one order."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _vex(said: Mapping[str, Any]) -> Said:
+    states = Counter(text(item, "status") for item in tables(said, "statements"))
+    return Said(line=f"OpenVEX: {listed(states) or 'no statements'}")
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Said]]] = {
+    "sbom": of_bom,
+    "provenance": _provenance,
+    "scan": outcomes.scan,
+    "malware": outcomes.malware,
+    "rebuild": outcomes.rebuild,
+    "test": partial(outcomes.test, noun="tests"),
+    "checks": partial(outcomes.test, noun="checks"),
+    "evaluation": outcomes.evaluation,
+    "verification": outcomes.verification,
+    "vex": _vex,
+    "signature": lambda _: Said(),  # it says no more than which image it is about
+}

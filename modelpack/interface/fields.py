@@ -20,9 +20,8 @@ _LONGEST: Final = 120
 "characters of a value, or of what the author says of a field"
 _BOUNDS: Final = (
     ("minimum", "≥ {}"), ("exclusiveMinimum", "> {}"), ("maximum", "≤ {}"),
-    ("exclusiveMaximum", "< {}"), ("minLength", "at least {} characters"),
-    ("maxLength", "at most {} characters"), ("minItems", "at least {} items"),
-    ("maxItems", "at most {} items"),
+    ("exclusiveMaximum", "< {}"), ("minLength", "characters ≥ {}"),
+    ("maxLength", "characters ≤ {}"), ("minItems", "items ≥ {}"), ("maxItems", "items ≤ {}"),
 )  # fmt: skip
 
 _EXACT: Final = (("minItems", "maxItems", "items"), ("minLength", "maxLength", "characters"))

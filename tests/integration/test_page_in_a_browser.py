@@ -129,11 +129,11 @@ def test_the_policy_of_the_page_stops_what_is_not_escaped(
     """Were escaping to fail, nothing would run either, nor be asked for."""
     text = pages["claims"].read_text(encoding="utf-8")
     broken = tmp_path / "broken.html"
-    picture = '<img src="http://127.0.0.1:9/picture.png">'
-    broken.write_text(text.replace("<main>", f"<main>{_OWNED}{picture}"), encoding="utf-8")
+    more = '<img src="http://127.0.0.1:9/picture.png"><style>main { display: none }</style>'
+    broken.write_text(text.replace("<main>", f"<main>{_OWNED}{more}"), encoding="utf-8")
     document, console = browser.open(broken, "--dump-dom")
     assert "data-owned" not in document
-    assert sum("Content Security Policy" in line for line in console) == 2
+    assert sum("Content Security Policy" in line for line in console) == 3
     unguarded = tmp_path / "unguarded.html"
     start = text.index('<meta http-equiv="Content-Security-Policy"')
     end = text.index(">", start) + 1

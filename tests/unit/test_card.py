@@ -46,7 +46,7 @@ def elements(text: str) -> list[str]:
 def told(words: str) -> Told:
     """Return a card that says `words` wherever somebody can say something."""
     it = page.hostile(words)
-    (one,) = it.referrers
+    one = it.referrers[0]
     metrics = (MetricClaim(name=words, slice=words, value="0.5", bound=words),)
     own = EvaluationClaim(weights=page.inspection().claims.weights, metrics=metrics)
     others = EvaluationClaim(weights=words, metrics=metrics)

@@ -1,5 +1,7 @@
 """The page of `inspect --html`: what it shows, and that nothing in an image steers a browser."""
 
+import base64
+import hashlib
 import html.parser
 import re
 from dataclasses import replace
@@ -12,17 +14,37 @@ import pytest
 from modelpack import digest as digests
 from modelpack import templates
 from modelpack.__main__ import main
+from modelpack.cli import display
 from modelpack.cli.display import page, page_lineage, page_treemap
-from modelpack.inspection.beside import ReferrerClaim, ScanClaim
+from modelpack.cli.display.page_weights import Tensors
+from modelpack.inspection.beside import (
+    EvaluationClaim,
+    MetricClaim,
+    ReferrerClaim,
+    ScanClaim,
+    VerdictClaim,
+    VulnerabilityClaim,
+)
 from modelpack.inspection.describing import describe
 from modelpack.inspection.reading import read
-from modelpack.inspection.value import DataClaim, Inspection, LayerClaim, ModelClaim, TrainingClaim
+from modelpack.inspection.value import (
+    AnswerClaim,
+    DataClaim,
+    Inspection,
+    InterfaceClaim,
+    LayerClaim,
+    ModelClaim,
+    OperationClaim,
+    TrainingClaim,
+)
+from modelpack.interface.fields import Field
+from modelpack.lock.tensors import Tensor
 from modelpack.verifying.report import Judged, Report, Requirement
 from tests.described_image import complete, shelf_of
 from tests.sigstore.certificates import new_key, public_pem
 from tests.unit.test_inspect_command import write_layout
 
-TEMPLATE = templates.text(page.TEMPLATE)
+SHEETS = page.Sheets(page=templates.text(page.TEMPLATE), style=templates.text(page.STYLE))
 HOSTILE = (
     "<script>document.documentElement.dataset.owned = 1</script>",
     '" onload="x" \'><img src=x onerror=alert(1)>',
@@ -42,8 +64,14 @@ def inspection() -> Inspection:
     return describe(read(shelf_of(image), image.manifest_blob.descriptor))
 
 
-def rendered(it: Inspection, verified: page.Verified | None = None) -> str:
-    return page.page(it, TEMPLATE, verified=verified)
+def rendered(
+    it: Inspection, verified: page.Verified | None = None, tensors: Tensors | None = None
+) -> str:
+    return page.page(it, SHEETS, verified=verified, tensors=tensors)
+
+
+def digest_of(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 class Outline(html.parser.HTMLParser):
@@ -72,6 +100,11 @@ class Outline(html.parser.HTMLParser):
     def handle_data(self, data: str) -> None:
         self.words.append(data)
 
+    @property
+    def shape(self) -> list[tuple[str, list[str]]]:
+        """Its elements with the names of their attributes; rows in boxes are as many as fit."""
+        return [(tag, sorted(attributes)) for tag, attributes in self.found if tag != "text"]
+
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.found if name == tag]
 
@@ -81,9 +114,25 @@ def hostile(text: str) -> Inspection:
     it = inspection()
     claim = ReferrerClaim(
         digest=text, subject=text, artifact_type=text, predicate_type=text, kind=text, size=1,
-        summary=text, signed=text, what="", by=text, unreadable=text,
+        summary=text, signed=text, what="", by=text, unreadable=text, said={text: text},
+        evaluation=EvaluationClaim(weights=text, metrics=(
+            MetricClaim(name=text, slice=text, value=text, bound=text),)),
         scan=ScanClaim(scanner=text, outcome=text, severities={text: 1, "HIGH": 2}, database=text,
-                       finished=text),
+                       finished=text, not_looked_at=(text,), vulnerabilities=(VulnerabilityClaim(
+                           id=text, package=text, installed=text, fixed=text, severity=text,
+                           title=text),)),
+    )  # fmt: skip
+    verdict = replace(claim, digest=f"2{text}", scan=None, verdict=VerdictClaim(
+        outcome=text, by=text, finished=text, counts={text: 1}, names={"failed": (text,)},
+        measured={text: 1.0, "p95": 2e9, "memory": -1}, limits={text: text, "p95": text},
+        commands={text: text},
+    ))  # fmt: skip
+    field = Field(name=text, type=text, required=True, bounds=text, about=text)
+    interface = InterfaceClaim(
+        digest=text, openapi=text, title=text, operations=(text, text), details=(OperationClaim(
+            name=text, summary=text, parameters=(field,), media_types=(text,), request=(field,),
+            answers=(AnswerClaim(status=text, fields=(field,)),),
+        ),),
     )  # fmt: skip
     return replace(
         it, platform=text,
@@ -99,8 +148,13 @@ def hostile(text: str) -> Inspection:
         packages=tuple(replace(one, name=text, version=text) for one in it.packages),
         layers=tuple(replace(one, kind=text, content=text, digest=text) for one in it.layers),
         config=replace(it.config, user=text, env=(text,), entrypoint=(text,)),
-        referrers=(claim,), findings=(text,), unknown=(text,),
+        interface=interface, referrers=(claim, verdict), findings=(text,), unknown=(text,),
     )  # fmt: skip
+
+
+def hostile_tensors(text: str) -> Tensors:
+    return {one.path: (Tensor(name=text, dtype=text, shape=(1, 2)),) * 30
+            for one in hostile(text).weights}  # fmt: skip
 
 
 def verified(text: str = "signed by release") -> page.Verified:
@@ -111,19 +165,25 @@ def verified(text: str = "signed by release") -> page.Verified:
     )
     judged = Judged(role="image", digest=digest, platform=text, requirements=made)
     report = Report(digest=digest, judged=(judged,), refused=(), unsigned=(text,), notes=())
-    return page.Verified(policy=text, report=report)
+    return page.Verified(policy=text, report=report, stage=text)
+
+
+def harmless(text: str) -> str:
+    """Return a text of the same length as `text` is shown with, that means nothing to a browser."""
+    return re.sub(r"[<>&\"']", "x", display.escape(text))
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "x" * 100_000, "x" * 1999 + "<b>"])
 def test_whatever_an_image_says_is_text(text: str) -> None:
     """A page of a harmless image and of a hostile one have the same elements."""
-    found = rendered(hostile(text), verified(text))
-    plain = Outline(rendered(hostile("harmless"), verified("harmless")))
+    found = rendered(hostile(text), verified(text), hostile_tensors(text))
+    same = harmless(text)
+    plain = Outline(rendered(hostile(same), verified(same), hostile_tensors(same)))
     outline = Outline(found)
-    assert [tag for tag, _ in outline.found] == [tag for tag, _ in plain.found]
-    assert [sorted(a) for _, a in outline.found] == [sorted(a) for _, a in plain.found]
+    assert outline.shape == plain.shape
+    assert all(one.keys() <= {"class", "x", "y"} for one in outline.all("text"))
     assert not re.search(r"[\u202a-\u202e\u2066-\u2069\u2028\x00\x1b\r]", found)
-    assert len(found) < 400_000
+    assert len(found) < 600_000
 
 
 def test_a_short_text_is_shown_whole() -> None:
@@ -134,14 +194,15 @@ def test_a_short_text_is_shown_whole() -> None:
 def test_the_page_fetches_nothing_and_links_nowhere() -> None:
     outline = Outline(rendered(hostile("javascript:alert(1)"), verified()))
     policy = [a["content"] for a in outline.all("meta") if "http-equiv" in a]
-    assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+    assert policy == [f"default-src 'none'; style-src 'sha256-{digest_of(SHEETS.style)}'"]
     for tag, attributes in outline.found:
         assert tag not in ("script", "a", "link", "img", "iframe", "object", "form", "base")
         assert not {"href", "src", "style", "action"} & set(attributes)
         assert not [name for name in attributes if name.startswith("on")]
-    assert "url(" not in TEMPLATE
-    assert "@import" not in TEMPLATE
-    assert "safe" not in re.findall(r"\|\s*(\w+)", TEMPLATE)
+    assert "url(" not in SHEETS.style
+    assert "@import" not in SHEETS.style
+    assert "</" not in SHEETS.style
+    assert "safe" not in re.findall(r"\|\s*(\w+)", SHEETS.page)
 
 
 def test_without_a_policy_nothing_is_verified() -> None:
@@ -194,7 +255,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_words_stand_out_from_what_is_behind_them(scheme: int) -> None:
-    css = rendered(inspection()).split(":root {")[scheme + 1].split("}")[0]
+    css = SHEETS.style.split(":root {")[scheme + 1].split("}")[0]
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", css))
     for ink in ("ink", "quiet", "good", "bad", "doubt", "focus"):
         assert contrast(colours[ink], colours["card"]) >= 4.5, ink
@@ -269,10 +330,10 @@ def test_empty_and_many_layers_can_be_drawn() -> None:
 
 def test_a_missing_value_of_the_template_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError):
-        page.page(inspection(), "{{ nothing.name }}")
+        page.page(inspection(), replace(SHEETS, page="{{ nothing.name }}"))
     for text in ("{{ nothing }}", "{{ it.model }}", "{{ it.nothing }}"):
         with pytest.raises(TypeError):
-            page.page(inspection(), text)
+            page.page(inspection(), replace(SHEETS, page=text))
 
 
 def ended(*arguments: str) -> object:
@@ -307,9 +368,37 @@ def test_a_policy_is_judged_and_ends_as_verify_does(
     assert "policy.toml" in target.read_text(encoding="utf-8")
 
 
+def test_a_stage_of_the_policy_is_judged_and_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = write_layout(tmp_path / "image", complete().image())
+    policy = tmp_path / "policy.toml"
+    (tmp_path / "release.pub").write_bytes(public_pem(new_key().public_key()))
+    policy.write_text(
+        'schema = 1\nlog = false\n[signers.release]\nkey = "release.pub"\n'
+        '[signature]\nsigners = ["release"]\n'
+        '[stages.production]\nsigners = ["release"]\nstatements = ["signature"]\n'
+    )
+    target = tmp_path / "page.html"
+    arguments = ["inspect", f"oci:{layout}", "--html", str(target), "--policy", str(policy)]
+    assert ended(*arguments, "--stage", "prod") == 2
+    assert "the policy has no stage `prod`" in capsys.readouterr().err
+    assert not target.exists()
+    assert ended(*arguments, "--stage", "production") == 1
+    words = " ".join(Outline(target.read_text(encoding="utf-8")).words)
+    assert "promoted to production by release, and not replaced since" in words
+    assert ended("card", f"oci:{layout}", "--policy", str(policy), "--stage", "production") == 1
+    assert "by the policy policy.toml, stage production" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [["--policy", "p"], ["--html", "x", "--raw", "spec"], ["--html", "x", "--trusted-root", "r"]],
+    [
+        ["--policy", "p"],
+        ["--html", "x", "--raw", "spec"],
+        ["--html", "x", "--trusted-root", "r"],
+        ["--html", "x", "--stage", "production"],
+    ],
 )
 def test_options_that_say_nothing_together_are_refused(arguments: list[str]) -> None:
     assert ended("inspect", ".", *arguments) == 2

@@ -94,8 +94,9 @@ def _notice(verified: "Verified | None") -> str:
     if verified is None:
         return "**Claims, not verified**: what the image and the statements beside it say."
     answer = {"verified": "Verified", "refused": "Refused", "unknown": "Could not be found out"}
+    stage = f", stage {_text(verified.stage)}" if verified.stage else ""
     return (
-        f"**{answer[verified.report.answer]}** by the policy {_text(verified.policy)}. "
+        f"**{answer[verified.report.answer]}** by the policy {_text(verified.policy)}{stage}. "
         "What the table below does not say is a claim."
     )
 

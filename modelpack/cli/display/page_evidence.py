@@ -22,7 +22,8 @@ _SECONDS: Final = {"cold_start": "Cold start", "p50": "Answers, p50", "p95": "An
 _BYTES: Final = {"memory": "Memory, at most", "memory_growth": "Memory, growth",
                  "image_size": "Image"}  # fmt: skip
 _PLAIN: Final = {"requests": "Requests", "rate": "Answers each second"}
-_ORDER: Final = ("failed", "warned", "skipped", "passed")
+_NOUNS: Final = {"checks": "check", "malware": "signature"}
+_ORDER: Final = ("found", "failed", "warned", "skipped", "passed")
 "of tests, the worst first"
 
 
@@ -54,6 +55,8 @@ class Card:
     "of a scan, the worst first: how many, and how long the bar is"
     vulnerabilities: tuple[VulnerabilityClaim, ...]
     measures: tuple[Measure, ...]
+    noun: str
+    "of what is in `tests`"
     tests: tuple[tuple[str, tuple[str, ...]], ...]
     "names by outcome"
     commands: tuple[tuple[str, str], ...]
@@ -81,8 +84,9 @@ def _card(group: Sequence[ReferrerClaim]) -> Card:
         summary=f"cannot be read: {one.unreadable}" if one.unreadable else one.summary,
         outcome=outcome, bad=outcome in page_glance.FAILED, signed=signed or (_BY_NOBODY,),
         type="" if one.what else one.predicate_type, facts=tuple(_facts(group)),
-        members=tuple(one.said.items()), severities=(), vulnerabilities=(), measures=(), tests=(),
-        commands=(), evaluation=one.evaluation,
+        members=tuple(one.said.items()), severities=(), vulnerabilities=(), measures=(),
+        noun=_NOUNS.get(one.what, "test"), tests=(), commands=(),
+        evaluation=one.evaluation,
     )  # fmt: skip
     if one.scan:
         return _scan(bare, one.scan)

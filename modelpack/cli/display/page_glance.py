@@ -67,7 +67,7 @@ class Answer:
 
 def answer(inspection: Inspection, report: "Report | None") -> Answer:
     """Return what a reader has to know first."""
-    wrong = (*_unproved(report), *_failing(inspection.referrers), *_odd(inspection))
+    wrong = (*_unproved(report), *_failing(inspection.referrers, report), *_odd(inspection))
     if report is None:
         return Answer(
             tone="doubt", title="Claims, not verified", wrong=wrong,
@@ -93,10 +93,14 @@ def _unproved(report: "Report | None") -> Iterator[tuple[str, str]]:
     yield from dict.fromkeys((one.name, one.found) for one in found)
 
 
-def _failing(referrers: Sequence[ReferrerClaim]) -> Iterator[tuple[str, str]]:
-    """Yield what says a no about the image itself, signed or not."""
-    found = [(TITLES.get(one.what, one.what), one.summary) for one in referrers
-             if outcome(one) in FAILED]  # fmt: skip
+def _failing(
+    referrers: Sequence[ReferrerClaim], report: "Report | None"
+) -> Iterator[tuple[str, str]]:
+    """Yield what says a no, signed or not, of which the policy does not judge the kind."""
+    judged = {_kind(one.name) for each in (report.judged if report else ())
+              for one in each.requirements}  # fmt: skip
+    found = [(TITLES.get(one.what, one.what).lower(), one.summary) for one in referrers
+             if outcome(one) in FAILED and one.what not in judged]  # fmt: skip
     yield from dict.fromkeys(found)
 
 
@@ -160,4 +164,4 @@ def _proved(title: str, asked: "Sequence[Requirement]") -> Sign:
         return Sign(title=title, tone="doubt", word="unknown", note=outcomes["unknown"].found)
     if "waived" in outcomes:
         return Sign(title=title, tone="doubt", word="waived", note=outcomes["waived"].found)
-    return Sign(title=title, tone="good", word="proved", note=outcomes["met"].found)
+    return Sign(title=title, tone="good", word="proved", note=outcomes["met"].wanted)

@@ -15,7 +15,7 @@ from modelpack.inspection.value import Inspection
 NOT_STATED: Final = "not stated"
 _SHOWN = 4
 "boxes of one sort"
-_LETTERS = 30
+_LETTERS = 27
 "of a row in a box"
 _ROWS = 3
 "of one thing that is said"
