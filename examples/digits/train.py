@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 from sklearn.datasets import load_digits
 
 HERE = Path(__file__).resolve().parent
@@ -110,6 +110,7 @@ def write_golden(parameters: Parameters, images: np.ndarray, truth: np.ndarray) 
     rows = [int(np.flatnonzero(truth == digit)[0]) for digit in range(GOLDEN)]
     write_case("all-digits.json", images[rows], predict(parameters, images[rows]))
     write_case("one-digit.json", images[rows[3:4]], predict(parameters, images[rows[3:4]]))
+    write_tensors(images[rows], predict(parameters, images[rows]))
     edges = np.array([np.zeros(PIXELS), np.full(PIXELS, BRIGHTEST), np.arange(PIXELS) / 4])
     write_case("edges.json", edges, predict(parameters, edges))
 
@@ -130,6 +131,37 @@ def write_case(name: str, images: np.ndarray, rows: np.ndarray) -> None:
     path = HERE / "golden" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document, separators=(",", ":")) + "\n", "utf-8")
+
+
+def write_tensors(images: np.ndarray, rows: np.ndarray) -> None:
+    """Write the same as tensors: as the body of a request, as arguments, and in JSON by name."""
+    folder = HERE / "golden" / "tensors"
+    folder.mkdir(exist_ok=True)
+    answers = {"probabilities": rows.astype(np.float32), "best": rows.argmax(axis=1)}
+    (folder / "images.safetensors").write_bytes(save({"images": images.astype(np.float32)}))
+    (folder / "answers.safetensors").write_bytes(save(answers))
+    same = {
+        "tolerance": {"absolute": 1e-5},
+        "ranges": {"/probabilities": [0, 1]},
+        "batch": {"input": "/images", "output": ["/probabilities", "/best"]},
+    }
+    body = {
+        "request": {"path": "/predict", "tensors": "images.safetensors"},
+        "response": {"tensors": "answers.safetensors"},
+    }
+    named, all_of = {"$tensor": "images.safetensors#images"}, {"$tensors": "answers.safetensors"}
+    call = {
+        "request": {"call": "service.library:classify", "arguments": {"images": named}},
+        "response": {"returns": all_of},
+    }
+    json_body = {
+        "request": {"path": "/predict", "json": {"images": named}},
+        "response": {"status": 200},
+        "ranges": {"/predictions/*/probabilities/*": [0, 1]},
+    }
+    write_json(folder / "body.json", {**body, **same})
+    write_json(folder / "call.json", {**call, **same})
+    write_json(folder / "json.json", json_body)
 
 
 def write_evaluation(parameters: Parameters, images: np.ndarray, truth: np.ndarray) -> None:

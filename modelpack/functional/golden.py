@@ -88,9 +88,14 @@ class Golden:
         return not self.request.call and self.request.tensors is None and self.tensors is None
 
     @property
+    def is_stated(self) -> bool:
+        """Whether it is said what must be answered, beyond the ranges of numbers."""
+        return self.checks_json or self.tensors is not None
+
+    @property
     def form(self) -> Form | None:
-        """How the answer is read; None: its content is not stated."""
-        if self.tensors is None and not self.checks_json:
+        """How the answer is read; None: its content does not matter."""
+        if not self.is_stated and not self.ranges:
             return None
         if self.request.call:
             return "call"

@@ -103,7 +103,9 @@ def test_an_example_passes(
 
     checks = desk.test(f"oci:{built.layout}", project, status=0)
 
-    assert {check["outcome"] for check in checks.values()} == {"passed"}
+    skipped = {name for name, check in checks.items() if check["outcome"] == "skipped"}
+    assert skipped == {"interface"}
+    assert {check["outcome"] for check in checks.values()} == {"passed", "skipped"}
     assert any("in a batch of" in name for name in checks)
     assert checks["user"]["found"] == "runs as 54321, declares 10001:0"
 
@@ -176,3 +178,48 @@ def test_a_service_that_is_ready_before_its_weights_are_loaded_fails(
 
     assert "ready" in failed(checks)
     assert "said ready, and the next request got 503" in checks["ready"]["found"]
+
+
+def test_a_function_that_answers_in_another_dtype_fails(desk: Desk, variant: Any) -> None:
+    layout, project = variant(
+        ("service/library.py", '"probabilities": rows, "best"',
+         '"probabilities": rows.astype(np.float16), "best"'),
+    )  # fmt: skip
+
+    checks = desk.test(layout, project, status=1)
+
+    assert all(name.startswith(("golden/tensors/call", "calls: load")) for name in failed(checks))
+    found = checks["golden/tensors/call.json"]["found"]
+    assert "`/probabilities`: dtype F16 instead of F32" in found
+
+
+def test_no_function_is_called_beside_weights_that_were_changed(
+    desk: Desk, digits: Packed, tmp_path: Path
+) -> None:
+    """The guard goes first: a container whose weights are not the packed ones imports nothing."""
+    project = tmp_path / "digits"
+    shutil.copytree(digits.project, project, ignore=shutil.ignore_patterns("dist"))
+    patient(project)
+    toml = project / "modelpack.toml"
+    text = toml.read_text("utf-8").replace("[weights]\n", '[weights]\nmode = "mount"\n')
+    toml.write_text(text.replace("golden/**/*.json", "golden/tensors/call.json"), "utf-8")
+    layout = f"oci:{tmp_path / 'layout'}"
+    desk.type("lock", project, "--upgrade", "weights", status=0)
+    desk.type("build", project, "--revision", REVISION, "--output", layout, status=0)
+    other = tmp_path / "other"
+    shutil.copytree(project / "weights", other)
+    swap(other, "weight", "bias")
+
+    def tested(folder: Path, status: int) -> dict[str, Any]:
+        out, _ = desk.type(
+            "test", layout, "--file", toml, "--mount-weights", folder, *SHORT, "--json",
+            status=status,
+        )  # fmt: skip
+        return {check["name"]: check for check in json.loads(out)["checks"]}
+
+    right, wrong = tested(project / "weights", 0), tested(other, 1)
+
+    assert right["service"]["outcome"] == "skipped"
+    assert right["calls: guard"]["found"].startswith("verified sha256:")
+    assert "has other content than was packed" in wrong["calls: runs"]["found"]
+    assert "calls: imported" not in wrong

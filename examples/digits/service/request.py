@@ -3,6 +3,8 @@
 import json
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
 MAX_BODY = 1 << 20
 MAX_IMAGES = 256
@@ -45,6 +47,22 @@ def parse_images(body: bytes, pixels: int, brightest: float) -> np.ndarray:
                 422, f"`images[{number}]` is not {pixels} numbers from 0 to {brightest:g}"
             )
     return np.array(images, dtype=np.float32)
+
+
+def parse_tensors(body: bytes, pixels: int, brightest: float) -> np.ndarray:
+    """Return float32 [images, pixels] from a safetensors file with the one tensor `images`."""
+    try:
+        tensors = load(body)
+    except SafetensorError:
+        raise Invalid(400, "the body is not a safetensors file") from None
+    images = tensors.get("images")
+    if images is None or len(tensors) > 1 or images.dtype != np.float32:
+        raise Invalid(422, "expected the one tensor `images` of dtype F32")
+    if images.ndim != 2 or images.shape[1] != pixels or not 1 <= len(images) <= MAX_IMAGES:
+        raise Invalid(422, f"the shape is not [1 to {MAX_IMAGES}, {pixels}]")
+    if not ((images >= 0) & (images <= brightest)).all():
+        raise Invalid(422, f"`images` has elements that are not from 0 to {brightest:g}")
+    return images
 
 
 def _is_image(value: object, pixels: int, brightest: float) -> bool:

@@ -10,13 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from safetensors.numpy import save
 
 from service import MODEL, VERSION
 from service.metrics import Metrics
 from service.network import Network
-from service.request import Invalid, body_length, parse_images
+from service.request import Invalid, body_length, parse_images, parse_tensors
 
 JSON = "application/json"
+TENSORS = "application/octet-stream"
 GET_PATHS = frozenset({"/healthz", "/readyz", "/version", "/metrics"})
 POST_PATHS = frozenset({"/predict"})
 
@@ -137,6 +139,9 @@ class Handler(BaseHTTPRequestHandler):
         network = self.server.network
         if network is None:
             return 503, JSON, _encode({"detail": "the weights are not loaded"})
+        if self.headers.get_content_type() == TENSORS:
+            rows = network.probabilities(parse_tensors(body, network.pixels, network.brightest))
+            return 200, TENSORS, save({"probabilities": rows, "best": rows.argmax(axis=1)})
         rows = network.probabilities(parse_images(body, network.pixels, network.brightest))
         predictions = [
             {"label": network.labels[row.argmax()], "probabilities": row.tolist()} for row in rows
