@@ -91,6 +91,7 @@ def _values(spec: Spec, target: Registry, folder: str, tools: Tools) -> Mapping[
         "registry": target.host,
         "tags": spec.image.tags or (spec.model.version,),
         "weights_here": any(weights.path for weights in spec.weights),
+        "checks": bool(spec.checks),
         "test": tools.test and tested(spec),
         "gate": spec.scan,
     }

@@ -31,6 +31,7 @@ DEVTOOL = {
     "devtool/__init__.py": b"def answer():\n    return 42\n",
     "devtool-1.0.dist-info/entry_points.txt": b"[console_scripts]\ndevtool = devtool:answer\n",
 }
+HOSTS_VERSION = "import numpy; assert numpy.__version__ == '1.0+host', numpy.__version__"
 LATE = (
     "import subprocess, sys, time; print('started', flush=True); "
     "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep({0})'], "
@@ -44,6 +45,8 @@ class Desk:
 
     project: Path
     wheels: Path
+    host: Path
+    "packages that this machine has"
     spec: str
     engine: str = ""
     "address of an engine; empty: there is none"
@@ -77,6 +80,7 @@ class Desk:
         return {
             **os.environ, "SECRET_TOKEN": SECRET, "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(self.wheels),
+            "PYTHONPATH": str(self.host),
             "DOCKER_HOST": self.engine or f"unix://{self.project}/nobody.sock",
         }  # fmt: skip
 
@@ -98,6 +102,8 @@ def desk(
     shutil.copytree(ROOT / "examples" / "digits", project, ignore=ignored)
     (project / "notes.txt").write_text("not packed", "utf-8")
     (folder / "wheels").mkdir()
+    (folder / "host").mkdir()
+    (folder / "host" / "numpy.py").write_text('__version__ = "1.0+host"\n', "utf-8")
     spec = (project / "modelpack.toml").read_text("utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "modelpack", "build", "--revision", "none", str(project)],
@@ -106,7 +112,7 @@ def desk(
     if done.returncode == UNAVAILABLE:
         unavailable(f"building digits: {done.stderr.strip().splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
-    made = Desk(project=project, wheels=folder / "wheels", spec=spec)
+    made = Desk(project=project, wheels=folder / "wheels", host=folder / "host", spec=spec)
     made.write({"namespaces": ["true-is-not-here"]}, development={})
     tried = made.run()
     return replace(made, namespaces="gives no namespaces" not in tried.stderr)
@@ -165,6 +171,7 @@ def test_checks_see_the_image_and_nothing_else(room: Desk) -> None:
             "socket.create_connection(s.getsockname(), 3)"
         ),
         "host-packages": python("import hypothesis"),
+        "host-versions": python(HOSTS_VERSION),
         "host-files": python(f"open({str(desk.project / 'notes.txt')!r})"),
         "not-packed": python("open('notes.txt')"),
         "network": python("import socket; socket.create_connection(('192.0.2.1', 80), 3)"),
@@ -195,11 +202,14 @@ def test_checks_see_the_image_and_nothing_else(room: Desk) -> None:
         "own-packages": 0, "development": 0, "code": 0, "weights": 0, "user": 0, "home": 0,
         "loopback": 0, "environment": 0, "others": 0,
         "signal": -11, "script": 42, "temporary": 0,
-        "host-packages": 1, "host-files": 1, "not-packed": 1, "network": 1, "write-code": 1,
-        "write-weights": 1, "status": 7, "program": 127,
+        "host-packages": 1, "host-versions": 1, "host-files": 1, "not-packed": 1,
+        "network": 1, "write-code": 1, "write-weights": 1, "status": 7, "program": 127,
     }  # fmt: skip
     assert "No module named 'hypothesis'" in done.stderr
     assert "Network is unreachable" in done.stderr
+    # With what this machine has that check passes.
+    here = [sys.executable, "-c", HOSTS_VERSION]
+    subprocess.run(here, env=desk.environment, check=True, cwd="/")
     assert SECRET not in done.stdout + done.stderr
 
 
@@ -497,6 +507,15 @@ def test_docker_build_runs_them_too_and_keeps_nothing(
     # A plain build runs none of them, and its image has none of what they need.
     status, said = build(place, "plain")
     assert status == 0, said
+    # All that it is stands before the stage: no layer, no step, no setting of the checks.
+    status, said = build(place, "before", "--target=image")
+    assert status == 0, said
+    of_both = {
+        engine.ask("inspect", "--format={{json .RootFS}} {{json .Config}}", tag)
+        for tag in ("plain", "before")
+    }
+    assert len(of_both) == 1
+    assert "all-is-there" not in engine.ask("history", "--no-trunc", "plain")
     site = "import importlib.util as i; assert i.find_spec('numpy') and not i.find_spec('devtool')"
     engine.ask("run", "--rm", "--network=none", "--entrypoint=/opt/venv/bin/python", "plain", "-c",
                site)  # fmt: skip

@@ -2,7 +2,7 @@
 # Made by `modelpack ci generic` from models/reranker/modelpack.toml. After a change there: modelpack ci generic --replace
 #
 #   modelpack-ci.sh              every stage but production, in order, to the first that fails
-#   modelpack-ci.sh STAGE…       these: install, check, build, test, scan, push, sign, verify, production
+#   modelpack-ci.sh STAGE…       these: install, check, build, checks, test, scan, push, sign, verify, production
 #
 # Give each stage no more than it needs, as variables of its job:
 #   push, sign, production       REGISTRY_USERNAME, REGISTRY_PASSWORD for registry.example:5000
@@ -35,6 +35,11 @@ build() {
     mkdir -p "$(dirname "$FACTS")"
     rm -f "$FACTS"
     MODELPACK_DOTENV=$FACTS modelpack build "$PROJECT" --locked
+}
+
+# The project's own: needs user namespaces, or Docker or podman.
+run_checks() {
+    modelpack check "$PROJECT" --run
 }
 
 # Needs Docker or podman.
@@ -85,10 +90,11 @@ digest() {
     sed -n 's/^MODELPACK_DIGEST=//p' "$FACTS" | tail -n 1
 }
 
-[ $# -gt 0 ] || set -- install check build test scan push sign verify
+[ $# -gt 0 ] || set -- install check build checks test scan push sign verify
 for stage in "$@"; do
     echo "=== $stage" >&2
     case $stage in
+        checks) run_checks ;;
         test) run_tests ;;
         install | check | build | scan | push | sign | verify | production) "$stage" ;;
         *)
