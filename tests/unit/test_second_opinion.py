@@ -15,7 +15,7 @@ import pytest
 from hostile_files import torch_archive, zipped
 
 from modelpack import spec as specs
-from modelpack.checks.formats import second_opinion
+from modelpack.checks.formats import pickle_names, second_opinion
 from modelpack.errors import Finding
 from modelpack.inputs.weights import find
 from modelpack.resolve import weights as resolving
@@ -147,6 +147,34 @@ def test_a_name_excepts_no_call_of_eval(tmp_path: Path) -> None:
     assert "weights.malicious" in rules(found)
 
 
+WRAPPER = (
+    b"\x80\4\x8c\x13joblib.numpy_pickle\x94\x8c\x11NumpyArrayWrapper\x94\x93)\x81}\x8c\1aK\1sb"
+)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x94\x8c\5posix\x94\x8c\6system\x94\x93\x94\x8c\4echo\x85R.",
+        b"cposix\nsystem\n(S'echo'\ntR.",
+        b"(S'echo'\niposix\nsystem\n.",
+    ],
+)
+def test_what_a_loader_reads_behind_the_bytes_of_an_array_is_judged(
+    tmp_path: Path, payload: bytes
+) -> None:
+    """As joblib writes arrays: its loader takes the bytes that no unpickler would."""
+    array = bytes(range(256)) * 9
+    name = "joblib.numpy_pickle.NumpyArrayWrapper"
+    found = said(tmp_path, WRAPPER + array + payload, name)
+    assert rules(found) >= {"weights.malicious", "weights.unread"}, found
+    assert "`posix.system`" in next(o.message for o in found if o.rule == "weights.malicious")
+    harmless = said(tmp_path, WRAPPER + array + b"clever\ntests\n.", name)
+    assert "weights.malicious" not in rules(harmless)
+    assert "weights.unread" in rules(harmless)
+    assert "weights.malicious" in rules(said(tmp_path, WRAPPER + array + b"."))
+
+
 def test_what_is_beyond_the_limits_of_fickling_is_said_and_hides_no_call(tmp_path: Path) -> None:
     many = b"]q\0" + b"h\x000" * 600
     assert rules(said(tmp_path, b"\x80\4" + many + b"N.")) == {
@@ -167,7 +195,7 @@ def test_a_look_that_does_not_end_is_ended_and_is_no_yes(
 
 
 def test_what_is_not_shown_to_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(second_opinion, "LONGEST", 64)
+    monkeypatch.setattr(pickle_names, "LONGEST", 64)
     found = said(tmp_path, pickle.dumps([b"x" * 1000, SHELL]))
     assert "weights.unread" in rules(found)
     assert "weights.malicious" in rules(found), "our own walk sees all of it"

@@ -62,8 +62,11 @@ def teach() -> None:
             type(name, (fickle.ConstantOpcode,), members)
 
 
-def judge(data: Any, which: int) -> None:  # noqa: ANN401  bytes or a stream
-    """Say what fickling finds in the pickles of `data`, and what it cannot read."""
+def judge(data: Any, which: int, *, guessed: bool = False) -> None:  # noqa: ANN401
+    """Say what fickling finds in the pickles of `data`, bytes or a stream, and what it cannot read.
+
+    Of what is only `guessed` to be a name, nothing but that it is malicious.
+    """
     from fickling.analysis import Severity, check_safety  # noqa: PLC0415
     from fickling.fickle import StackedPickle  # noqa: PLC0415
 
@@ -79,11 +82,15 @@ def judge(data: Any, which: int) -> None:  # noqa: ANN401  bytes or a stream
     for one in results:
         if one.analysis_name == _UNUSED:
             continue
-        if one.analysis_name == _SPENT:
-            say(pickle=which, unread=str(one)[:_SHOWN])
+        # What breaks off has no trigger, and needs no malice either: joblib's files do.
+        if one.analysis_name == _SPENT or one.trigger is None:
+            if not guessed:
+                say(pickle=which, unread=str(one)[:_SHOWN])
             continue
         if one.severity >= Severity.LIKELY_OVERTLY_MALICIOUS:
             level = "malicious"
+        elif guessed:
+            continue
         elif one.severity >= Severity.SUSPICIOUS:
             level = "suspicious"
         else:
@@ -100,9 +107,11 @@ def main() -> None:
     with open(os.path.join(folder, "names.json"), encoding="utf-8") as file:
         names = json.load(file)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        for which, own in enumerate(names):
-            for name in own:
+        for which, (walked, behind) in enumerate(names):
+            for name in walked:
                 judge(line_of(name), which)
+            for name in behind:
+                judge(line_of(name), which, guessed=True)
         for which in range(len(names)):
             with open(os.path.join(folder, str(which)), "rb") as data:
                 judge(data, which)

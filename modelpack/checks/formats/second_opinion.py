@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from modelpack import process
 from modelpack.checks.formats import gate as formats
-from modelpack.checks.formats import pickle_opcodes
+from modelpack.checks.formats import pickle_names
 from modelpack.checks.formats.hazard import Pickle
 from modelpack.checks.formats.window import Window, of_descriptor
 from modelpack.errors import Finding, InputError, Unavailable
@@ -29,13 +29,8 @@ from modelpack.inputs.quoting import quoted
 
 TIMEOUT: Final = 120.0
 "seconds for all pickles of one file"
-LONGEST: Final = 256 << 20
-"bytes of a pickle that are looked at"
 _MOST = 64
 "pickles of one file"
-_WALK = 500_000
-"opcodes that our own walk follows, in all pickles of one stream"
-_NAMES = 5_000
 _ANSWER = 16 << 20
 _CHUNK = 1 << 20
 _SHOWN = 4
@@ -147,9 +142,12 @@ def _ask(pickles: Sequence[Pickle]) -> _Answer:
     with tempfile.TemporaryDirectory(prefix="modelpack-opcodes-") as work:
         names = []
         for which, pickle in enumerate(pickles[:_MOST]):
-            names.append(_names(pickle.window))
+            named = pickle_names.of(pickle.window)
+            names.append([named.names, named.behind])
+            if named.broken >= 0:
+                answer.unread.append(f"from byte {named.broken} on it cannot be followed")
             if _spill(pickle.window, Path(work, str(which))):
-                answer.unread.append(f"more than {LONGEST >> 20} MiB, or cut off")
+                answer.unread.append(f"more than {pickle_names.LONGEST >> 20} MiB, or cut off")
         Path(work, "names.json").write_text(json.dumps(names), encoding="utf-8")
         with tempfile.TemporaryFile(dir=work) as output:
             try:
@@ -184,23 +182,9 @@ def _take(line: bytes, answer: _Answer) -> None:
     answer.done = answer.done or bool(said.get("done"))
 
 
-def _names(window: Window) -> list[str]:
-    """Return every global that the unpickler would import until it fails, each once."""
-    found: dict[str, None] = {}
-    offset, left = 0, _WALK
-    while left > 0 and len(found) < _NAMES:
-        walk = pickle_opcodes.walk(window, offset, limit=left)
-        found.update(dict.fromkeys(name for name in walk.names if "\n" not in name))
-        left -= max(walk.opcodes, 1)
-        if not walk.finished or walk.end <= offset:
-            break
-        offset = walk.end
-    return list(found)[:_NAMES]
-
-
 def _spill(window: Window, path: Path) -> bool:
     """Write the window to a file, and tell whether that is not all of it."""
-    size = min(window.size, LONGEST)
+    size = min(window.size, pickle_names.LONGEST)
     with path.open("wb") as file:
         for at in range(0, size, _CHUNK):
             file.write(window.read(at, min(_CHUNK, size - at)))
