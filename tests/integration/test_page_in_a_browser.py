@@ -3,7 +3,9 @@
 MODELPACK_SCREENSHOTS names a folder in which the pictures stay, for people to look at.
 """
 
+import html
 import os
+import re
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from tests.network_namespace import Namespace, new_namespace
 from tests.unit import test_page as made
 
 pytestmark = pytest.mark.integration
+GOLDEN = Path(__file__).parents[1] / "golden" / "pages"
 DESKTOP, PHONE = (1280, 2600), (390, 4200)
 _OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
@@ -69,8 +72,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     hostile = " ".join((_OWNED, *made.HOSTILE))
     texts = {
-        "verified": made.rendered(made.inspection(), made.verified()),
-        "claims": made.rendered(made.inspection()),
+        "verified": (GOLDEN / "verified" / "page.html").read_text(encoding="utf-8"),
+        "claims": (GOLDEN / "claims" / "page.html").read_text(encoding="utf-8"),
         "hostile": made.rendered(made.hostile(hostile), made.verified(hostile)),
     }
     found = {}
@@ -141,6 +144,83 @@ def test_the_policy_of_the_page_stops_what_is_not_escaped(
         (text[:start] + text[end:]).replace("<main>", f"<main>{_OWNED}"), encoding="utf-8"
     )
     assert "data-owned" in browser.open(unguarded, "--dump-dom")[0]
+
+
+@pytest.fixture(scope="module")
+def axe(go_tool: Callable[[str], str]) -> str:
+    """Return axe-core, a program for pages."""
+    return Path(go_tool("axe")).read_text(encoding="utf-8")
+
+
+_JUDGE = """
+for (const one of document.querySelectorAll("details")) one.open = true;
+const found = document.documentElement.dataset;
+found.dark = matchMedia("(prefers-color-scheme: dark)").matches;
+axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+  .then(({violations, passes}) => {
+    found.passes = passes.map(rule => rule.id).join(" ");
+    found.violations = violations.map(rule => rule.nodes.map(node =>
+      `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary}`).join("; ")).join("; ");
+  });
+"""
+_ALWAYS = {
+    "color-contrast", "document-title", "heading-order", "html-has-lang", "landmark-one-main",
+    "page-has-heading-one", "region", "scope-attr-valid", "svg-img-alt", "td-headers-attr",
+}  # fmt: skip
+"rules that every page must have been held against"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What axe-core found of a page."""
+
+    dark: bool
+    passes: frozenset[str]
+    violations: str
+
+
+def judged(browser: Browser, axe: str, text: str, page: Path, *options: str) -> Access:
+    """Return what axe-core says of a page, with all that can be opened open."""
+    start = text.index('<meta http-equiv="Content-Security-Policy"')
+    end = text.index(">", start) + 1
+    scripts = f"<script>{axe}</script><script>onload = () => {{ {_JUDGE} }}</script>"
+    page.write_text(text[:start] + scripts + text[end:], encoding="utf-8")
+    document, console = browser.open(page, "--dump-dom", *options)
+    assert console == []
+    said = dict(re.findall(r' data-([a-z]+)="([^"]*)"', document[: document.index("<head>")]))
+    return Access(dark=said["dark"] == "true", passes=frozenset(said["passes"].split()),
+                  violations=html.unescape(said["violations"]))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "width"),
+    [("refused", "light", 1280), ("refused", "dark", 500), ("claims", "light", 500),
+     ("verified", "dark", 1280), ("silent", "dark", 1280)],
+)  # fmt: skip
+def test_everybody_can_use_a_page(
+    browser: Browser, axe: str, tmp_path: Path, name: str, scheme: str, width: int
+) -> None:
+    """Contrast, landmarks, headings, tables, names: WCAG 2.2 A and AA, as axe-core tests them."""
+    text = (GOLDEN / name / "page.html").read_text(encoding="utf-8")
+    options = [f"--window-size={width},1200", *(["--force-dark-mode"] if scheme == "dark" else [])]
+    found = judged(browser, axe, text, tmp_path / "page.html", *options)
+    assert found.dark == (scheme == "dark")
+    assert found.violations == ""
+    assert found.passes >= _ALWAYS
+
+
+def test_a_page_that_not_everybody_can_use_is_found(
+    browser: Browser, axe: str, tmp_path: Path
+) -> None:
+    text = (GOLDEN / "refused" / "page.html").read_text(encoding="utf-8")
+    worse = (
+        text.replace("--quiet: #566070", "--quiet: #c0c4ca", 1).replace(' lang="en"', "")
+        .replace("<main>", "<div>").replace("</main>", "</div>").replace("<h2", "<h5", 1)
+        .replace("</h2>", "</h5>", 1)
+    )  # fmt: skip
+    found = judged(browser, axe, worse, tmp_path / "page.html")
+    rules = {one.partition(":")[0] for one in found.violations.split("; ")}
+    assert rules >= {"color-contrast", "html-has-lang", "landmark-one-main", "heading-order"}
 
 
 def test_a_page_fits_its_screen(browser: Browser, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ case $tool in
     registry) package=github.com/distribution/distribution/v3/cmd/registry ;;
     rekor) package=github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix ;;
     timestamp) package=github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server ;;
-    sigstore-js) ;;
+    axe|sigstore-js) ;;   # from npm
     trivy)
         package=github.com/aquasecurity/trivy/cmd/trivy
         export GOEXPERIMENT=jsonv2   # which a go.mod cannot ask for
@@ -43,7 +43,8 @@ if [ -n "$package" ]; then
     pins="go.mod go.sum"
     [ "$package" != . ] || pins="$pins main.go"
 else
-    pins="package.json package-lock.json verify.cjs"
+    pins="package.json package-lock.json"
+    [ "$tool" = axe ] || pins="$pins verify.cjs"
 fi
 pin=$(cd "$here" && cat $pins | sha256sum | cut -c1-16)   # $pins: words
 folder=${MODELPACK_TOOLS:-${HOME:?}/.cache/modelpack-tools}/$tool-$pin
@@ -63,7 +64,12 @@ mkdir -p "${folder%/*}"
 
 if [ -z "$package" ]; then
     npm ci --silent --ignore-scripts --no-audit --no-fund >&2
-    mv verify.cjs "$tool"
+    if [ "$tool" = axe ]; then   # not a program, but a script for a browser
+        mv node_modules/axe-core/axe.min.js "$tool"
+        rm -r node_modules
+    else
+        mv verify.cjs "$tool"
+    fi
     chmod 755 "$tool"
     # a whole folder, so the first to finish wins
     mv "$work" "$folder.$$"
