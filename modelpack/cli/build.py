@@ -7,6 +7,7 @@ import click
 
 from modelpack.cli.frame.output import Output, with_output
 from modelpack.cli.frame.place import as_document, open_machine, open_project, project_options, warn
+from modelpack.cli.frame.scanning import database_option, wanted_database
 from modelpack.cli.frame.signing import SigningOptions, for_build, signing_options
 from modelpack.errors import InputError
 
@@ -48,10 +49,7 @@ if TYPE_CHECKING:
     "--scan", "scanning", is_flag=True,
     help="Scan the image before it gets its names (see `modelpack scan`).",
 )  # fmt: skip
-@click.option(
-    "--db", "database", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-    help="Use the vulnerability database in this folder as it is.",
-)  # fmt: skip
+@database_option
 @click.option("--no-cache", is_flag=True, help="Make every layer anew.")
 @click.option(
     "--load", "into_engine", is_flag=True,
@@ -107,7 +105,6 @@ def command(
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli import environment  # noqa: PLC0415
     from modelpack.cli.frame import gpu_memory, loading  # noqa: PLC0415
-    from modelpack.cli.scan import wanted_database  # noqa: PLC0415
 
     invocation = environment.invocation()
     this = open_project(folder, file)

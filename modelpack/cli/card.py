@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelpack.cli.frame import verifying
+from modelpack.cli.frame.image_options import host_platform, platform_option
 from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.verifying import policy_options
 
 if TYPE_CHECKING:
     from modelpack.cli.display.card_text import Told
@@ -18,21 +21,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command("card")
 @click.argument("image", default=".", metavar="[IMAGE]")
-@click.option(
-    "--platform", default="", metavar="OS/ARCH", help="Choose this image of an index: linux/arm64."
-)
-@click.option(
-    "--policy", type=_FILE, metavar="FILE",
-    help="Verify too, and show what was asked for and found. Ends as `verify` does.",
-)  # fmt: skip
-@click.option(
-    "--trusted-root", type=_FILE, metavar="FILE",
-    help="With --policy: whom to trust, without network.",
-)  # fmt: skip
-@click.option(
-    "--stage", default="", metavar="NAME",
-    help="With --policy: it must have this stage of the policy now, as for `verify`.",
-)  # fmt: skip
+@platform_option
+@policy_options("Verify too, and show what was asked for and found. Ends as `verify` does.")
 @with_output
 def command(
     *, output: Output, image: str, platform: str, policy: Path | None, trusted_root: Path | None,
@@ -46,20 +36,18 @@ def command(
     claims, unless --policy says what must be proved.
     """
     from modelpack import reference  # noqa: PLC0415  not for `--help`
-    from modelpack.cli import inspect  # noqa: PLC0415
     from modelpack.cli.display import card_text  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
-    from modelpack.cli.verify import EXIT  # noqa: PLC0415
     from modelpack.inspection.artifacts import with_contents  # noqa: PLC0415
     from modelpack.inspection.reading import read  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
     from modelpack.stores import opening  # noqa: PLC0415  not for `--help`
 
-    inspect.expect_policy(policy, trusted_root, stage)
-    asked = inspect.asked_for(policy, trusted_root, stage) if policy else None
+    verifying.expect_policy(policy, trusted_root, stage)
+    asked = verifying.asked_for(policy, trusted_root, stage) if policy else None
     name = reference.parse(image, at="IMAGE")
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
-        documents = read(store, root, platform=platform, host=inspect.host_platform())
+        documents = read(store, root, platform=platform, host=host_platform())
         documents = with_contents(store, with_referrers(store, documents))
         verified = asked.judged(store, root, name) if asked else None
     told = _told(documents, verified, name)
@@ -68,7 +56,7 @@ def command(
     document = {"digest": told.inspection.digest, "answer": answer, "card": text}
     output.result(text=text.rstrip("\n"), document=document)
     if answer:
-        click.get_current_context().exit(EXIT[answer])
+        click.get_current_context().exit(verifying.EXIT[answer])
 
 
 def _told(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelpack.cli.frame.image_options import host_platform
 from modelpack.cli.frame.malware import Asked, malware_options, project_gate
 from modelpack.cli.frame.output import Output, with_output
 from modelpack.cli.frame.place import as_document, open_machine, open_project, project_options, warn
@@ -189,7 +190,6 @@ def _compatible(this: "Project", earlier: str) -> "tuple[Gate, ...]":
     """Return the gate that compares the interface with that of the image `earlier`."""
     from modelpack import reference  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
-    from modelpack.cli.inspect import host_platform  # noqa: PLC0415
     from modelpack.comparison import compatibility  # noqa: PLC0415
     from modelpack.inspection.reading import read_image  # noqa: PLC0415
     from modelpack.stores import opening  # noqa: PLC0415

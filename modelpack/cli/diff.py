@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import click
 
+from modelpack.cli.frame.image_options import host_platform, platform_option
 from modelpack.cli.frame.output import Output, with_output
 
 _DIFFERENT = 1
@@ -16,9 +17,7 @@ _DIFFERENT = 1
     "--files", "with_files", is_flag=True,
     help="Also read base, dependencies and code layers, and compare every path in them.",
 )  # fmt: skip
-@click.option(
-    "--platform", default="", metavar="OS/ARCH", help="Choose this image of an index: linux/arm64."
-)
+@platform_option
 @with_output
 def command(*, output: Output, first: str, second: str, with_files: bool, platform: str) -> None:
     """Show how image B differs from image A; ends with 0 when it does not, with 1 when it does.
@@ -33,7 +32,6 @@ def command(*, output: Output, first: str, second: str, with_files: bool, platfo
     from modelpack.cli import display  # noqa: PLC0415
     from modelpack.cli.display import diff_report  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
-    from modelpack.cli.inspect import host_platform  # noqa: PLC0415
     from modelpack.comparison import layer_files  # noqa: PLC0415
     from modelpack.comparison.comparing import compare  # noqa: PLC0415
     from modelpack.comparison.facts import facts  # noqa: PLC0415

@@ -1,25 +1,20 @@
 """`modelpack inspect`: what an image claims to be, where it came from, what does not add up."""
 
-import platform as this_machine
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from modelpack.cli.frame import image_options, verifying
+from modelpack.cli.frame.image_options import platform_option
 from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.verifying import policy_options
 
 if TYPE_CHECKING:
     from modelpack.cli.display.page import Verified
     from modelpack.cli.display.page_weights import Tensors
-    from modelpack.inspection.reading import Readable
     from modelpack.inspection.value import Inspection
-    from modelpack.oci.layer import Descriptor
-    from modelpack.reference import Reference
-    from modelpack.trust.policy import Policy
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -32,9 +27,7 @@ def complete_raw(*_: object) -> list[str]:
 
 @click.command("inspect")
 @click.argument("image", default=".", metavar="[IMAGE]")
-@click.option(
-    "--platform", default="", metavar="OS/ARCH", help="Choose this image of an index: linux/arm64."
-)
+@platform_option
 @click.option(
     "--raw", default="", metavar="KIND", shell_complete=complete_raw,
     help="Print this document as it is: manifest, config, index, spec, lock, source, weights; of "
@@ -45,20 +38,9 @@ def complete_raw(*_: object) -> list[str]:
     "--html", type=_FILE, metavar="FILE",
     help="Write a page for a browser: one file, which fetches nothing.",
 )  # fmt: skip
-@click.option(
-    "--policy",
-    type=_FILE,
-    metavar="FILE",
-    help="With --html: verify too, and show what was asked for and found. Ends as `verify` does.",
+@policy_options(
+    "With --html: verify too, and show what was asked for and found. Ends as `verify` does."
 )
-@click.option(
-    "--trusted-root", type=_FILE, metavar="FILE",
-    help="With --policy: whom to trust, without network.",
-)  # fmt: skip
-@click.option(
-    "--stage", default="", metavar="NAME",
-    help="With --policy: it must have this stage of the policy now, as for `verify`.",
-)  # fmt: skip
 @with_output
 def command(
     *,
@@ -90,18 +72,18 @@ def command(
     from modelpack.stores import opening  # noqa: PLC0415  not for `--help`
 
     _expect_together(raw, html, policy, trusted_root, stage)
-    asked = asked_for(policy, trusted_root, stage) if policy else None
+    asked = verifying.asked_for(policy, trusted_root, stage) if policy else None
     name = reference.parse(image, at="IMAGE")
     kind = inspect_raw.expect(raw) if raw else ""
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
-        documents = read(store, root, platform=platform, host=host_platform())
+        documents = read(store, root, platform=platform, host=image_options.host_platform())
         if not kind or inspect_raw.is_beside(kind):
             documents = with_referrers(store, documents)
         if not kind:
             documents = with_contents(store, documents)
         verified = asked.judged(store, root, name) if asked else None
     if kind:
-        print_exactly(inspect_raw.document(documents, kind))
+        image_options.print_exactly(inspect_raw.document(documents, kind))
         return
     from modelpack.cli import display  # noqa: PLC0415
     from modelpack.cli.display import inspect_report  # noqa: PLC0415
@@ -126,48 +108,7 @@ def _expect_together(
         raise click.UsageError("`--raw` and `--html` are two things to make")
     if policy is not None and html is None:
         raise click.UsageError("`--policy` goes with `--html`: modelpack verify --policy FILE")
-    expect_policy(policy, trusted_root, stage)
-
-
-def expect_policy(policy: Path | None, trusted_root: Path | None, stage: str) -> None:
-    """Raise where options are given that say nothing without a policy."""
-    if trusted_root is not None and policy is None:
-        raise click.UsageError("`--trusted-root` goes with `--policy`")
-    if stage and policy is None:
-        raise click.UsageError("`--stage` goes with `--policy`, which says what it asks")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What is to be proved, and by what."""
-
-    file: Path
-    policy: "Policy"
-    stage: str
-    trusted_root: Path | None
-
-    def judged(self, store: "Readable", root: "Descriptor", name: "Reference") -> "Verified":
-        """Return what comes of verifying the very image that is shown."""
-        from modelpack.cli import verify  # noqa: PLC0415
-        from modelpack.cli.display.page import Verified  # noqa: PLC0415
-        from modelpack.verifying.gathering import gather  # noqa: PLC0415
-
-        trusted = verify.whom_to_trust(self.policy, self.trusted_root, None)
-        place = verify.repository_of(name)
-        gathered = gather(store, root, repository=place)
-        report = verify.judged(gathered, self.policy, place, trusted=trusted, stage=self.stage)
-        return Verified(policy=self.file.name, report=report, stage=self.stage)
-
-
-def asked_for(policy: Path, trusted_root: Path | None, stage: str) -> Asked:
-    """Return what the options ask for; raises InputError where the policy says nothing of it."""
-    from modelpack.cli.verify import stage_of  # noqa: PLC0415
-    from modelpack.trust import policy_file  # noqa: PLC0415
-
-    read = policy_file.read(policy)
-    return Asked(
-        file=policy, policy=read, stage=stage_of(read, stage), trusted_root=trusted_root
-    )  # fmt: skip
+    verifying.expect_policy(policy, trusted_root, stage)
 
 
 def _write_page(
@@ -180,7 +121,6 @@ def _write_page(
     """Write the page; end as `verify` does where it was asked what is proved."""
     from modelpack import templates  # noqa: PLC0415
     from modelpack.cli.display import page  # noqa: PLC0415
-    from modelpack.cli.verify import EXIT  # noqa: PLC0415
     from modelpack.oci.file_writing import unwritable  # noqa: PLC0415
 
     sheets = page.Sheets(page=templates.text(page.TEMPLATE), style=templates.text(page.STYLE))
@@ -196,20 +136,4 @@ def _write_page(
         document={"html": str(path), "digest": inspection.digest, "answer": answer},
     )
     if answer:
-        click.get_current_context().exit(EXIT[answer])
-
-
-def host_platform() -> str:
-    """Return the platform whose image of an index is shown: this machine's, as Linux."""
-    machine = this_machine.machine()
-    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
-
-
-def print_exactly(data: bytes) -> None:
-    """Print exact bytes; on a terminal with what could steer it made visible."""
-    from modelpack.cli import display  # noqa: PLC0415
-
-    if sys.stdout.isatty():
-        click.echo(display.escape_lines(data.decode(errors="surrogateescape")))
-    else:
-        click.echo(data, nl=False)
+        click.get_current_context().exit(verifying.EXIT[answer])

@@ -7,6 +7,7 @@ import click
 
 from modelpack.cli.frame.output import Output, with_output
 from modelpack.cli.frame.signing import SigningOptions, configured, prepared, signing_options
+from modelpack.cli.frame.verifying import EXIT
 from modelpack.errors import Finding, InputError, ModelpackError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from modelpack.trust.policy import Policy
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_EXIT = {"verified": 0, "refused": 1, "unknown": 3}
+
 _MANY = 4000
 "characters of a reason"
 
@@ -82,7 +83,7 @@ def command(
         findings += tuple(found for url in urls if (found := _notify(url, event)))
     warn(output, findings)
     output.result(text=_text(done, stage), document=_document(done, name, stage, findings))
-    click.get_current_context().exit(_EXIT[done.report.answer])
+    click.get_current_context().exit(EXIT[done.report.answer])
 
 
 def _check(policy: "Policy", stage: str, reason: str) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from modelpack.cli.frame.image_options import host_platform, platform_option, print_exactly
 from modelpack.cli.frame.output import Output, with_output
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
     "--spec-version", "version", type=click.Choice(["1.6", "1.7"]), default=None,
     help="Version of CycloneDX (default 1.6).",
 )  # fmt: skip
-@click.option(
-    "--platform", default="", metavar="OS/ARCH", help="Choose this image of an index: linux/arm64."
-)
+@platform_option
 @with_output
 def command(
     *, output: Output, image: str, form: str, version: "Version | None", platform: str
@@ -41,7 +40,6 @@ def command(
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli.environment import engine_for, registries  # noqa: PLC0415
     from modelpack.cli.frame.place import open_machine  # noqa: PLC0415
-    from modelpack.cli.inspect import host_platform, print_exactly  # noqa: PLC0415
     from modelpack.inspection.reading import read_image  # noqa: PLC0415
     from modelpack.inspection.vouching import with_referrers  # noqa: PLC0415
     from modelpack.stores import opening  # noqa: PLC0415  not for `--help`

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelpack.cli.frame.keeping import EXIT, attach_option
 from modelpack.cli.frame.malware import Asked, malware_options, scan_image
 from modelpack.cli.frame.output import Output, with_output
+from modelpack.cli.frame.scanning import database_option, wanted_database
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
-    from modelpack.evidence.scan.database import Wanted
     from modelpack.evidence.scan.scanning import Scanned
     from modelpack.project import Project
     from modelpack.spec import Scan
-
-_EXIT = {"passed": 0, "failed": 1, "unknown": 3}
 
 
 @click.command("scan")
@@ -29,10 +28,7 @@ _EXIT = {"passed": 0, "failed": 1, "unknown": 3}
 @click.option(
     "--platform", default="", metavar="OS/ARCH", help="Only this image of an index: linux/arm64."
 )
-@click.option(
-    "--db", "database", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-    help="Use the vulnerability database in this folder as it is.",
-)  # fmt: skip
+@database_option
 @click.option("--offline", is_flag=True, help="Fetch no database; use what is on this machine.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "sarif"]), default="table", show_default=True,
@@ -42,10 +38,7 @@ _EXIT = {"passed": 0, "failed": 1, "unknown": 3}
     "--vex", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
     help="Also write the exceptions that apply as a CycloneDX VEX document.",
 )  # fmt: skip
-@click.option(
-    "--attach/--no-attach", default=None,
-    help="Keep the result with the image, in its layout or registry (default: in a layout).",
-)  # fmt: skip
+@attach_option
 @malware_options
 @with_output
 def command(
@@ -114,7 +107,7 @@ def command(
     if vex is not None:
         _write_vex(vex, scans[0], name)
     _show(output, scans, place="" if form != "sarif" else this.lock_path.name if this else "image")
-    click.get_current_context().exit(max((_EXIT[one.outcome] for one in scans), key=_weight))
+    click.get_current_context().exit(max((EXIT[one.outcome] for one in scans), key=_weight))
 
 
 def _show(output: Output, scans: Sequence["Scanned"], *, place: str) -> None:
@@ -157,20 +150,6 @@ def _rules(this: "Project | None") -> "Scan":
     from modelpack.spec import Scan  # noqa: PLC0415
 
     return this.spec.scan if this else Scan()
-
-
-def wanted_database(given: Path | None) -> "Wanted":
-    """Return the database in the folder `given`, else as the user's configuration says."""
-    from modelpack.cli import environment  # noqa: PLC0415
-    from modelpack.evidence.scan.database import Wanted  # noqa: PLC0415
-
-    settings = environment.configuration().get("scan", {})
-    folder, repository, java = (
-        str(settings.get(key, "")) for key in ("database", "repository", "java-repository")
-    )
-    if given is None and folder:
-        given = Path(folder).expanduser()
-    return Wanted(folder=given, repository=repository, java_repository=java)
 
 
 def _write_vex(path: Path, scanned: "Scanned", name: str) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelpack.cli.frame.keeping import EXIT, attach_option
 from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import InputError
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from modelpack.functional.rules import Rules
     from modelpack.functional.value import Tested
     from modelpack.oci.layer import Descriptor
-
-_EXIT = {"passed": 0, "failed": 1, "unknown": 3}
 
 
 @click.command("test")
@@ -43,10 +42,7 @@ _EXIT = {"passed": 0, "failed": 1, "unknown": 3}
     "--junit", "junit_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
     help="Also write the report as JUnit XML.",
 )  # fmt: skip
-@click.option(
-    "--attach/--no-attach", default=None,
-    help="Keep the result with the image (default: in a layout).",
-)  # fmt: skip
+@attach_option
 @with_output
 def command(
     *,
@@ -102,7 +98,7 @@ def command(
         output.say(line)
     document = testing_report.document(tested, said.digest if said else None)
     output.result(text=testing_report.text(tested), document=document)
-    click.get_current_context().exit(_EXIT[tested.outcome])
+    click.get_current_context().exit(EXIT[tested.outcome])
 
 
 def _test(

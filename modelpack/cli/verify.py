@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from modelpack.cli.frame import verifying
 from modelpack.cli.frame.output import Output, with_output
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
-    from modelpack.reference import Reference
     from modelpack.trust.policy import Policy
-    from modelpack.trust.trusted_root import TrustedRoot
     from modelpack.verifying.gathering import Gathered
     from modelpack.verifying.report import Report
 
@@ -20,7 +19,6 @@ KINDS = (
     "signature", "provenance", "sbom", "scan", "malware", "test", "checks", "evaluation",
     "rebuild", "weights",
 )  # fmt: skip
-EXIT = {"verified": 0, "refused": 1, "unknown": 3}
 _ANSWER = 1 << 20
 "bytes of what a service says of itself"
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -117,13 +115,13 @@ def command(*, output: Output, image: str, **options: Any) -> None:  # noqa: ANN
     from modelpack.verifying.gathering import gather  # noqa: PLC0415
 
     policy = _policy(options)
-    trusted = whom_to_trust(policy, options["trusted_root"], options["trust_config"])
+    trusted = verifying.whom_to_trust(policy, options["trusted_root"], options["trust_config"])
     name = reference.parse(image, at="IMAGE")
     with opening.opened(name, engines=engine_for, registries=registries) as (store, root):
-        place = repository_of(name)
+        place = verifying.repository_of(name)
         gathered = gather(store, root, repository=place, weights=not options["no_weights_image"])
-    stage = stage_of(policy, options["stage"])
-    report = judged(gathered, policy, place, trusted=trusted, stage=stage)
+    stage = verifying.stage_of(policy, options["stage"])
+    report = verifying.judged(gathered, policy, place, trusted=trusted, stage=stage)
     if options["running"]:
         report = _with_running(report, gathered, options["running"])
     for note in report.notes:
@@ -133,43 +131,7 @@ def command(*, output: Output, image: str, **options: Any) -> None:  # noqa: ANN
         text="" if output.as_json else verify_report.text(report, verbose=output.verbose),
         document=verify_report.document(report),
     )
-    click.get_current_context().exit(EXIT[report.answer])
-
-
-def repository_of(name: "Reference") -> str:
-    """Return the repository that an image is in, with its host; nothing where it is in none."""
-    from modelpack.reference import Registry  # noqa: PLC0415
-
-    return name.name if isinstance(name, Registry) else ""
-
-
-def judged(
-    gathered: "Gathered", policy: "Policy", repository: str, *, trusted: "TrustedRoot", stage: str
-) -> "Report":
-    """Return what comes of judging an image, by all that this machine knows of `stage`."""
-    from modelpack.cli.environment import cache_folder, now  # noqa: PLC0415
-    from modelpack.promoting.memory import Memory  # noqa: PLC0415
-    from modelpack.verifying.judging import judge  # noqa: PLC0415
-    from modelpack.verifying.stages import sequence_of  # noqa: PLC0415
-
-    whose = (policy.stages[stage].repository or repository) if stage else ""
-    memory = Memory(cache_folder(), whose) if whose else None
-    report = judge(
-        gathered, policy, trusted=trusted, now=now(), stage=stage,
-        remembered=memory.sequence(stage) if memory else 0,
-    )  # fmt: skip
-    if memory and report.answer == "verified":
-        memory.saw(stage, sequence_of(report))
-    return report
-
-
-def stage_of(policy: "Policy", stage: str) -> str:
-    """Return the stage that is asked for, which the policy knows."""
-    if stage and stage not in policy.stages:
-        known = ", ".join(f"`{name}`" for name in policy.stages)
-        raise InputError(f"the policy has no stage `{stage}`", at="--stage",
-                         hint=f"it has {known}" if known else "--policy FILE")  # fmt: skip
-    return stage
+    click.get_current_context().exit(verifying.EXIT[report.answer])
 
 
 def _with_running(report: "Report", gathered: "Gathered", url: str) -> "Report":
@@ -278,18 +240,3 @@ def _signer(options: dict[str, Any]) -> "tuple[str, Any]":
         identity=identity[0], identity_regexp=identity[1], issuer=issuer[0],
         issuer_regexp=issuer[1],
     )  # fmt: skip
-
-
-def whom_to_trust(policy: "Policy", root: Path | None, configuration: Path | None) -> "TrustedRoot":
-    """Return whom to trust; nobody where keys are enough, which asks no network."""
-    from modelpack.trust import policy_file, public_root, trusted_root  # noqa: PLC0415
-
-    if root is not None and configuration is not None:
-        raise InputError("both say whom to trust", at="--trusted-root, --trust-config")
-    path = root or configuration
-    if path is not None:
-        data = policy_file.contents(path, limit=trusted_root.SIZE_LIMIT)
-        return trusted_root.parse(data, at=str(path))
-    if not policy.log and all(signer.key for signer in policy.signers.values()):
-        return trusted_root.TrustedRoot()
-    return public_root.fetch(offline=False)

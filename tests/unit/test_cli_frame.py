@@ -1,5 +1,6 @@
 """The frame of the command line: names, options, errors, exit statuses, what it imports."""
 
+import ast
 import errno
 import io
 import json
@@ -88,6 +89,18 @@ def test_help_names_every_command_with_its_text(capsys):
 def test_every_file_of_the_command_line_is_a_command():
     files = {path.stem for path in Path(cli.__file__).parent.glob("*.py")} - {"__init__"}
     assert files == {*COMMANDS}
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_no_command_is_made_of_another(name):
+    tree = ast.parse((Path(cli.__file__).parent / f"{name}.py").read_text())
+    imported = {
+        f"{node.module}.{alias.name}."
+        for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }  # fmt: skip
+    commands = tuple(f"modelpack.cli.{command}." for command in COMMANDS)
+    assert [one for one in imported if one.startswith(commands)] == []
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

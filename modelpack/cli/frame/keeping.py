@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from modelpack.assembly.evidence import Evidence
     from modelpack.project import Project
     from modelpack.reference import Registry
+
+EXIT: Final = {"passed": 0, "failed": 1, "unknown": 3}
+
+attach_option = click.option(
+    "--attach/--no-attach", default=None,
+    help="Keep the result with the image, in its layout or registry (default: in a layout).",
+)  # fmt: skip
 
 
 def project_of(image: str, file: Path | None) -> "Project | None":
