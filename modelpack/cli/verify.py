@@ -61,8 +61,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "statements",
     multiple=True,
     metavar="KIND",
-    help="What they must have signed: signature (default), provenance, sbom, scan, test, rebuild, "
-    "weights, or a predicate type; may be repeated.",
+    help=f"What they must have signed: {', '.join(KINDS)}, or a predicate type (repeatable; "
+    "default: signature).",
 )
 @click.option(
     "--weights", is_flag=True,
