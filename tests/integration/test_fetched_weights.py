@@ -317,3 +317,19 @@ def test_what_a_commit_lost_and_who_may_not_read_any_more_is_told(desk, hub):
     done = desk.run("build", desk.folder, "--locked", "-q")
     assert done.status == 3
     assert f"weights.tiny.source: config.json: commit {COMMITS[0]} has no such file" in done.err
+
+
+def test_fetched_weights_are_looked_at_for_malware_and_what_is_not_here_is_no_yes(
+    desk, hub, monkeypatch, tmp_path
+):
+    desk.source("hf://acme/tiny@main")
+    assert desk.run("lock", desk.folder).status == 0
+    rules = tmp_path / "rules.yar"
+    rules.write_text('rule index { strings: $a = "weight_map" condition: $a }')
+    done = desk.run("check", desk.folder, "--yara", rules)
+    assert done.status == 1
+    assert "tiny/model.safetensors.index.json: yara finds `index`" in done.err
+    (desk.cache / "weights" / "sha256" / sha256(LARGE)).unlink()
+    done = desk.run("check", desk.folder, "--yara", rules, "--skip", "*.index.json")
+    assert done.status == 3
+    assert "tiny/vocab/large.safetensors: not scanned by yara: it is not in the cache" in done.err
