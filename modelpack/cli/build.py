@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     help="Scan the image before it gets its names (see `modelpack scan`).",
 )  # fmt: skip
 @database_option
+@click.option(
+    "--test", "testing", is_flag=True,
+    help="Test the image in Docker or podman before it gets its names (see `modelpack test`).",
+)  # fmt: skip
 @click.option("--no-cache", is_flag=True, help="Make every layer anew.")
 @click.option(
     "--load", "into_engine", is_flag=True,
@@ -85,6 +89,7 @@ def command(
     revision: str | None,
     scanning: bool,
     database: Path | None,
+    testing: bool,
     no_cache: bool,
     into_engine: bool,
     pushing: bool,
@@ -104,15 +109,17 @@ def command(
     from modelpack.assembly.image_names import image_names  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli import environment  # noqa: PLC0415
-    from modelpack.cli.frame import gpu_memory, loading  # noqa: PLC0415
+    from modelpack.cli.display import testing_report  # noqa: PLC0415
+    from modelpack.cli.frame import gpu_memory, loading, trying  # noqa: PLC0415
 
     invocation = environment.invocation()
     this = open_project(folder, file)
-    engine = loading.ready_engine(this.spec, platforms) if into_engine else None
+    engine = loading.ready_engine(this.spec, platforms, at="--load") if into_engine else None
+    test = trying.wanted(this, platforms, engine) if testing else None
     machine = open_machine(output, offline=offline)
     tags, full = image_names(this.spec, names)
     pushes = _pushes(this, names, full, offline=offline) if pushing else ()
-    wanted = targets or ([f"oci:{this.layout}"] if into_engine or not pushing else [])
+    wanted = targets or ([f"oci:{this.layout}"] if into_engine or testing or not pushing else [])
     parsed = outputs.parse_all(wanted, tags=tags, names=full)
     with for_build(how, asked=signing, offline=offline) as ready:
         built = pipeline.build(
@@ -124,7 +131,7 @@ def command(
                 use_cache=not no_cache, builder=builder, invocation=invocation,
                 platforms=frozenset(platform.parse(name, at="--platform") for name in platforms),
                 scan=wanted_database(database) if scanning else None,
-                pushes=pushes, replace=replace, signing=ready,
+                test=test, pushes=pushes, replace=replace, signing=ready,
             ),
         )  # fmt: skip
     warn(output, built.findings)
@@ -134,6 +141,8 @@ def command(
         outputs.write_copies(this.output, built.evidence)
     record = this.output / "build.json"
     project.write(record, pretty({"schema": 1, **document}))
+    if built.tested:
+        output.say(testing_report.answer(built.tested))
     if not output.quiet and not output.as_json:
         click.echo(summary(this, built, document), err=True)
     if engine is not None:
@@ -170,7 +179,11 @@ def _tell_job(this: "Project", built: "pipeline.Built", document: dict[str, Any]
     if built.scans:
         values["scan"] = job_summary.outcome(built.scans)
     name = f"{this.spec.model.name} {this.spec.model.version}"
-    environment.job().tell(values, summary=job_summary.built(name, document))
+    said = [job_summary.built(name, document)]
+    if built.tested:
+        values["test"] = built.tested.outcome
+        said.append(job_summary.tested(name, built.tested))
+    environment.job().tell(values, summary="\n\n".join(said))
 
 
 def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
@@ -213,6 +226,7 @@ def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
         "pushed": list(built.pushed),
         "loaded": None,
         "scans": [scanned.summary for scanned in built.scans],
+        "test": built.tested.summary if built.tested else None,
         "findings": as_document(built.findings),
     }  # fmt: skip
 

@@ -126,4 +126,4 @@ def _test(
         what, engine=engine, host="", progress=progress, credentials=environment.credentials()
     ) as found:
         tested = gate.test(wanted, found, folders=running.folders(what), progress=progress)
-        return tested, found.source[1] if found.source else None
+        return tested, found.manifest

@@ -42,7 +42,7 @@ def test(
     service = testing.test(engine, subject, progress=progress) if subject.golden else None
     called = calls.test(engine, subject, progress=progress) if subject.calls else None
     tried = [one for one in (service, called) if one]
-    manifest = found.source[1] if found.source else None
+    manifest = found.manifest
     return Tested(
         digest=manifest.digest if manifest else None, image=subject.container.image,
         engine=str(engine.about),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from modelpack.digest import Digest
 
@@ -73,6 +73,12 @@ class Tested:
         """The answer: a no stands whatever else could not be found out."""
         found = {check.outcome for check in self.checks}
         return next((one for one in _WORST if one in found), "unknown")
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The answer in a few words: what the record of a build has."""
+        counts = {one: len(self.named(one)) for one in (*_WORST, "skipped")}
+        return {"digest": self.digest, "outcome": self.outcome, "counts": counts}
 
     def named(self, *outcomes: Outcome) -> list[str]:
         """Return the names of the checks with one of `outcomes`."""

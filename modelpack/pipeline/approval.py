@@ -17,6 +17,7 @@ from modelpack.project import Project
 
 if TYPE_CHECKING:
     from modelpack.evidence.scan.scanning import Scanned
+    from modelpack.functional.value import Tested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class Approved:
 
     scans: tuple["Scanned", ...] = ()
     "of each platform"
+    tested: "Tested | None" = None
+    "of the engine's platform"
     evidence: tuple[Evidence, ...] = ()
 
 
@@ -48,14 +51,36 @@ def approve(
 ) -> Approved:
     """Let each gate that is asked for look at the images; raise unless they may have their names.
 
-    What `vouch` returns stays with images that may not, so that people can look.
+    In order, until the first no. What `vouch` returns stays with images that may not have them, so
+    that people can look.
     """
+    found, said = _scanned(this, lock, images, places, vouch, machine=machine, options=options)
+    if options.test is None:
+        return Approved(scans=found, evidence=said)
+    from modelpack.pipeline import trial  # noqa: PLC0415  not for every build
+
+    tested, result = trial.approve(
+        this, images, places.held, lambda: (*vouch(), *said), wanted=options.test, machine=machine
+    )
+    return Approved(scans=found, tested=tested, evidence=(*said, result))
+
+
+def _scanned(
+    this: Project,
+    lock: Lock,
+    images: Images,
+    places: Places,
+    vouch: Callable[[], tuple[Evidence, ...]],
+    *,
+    machine: Machine,
+    options: Options,
+) -> tuple[tuple["Scanned", ...], tuple[Evidence, ...]]:
     if options.scan is None:
-        return Approved()
+        return (), ()
     from modelpack.assembly import scans  # noqa: PLC0415  not for every build
 
     found = scans.approve(
         this.spec, lock, images.serving, images.whole, images.mounted, places.held, vouch,
         wanted=options.scan, machine=machine,
     )  # fmt: skip
-    return Approved(scans=found, evidence=scans.evidence(found, scans.image_name(this.spec)))
+    return found, scans.evidence(found, scans.image_name(this.spec))

@@ -64,7 +64,7 @@ def build(this: Project, *, machine: Machine, outputs: Sequence[Output], options
         digest=images.whole.digest, images=images.serving, weights=images.weights,
         lock=given.lock, source=given.read, at_hand=given.at_hand, builder=options.builder,
         evidence=everything, findings=tuple(dict.fromkeys(warnings)), new_lock=new_lock,
-        scans=approved.scans, pushed=places.registries.names, signed=signed,
+        scans=approved.scans, tested=approved.tested, pushed=places.registries.names, signed=signed,
     )  # fmt: skip
 
 

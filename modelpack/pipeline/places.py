@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from modelpack import reference
 from modelpack.assembly import outputs as files
 from modelpack.assembly import pushing
 from modelpack.assembly.image_names import expect_room
 from modelpack.assembly.outputs import Output, Vouched
 from modelpack.assembly.pushing import Registries
-from modelpack.errors import Finding
+from modelpack.errors import Finding, InputError
 from modelpack.inputs.machine import Machine
 from modelpack.lock import Lock
 from modelpack.oci.image import Image, Index
@@ -79,3 +80,6 @@ def expect_fit(this: Project, outputs: Sequence[Output], options: Options) -> No
             expect_room(output.names, at=str(output.target))
     if mounts:
         pushing.check_room(options.pushes)
+    if options.test and not any(isinstance(output.target, reference.Layout) for output in outputs):
+        raise InputError("an image is tested out of a layout, and none is written", at="--test",
+                         hint="--output oci:dist/image")  # fmt: skip

@@ -17,6 +17,8 @@ from modelpack.platform import Platform
 if TYPE_CHECKING:
     from modelpack.evidence.scan.database import Wanted
     from modelpack.evidence.scan.scanning import Scanned
+    from modelpack.functional.gate import Wanted as WantedTest
+    from modelpack.functional.value import Tested
     from modelpack.signing.signing import Signing
     from modelpack.signing.value import Signed
 
@@ -37,6 +39,8 @@ class Options:
     "or `docker`, or the name of a buildx builder"
     scan: "Wanted | None" = None
     "scan before the image gets its names, with this database"
+    test: "WantedTest | None" = None
+    "test it before it gets its names"
     invocation: Invocation = field(default_factory=Invocation)
     "who builds and since when: stands in the provenance and nowhere in the image"
     pushes: tuple[Push, ...] = ()
@@ -83,6 +87,8 @@ class Built:
     new_lock: bool
     scans: tuple["Scanned", ...] = ()
     "of each platform, where a scan was asked for"
+    tested: "Tested | None" = None
+    "of the engine's platform, where a test was asked for"
     pushed: tuple[str, ...] = ()
     "full names in registries"
     signed: tuple["Signed", ...] = ()

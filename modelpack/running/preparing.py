@@ -35,6 +35,11 @@ class Found:
     size: int
     "bytes: manifest, configuration and layers as stored, else unpacked as the engine counts"
 
+    @property
+    def manifest(self) -> Descriptor | None:
+        """Its manifest; None: an engine's image, whose manifest nobody sees."""
+        return self.source[1] if self.source else None
+
     def held(self, engine: Engine) -> str | None:
         """Return a name or id under which the engine has exactly this image, if it has it."""
         if self.source is None:
@@ -74,19 +79,29 @@ def found(
             yield _held(name, engine, credentials, progress)
         case _:
             with opening.on_disk(name) as (store, root):
-                documents = read_image(
-                    store, root, host=str(engine.about.platform) if engine else host
-                )
-                said = facts.of_documents(documents)
-                config = documents.manifest.config
-                own = said.names if isinstance(name, reference.Project) else ()
-                yield Found(
-                    facts=said,
-                    name=own[0] if own else config.digest if config else "",
-                    digest=documents.descriptor.digest,
-                    source=(store, documents.descriptor),
-                    size=_size(documents.manifest, documents.descriptor),
-                )
+                platform = str(engine.about.platform) if engine else host
+                yield of_store(store, root, host=platform,
+                               named=isinstance(name, reference.Project))  # fmt: skip
+
+
+def of_store(
+    store: loading.Source, root: Descriptor, *, host: str, named: bool = False
+) -> Found:  # fmt: skip
+    """Look at the image for the platform `host` that `root` in a store leads to.
+
+    `named`: it gets the names in the engine that its author gives it.
+    """
+    documents = read_image(store, root, host=host)
+    said = facts.of_documents(documents)
+    config = documents.manifest.config
+    own = said.names if named else ()
+    return Found(
+        facts=said,
+        name=own[0] if own else config.digest if config else "",
+        digest=documents.descriptor.digest,
+        source=(store, documents.descriptor),
+        size=_size(documents.manifest, documents.descriptor),
+    )
 
 
 def _held(

@@ -34,9 +34,14 @@ def _lines(tested: Tested) -> Iterator[str]:
     yield ""
     yield display.table(numbers(tested))
     yield ""
+    yield answer(tested)
+
+
+def answer(tested: Tested) -> str:
+    """Return the answer in one line."""
     counts = ((len(tested.named(one)), one) for one in ("failed", "unknown", "passed", "skipped"))
     said = ", ".join(f"{count} {word}" for count, word in counts if count or word == "passed")
-    yield f"{_ANSWERS[tested.outcome]}: {said}"
+    return f"test {_ANSWERS[tested.outcome]}: {said}"
 
 
 def rows(tested: Tested) -> list[tuple[str, str, str]]:

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from modelpack.spec import Spec
 
 
-def ready_engine(spec: "Spec", platforms: Sequence[str]) -> "Engine":
+def ready_engine(spec: "Spec", platforms: Sequence[str], *, at: str) -> "Engine":
     """Return the engine; raise when none answers, or when it cannot use what will be built.
 
-    Of the spec's platforms only `platforms` are built, where there are any.
+    Of the spec's platforms only `platforms` are built, where there are any. `at` is the option that
+    asks for it.
     """
     from modelpack.cli import environment  # noqa: PLC0415
     from modelpack.engine import loading  # noqa: PLC0415
@@ -26,7 +27,7 @@ def ready_engine(spec: "Spec", platforms: Sequence[str]) -> "Engine":
     platform = str(engine.about.platform)
     if platform not in (platforms or spec.image.platforms):
         raise InputError(
-            f"the engine runs `{platform}`, which is not built", at="--load",
+            f"the engine runs `{platform}`, which is not built", at=at,
             hint=f"--platform {platform}" if platforms else f'add "{platform}" to image.platforms',
         )  # fmt: skip
     return engine
