@@ -1,6 +1,6 @@
 """Weights on this machine against the lock: the locked ones, or not needed, or a stale lock."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,21 +8,18 @@ from typing import Literal
 from modelpack import spec as specs
 from modelpack.assembly import fetched_weights
 from modelpack.assembly.fetched_weights import Targets
+from modelpack.assembly.weights_gate import gate
 from modelpack.digest import Digest, of_hex
-from modelpack.digest import of as digest_of
-from modelpack.errors import Finding, Refused, StaleLock
+from modelpack.errors import Finding, StaleLock
 from modelpack.inputs import weights as weight_inputs
 from modelpack.inputs.file_digests import FileDigest, FileDigests
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.weights import SourceFile
-from modelpack.lock import Lock, PlatformLock, WeightFile, WeightsLock
+from modelpack.lock import Lock, WeightFile, WeightsLock
 from modelpack.oci.store import Store
-from modelpack.resolve import libraries
-from modelpack.resolve.weights import Gated, check, check_each, find, located, look
+from modelpack.resolve.weights import find
 from modelpack.spec import Spec
 
-CHECK_VERSION = 4
-"of the weight gates: counts up when they refuse more, so that old verdicts do not stand"
 Proof = Literal["hashed", "lock"]
 _HINT = "modelpack lock"
 
@@ -77,7 +74,7 @@ def weights_at_hand(
     warnings: list[Finding] = []
     for written, weights, files in found.groups:
         if not findings:
-            key, said = _gate(spec, written, weights, files, lock.platforms, machine)
+            key, said = gate(spec, written, weights, files, lock.platforms, machine)
             warnings += said
             passed += [(key, said)] if key else []
     unproved: tuple[_Known, ...] = ()
@@ -187,64 +184,6 @@ def _differences(weights: WeightsLock, files: tuple[SourceFile, ...]) -> list[Fi
             for path in sorted(missing)
         ]  # fmt: skip
     return findings
-
-
-def _gate(
-    spec: Spec,
-    written: specs.Weights,
-    weights: WeightsLock,
-    files: tuple[SourceFile, ...],
-    platforms: Sequence[PlatformLock],
-    machine: Machine,
-) -> tuple[Digest | None, tuple[Finding, ...]]:
-    """Run the weight gates over these contents, unless they passed before on this machine.
-
-    Returns the key to remember that by, if it is to be, and the warnings; raises Refused with all
-    findings.
-    """
-    if not files:
-        return None, ()
-    whole = len(files) == len(weights.files)
-    key = digest_of(
-        f"checked:{CHECK_VERSION}:{weights.digest}:{sorted(written.allow_unsafe)}:"
-        f"{sorted(written.allow_imports)}:{_second_opinion(written)}:"
-        f"{sorted(written.require)}:{libraries.relevant(platforms)}:"
-        f"{written.path or written.source}:{spec.dependencies.lockfile}".encode()
-    )
-    known = machine.digests.verdict(key)
-    if known is not None:
-        return None, known
-    # Where the targets have the others, only single files can be looked at.
-    findings = _judge(spec, written, files, platforms) if whole else located(
-        written, check_each(written, files)
-    )  # fmt: skip
-    if any(finding.severity == "error" for finding in findings):
-        raise Refused(*findings)
-    return key if whole else None, findings
-
-
-def _judge(
-    spec: Spec,
-    written: specs.Weights,
-    files: tuple[SourceFile, ...],
-    platforms: Sequence[PlatformLock],
-) -> tuple[Finding, ...]:
-    """Return what the gates say of all files, and of the wheels that are to read them."""
-    looked = look(files)
-    group = Gated(weights=written, files=files, findings=(), looked=looked)
-    return (
-        *located(written, check(written, files, looked)),
-        *libraries.of_files(spec, group, platforms),
-    )
-
-
-def _second_opinion(written: specs.Weights) -> str:
-    """Return who judges what is excepted here: it is judged anew by another."""
-    if not written.allow_unsafe:
-        return ""
-    from modelpack.checks.formats import second_opinion  # noqa: PLC0415  seldom needed
-
-    return second_opinion.available()
 
 
 def _split(
