@@ -182,7 +182,7 @@ def test_a_locked_build_shows_warnings_and_looks_once(
         raise AssertionError("the weights were looked at again")
 
     monkeypatch.setattr(weight_gates, "look", look)
-    monkeypatch.setattr("modelpack.assembly.weights_at_hand.look", look)
+    monkeypatch.setattr("modelpack.assembly.weights_gate.look", look)
     assert warnings("build", folder, "--locked") == [first]
     (folder / "service" / "more.py").write_text("x = 1\n")
     assert warnings("build", folder, "--locked") == [first]
