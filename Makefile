@@ -7,10 +7,13 @@ BIN := $(VENV)/bin
 
 dev: $(VENV)/.dev
 
-# Everything is pinned by hash; --no-deps keeps the project itself from asking for more.
+# Everything is pinned by hash; --no-deps keeps the project itself from asking for more. The examples
+# have an interface, which the extra of that name reads.
 $(VENV)/.run: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes \
+		--constraint requirements-dev.lock openapi-spec-validator jsonschema
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -35,6 +35,8 @@ BODY = 1 << 20
 "bytes of a request; a larger one is left out"
 WHOLE = 64 << 20
 "bytes of all requests"
+FEW = 5
+"cases that are made of each operation however long it takes"
 OWN = ("accept-encoding", "connection", "content-length", "host", "user-agent")
 "headers that whoever sends a request sets, beside those of schemathesis itself"
 HEADER = re.compile(r"[\t -~\x80-\xff]*")
@@ -90,7 +92,7 @@ def cases_of(operation: Any, mode: str, examples: int, until: float) -> tuple[li
     found: list[Any] = []
 
     def keep(case: Any) -> None:  # noqa: ANN401
-        if time.monotonic() > until:
+        if time.monotonic() > until and len(found) >= FEW:
             raise TimeIsUp
         found.append(case)
 
@@ -102,7 +104,7 @@ def cases_of(operation: Any, mode: str, examples: int, until: float) -> tuple[li
             suppress_health_check=list(HealthCheck), verbosity=Verbosity.quiet,
         )(given(strategy)(keep)))()  # fmt: skip
     except TimeIsUp:
-        return found, "" if found else "the time was over"
+        return found, ""
     except Unsatisfiable:
         return found, ""  # there is nothing that does not fit
     except Exception as error:  # noqa: BLE001  whatever a document makes of the libraries

@@ -6,6 +6,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+JSON = "application/json"
+TENSORS = "application/octet-stream"
 MAX_BODY = 1 << 20
 MAX_IMAGES = 256
 
@@ -17,6 +19,14 @@ class Invalid(Exception):  # noqa: N818  what the request is
         super().__init__(detail)
         self.status = status
         self.detail = detail
+
+
+def body_type(declared: str | None) -> str:
+    """Return the media type that the Content-Type header declares; without one it is JSON."""
+    kind = (declared or JSON).partition(";")[0].strip().lower()
+    if kind not in (JSON, TENSORS):
+        raise Invalid(415, f"the body is neither {JSON} nor {TENSORS}")
+    return kind
 
 
 def body_length(declared: str | None) -> int:
@@ -53,7 +63,7 @@ def parse_tensors(body: bytes, pixels: int, brightest: float) -> np.ndarray:
     """Return float32 [images, pixels] from a safetensors file with the one tensor `images`."""
     try:
         tensors = load(body)
-    except SafetensorError:
+    except (SafetensorError, KeyError):  # no such file, or a dtype that NumPy has not
         raise Invalid(400, "the body is not a safetensors file") from None
     images = tensors.get("images")
     if images is None or len(tensors) > 1 or images.dtype != np.float32:

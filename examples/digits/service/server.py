@@ -15,12 +15,20 @@ from safetensors.numpy import save
 from service import MODEL, VERSION
 from service.metrics import Metrics
 from service.network import Network
-from service.request import Invalid, body_length, parse_images, parse_tensors
+from service.request import (
+    JSON,
+    TENSORS,
+    Invalid,
+    body_length,
+    body_type,
+    parse_images,
+    parse_tensors,
+)
 
-JSON = "application/json"
-TENSORS = "application/octet-stream"
-GET_PATHS = frozenset({"/healthz", "/readyz", "/version", "/metrics"})
+GET_PATHS = frozenset({"/healthz", "/readyz", "/version", "/metrics", "/openapi.json"})
 POST_PATHS = frozenset({"/predict"})
+
+INTERFACE = Path(__file__).parents[1] / "openapi.json"
 
 log = logging.getLogger("digits")
 
@@ -44,6 +52,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, Handler)
         self.facts = facts
         self.metrics = Metrics()
+        self.interface = INTERFACE.read_bytes()
         self.network: Network | None = None
         self.status = "loading"
         self.idle = threading.Condition()
@@ -77,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 10  # seconds that a client may stay silent
 
     def do_GET(self) -> None:
-        """Answer health, version and metrics."""
+        """Answer health, version, metrics and the interface."""
         self._serve(self._get)
 
     def do_POST(self) -> None:
@@ -115,6 +124,8 @@ class Handler(BaseHTTPRequestHandler):
             raise Invalid(405, "use POST")
         if path == "/metrics":
             return 200, CONTENT_TYPE_LATEST, generate_latest(self.server.metrics.registry)
+        if path == "/openapi.json":
+            return 200, JSON, self.server.interface
         if path == "/version":
             facts = {"model": MODEL, "version": VERSION} | asdict(self.server.facts)
             return 200, JSON, _encode(facts)
@@ -135,11 +146,12 @@ class Handler(BaseHTTPRequestHandler):
             raise Invalid(405, "use GET")
         if path not in POST_PATHS:
             raise Invalid(404, "no such path")
+        kind = body_type(self.headers.get("Content-Type"))
         body = self.rfile.read(body_length(self.headers.get("Content-Length")))
         network = self.server.network
         if network is None:
             return 503, JSON, _encode({"detail": "the weights are not loaded"})
-        if self.headers.get_content_type() == TENSORS:
+        if kind == TENSORS:
             rows = network.probabilities(parse_tensors(body, network.pixels, network.brightest))
             return 200, TENSORS, save({"probabilities": rows, "best": rows.argmax(axis=1)})
         rows = network.probabilities(parse_images(body, network.pixels, network.brightest))

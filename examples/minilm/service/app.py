@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -24,6 +24,10 @@ MAX_BODY = 1 << 20
 MAX_TEXTS = 32
 MAX_CHARACTERS = 16384
 PATHS = frozenset({"/embed", "/healthz", "/readyz", "/version", "/metrics", "/openapi.json"})
+TOO_LARGE = {
+    "description": f"The body is over {MAX_BODY} bytes",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
 
 log = logging.getLogger("uvicorn.error")
 
@@ -44,6 +48,34 @@ class EmbedResponse(BaseModel):
     embeddings: list[list[float]]
     dimensions: int
     model: str
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str
+
+
+class Liveness(BaseModel):
+    """Whether the process works; it does not where the weights cannot be loaded."""
+
+    status: Literal["alive", "failed"]
+
+
+class Readiness(BaseModel):
+    """Whether the weights are loaded."""
+
+    status: Literal["loading", "ready", "failed"]
+
+
+class Facts(BaseModel):
+    """What the image says of itself; null outside an image."""
+
+    model: str
+    version: str
+    weights_digest: str | None
+    weights_verified: str | None
+    revision: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +150,11 @@ def create_app(weights: Path, facts: BuildFacts) -> FastAPI:
 
 
 def _add_embed(app: FastAPI, model: Model) -> None:
-    @app.post("/embed", response_model=EmbedResponse)
+    @app.post(
+        "/embed",
+        response_model=EmbedResponse,
+        responses={400: {"model": Problem}, 413: TOO_LARGE, 503: {"model": Problem}},
+    )
     def embed(request: EmbedRequest) -> Response:
         answer = model.embed(request.texts)
         if answer is None:
@@ -130,22 +166,22 @@ def _add_embed(app: FastAPI, model: Model) -> None:
 
 def _add_health(app: FastAPI, model: Model) -> None:
     # `async`, so that they answer while every worker thread computes embeddings.
-    @app.get("/healthz")
+    @app.get("/healthz", response_model=Liveness, responses={503: {"model": Liveness}})
     async def healthz() -> JSONResponse:
         failed = model.status == "failed"
         return JSONResponse({"status": "failed" if failed else "alive"}, 503 if failed else 200)
 
-    @app.get("/readyz")
+    @app.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
     async def readyz() -> JSONResponse:
         return JSONResponse({"status": model.status}, 200 if model.status == "ready" else 503)
 
 
 def _add_facts(app: FastAPI, metrics: Metrics, facts: BuildFacts) -> None:
-    @app.get("/version")
+    @app.get("/version", response_model=Facts)
     async def version() -> JSONResponse:
         return JSONResponse({"model": MODEL, "version": VERSION} | asdict(facts))
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def prometheus() -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
