@@ -64,19 +64,23 @@ def variant(
 ) -> Callable[..., tuple[str, Path]]:  # fmt: skip
     """Return a function that builds the example anew with some texts replaced."""
 
-    def make(*changes: tuple[str, str, str]) -> tuple[str, Path]:
-        project = tmp_path / "digits"
-        shutil.copytree(digits.project, project, ignore=shutil.ignore_patterns("dist"))
-        patient(project)
-        for file, old, new in changes:
-            text = (project / file).read_text("utf-8")
-            assert text.count(old) == 1, (file, old)
-            (project / file).write_text(text.replace(old, new), "utf-8")
-        layout = f"oci:{tmp_path / 'layout'}"
-        desk.type("build", project, "--revision", REVISION, "--output", layout, status=0)
-        return layout, project
+    return lambda *changes: remade(digits, desk, tmp_path, *changes)
 
-    return make
+
+def remade(
+    digits: Packed, desk: Desk, folder: Path, *changes: tuple[str, str, str]
+) -> tuple[str, Path]:
+    """Build the example anew in `folder` with some texts replaced."""
+    project = folder / "digits"
+    shutil.copytree(digits.project, project, ignore=shutil.ignore_patterns("dist"))
+    patient(project)
+    for file, old, new in changes:
+        text = (project / file).read_text("utf-8")
+        assert text.count(old) == 1, (file, old)
+        (project / file).write_text(text.replace(old, new), "utf-8")
+    layout = f"oci:{folder / 'layout'}"
+    desk.type("build", project, "--revision", REVISION, "--output", layout, status=0)
+    return layout, project
 
 
 def patient(project: Path, more: str = "") -> None:
@@ -103,9 +107,7 @@ def test_an_example_passes(
 
     checks = desk.test(f"oci:{built.layout}", project, status=0)
 
-    skipped = {name for name, check in checks.items() if check["outcome"] == "skipped"}
-    assert skipped == {"interface"}
-    assert {check["outcome"] for check in checks.values()} == {"passed", "skipped"}
+    assert {check["outcome"] for check in checks.values()} == {"passed"}
     assert any("in a batch of" in name for name in checks)
     assert checks["user"]["found"] == "runs as 54321, declares 10001:0"
 
@@ -223,3 +225,35 @@ def test_no_function_is_called_beside_weights_that_were_changed(
     assert right["calls: guard"]["found"].startswith("verified sha256:")
     assert "has other content than was packed" in wrong["calls: runs"]["found"]
     assert "calls: imported" not in wrong
+
+
+@pytest.fixture(scope="module")
+def violating(
+    digits: Packed, desk: Desk, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:  # fmt: skip
+    """Test a service that is not what its interface says, in three ways."""
+    layout, project = remade(
+        digits, desk, tmp_path_factory.mktemp("violating"),
+        ("service/server.py", '"model": MODEL})\n', '"model": MODEL, "more": 1})\n'),
+        ("service/server.py", "INTERFACE.read_bytes()",
+         "INTERFACE.read_bytes().replace(b'256', b'255')"),
+        ("service/request.py", 'raise Invalid(422, "expected an object',
+         'raise Invalid(500, "expected an object'),
+    )  # fmt: skip
+    return desk.test(layout, project, status=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("interface golden", "Additional properties are not allowed ('more' was unexpected)"),
+        ("interface served", "maxItems`: 255 instead of 256"),
+        ("interface malformed", "POST /predict: the whole body is null is answered with 500"),
+        ("interface generated", "POST /predict: Response violates schema"),
+    ],
+)
+def test_a_service_that_is_not_what_its_interface_says_fails(
+    violating: dict[str, Any], name: str, message: str
+) -> None:
+    assert name in failed(violating)
+    assert message in violating[name]["found"]
