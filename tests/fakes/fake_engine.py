@@ -166,6 +166,9 @@ def fake_engine() -> Iterator[FakeEngine]:
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
+    request_queue_size = 128
+    """as engines have it. With Python's 5 a client that waits no longer than so long is refused at
+    once, EAGAIN, where the processor is too busy to accept as many (unix(7))"""
 
     def __init__(self, path: str, engine: FakeEngine) -> None:
         self.engine = engine
