@@ -18,7 +18,7 @@ _VARIABLE = re.compile(r"\$(\w+)")
 _COMPARISON = re.compile(r'\$(\w+)(?: == (?:"([^"]*)"|\$(\w+)))?')
 KEYS = frozenset({
     "stage", "image", "needs", "variables", "before_script", "script", "cache", "artifacts",
-    "rules", "id_tokens", "environment", "resource_group", "interruptible",
+    "rules", "id_tokens", "environment", "resource_group", "interruptible", "services",
 })  # fmt: skip
 "of a job: what this runner knows"
 

@@ -26,16 +26,28 @@ _LIMIT = 4 << 20
     "--output", "target", metavar="FILE",
     help="Where to; `-`: stdout (default: where the system looks for it, in the repository).",
 )  # fmt: skip
+@click.option(
+    "--policy", "policy", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Promote from stage to stage by this policy (default: policy.toml beside the project, if "
+    "it has stages).",
+)  # fmt: skip
 @click.option("--replace", is_flag=True, help="Replace a file that says something else.")
 @with_output
 def command(
-    *, output: Output, system: str, folder: Path, target: str | None, replace: bool
+    *,
+    output: Output,
+    system: str,
+    folder: Path,
+    target: str | None,
+    policy: Path | None,
+    replace: bool,
 ) -> None:
     """Write a pipeline for the project in DIR (default: here) and print its path.
 
     Check, build, scan, push by a name of its own, sign, verify, and after an approval the tags of
-    modelpack.toml. Nothing that fails a stage reaches the next. `generic` is a POSIX shell script
-    with a function for each stage. A file that is there and differs is left alone.
+    modelpack.toml. With a policy that has stages, the image is promoted from each to the next.
+    Nothing that fails a stage reaches the next. `generic` is a POSIX shell script with a function
+    for each stage. A file that is there and differs is left alone.
     """
     from modelpack import project, templates  # noqa: PLC0415
     from modelpack.cli import display  # noqa: PLC0415
@@ -45,11 +57,12 @@ def command(
     this = project.read(folder)
     top = _repository(folder)
     chosen = ci.SYSTEMS[system]
+    promotion = _promotion(policy, folder, top)
     text = ci.render(
         system, this.spec, folder=folder.resolve().relative_to(top).as_posix(),
-        template=templates.text(chosen.template), tools=_tools(),
+        template=templates.text(chosen.template), tools=_tools(), promotion=promotion,
     )  # fmt: skip
-    findings = _findings(this.spec)
+    findings = (*_findings(this.spec), *ci.doubts(promotion))
     warn(output, findings)
     path = None if target == "-" else Path(target) if target else _near(top / chosen.path)
     written = path is not None and _write(path, text, replace=replace)
@@ -63,6 +76,25 @@ def command(
         click.echo(text, nl=False)  # as it is: it holds plain words only
         return
     output.result(text=display.escape(str(path)), document=document)
+
+
+def _promotion(given: Path | None, folder: Path, top: Path) -> "ci.Promotion | None":
+    """Return the policy with the stages of a project; None: it has none."""
+    from modelpack.deploy import ci  # noqa: PLC0415
+    from modelpack.trust import policy_file  # noqa: PLC0415
+
+    path = given or folder / "policy.toml"
+    if given is None and not path.is_file():
+        return None
+    policy = policy_file.read(path)
+    if not policy.stages:
+        if given is None:
+            return None
+        raise InputError("the policy has no stages", at="--policy", hint="write `[stages.NAME]`")
+    place = path.resolve()
+    if not place.is_relative_to(top):
+        raise InputError(f"`{path}` is not in the repository", at="--policy")
+    return ci.Promotion(path=place.relative_to(top).as_posix(), policy=policy)
 
 
 def _tools() -> "ci.Tools":

@@ -18,11 +18,13 @@ import yaml
 from modelpack import templates
 from modelpack.deploy import ci
 from modelpack.spec import decoding
+from modelpack.trust.policy import decoding as policies
 
 HERE = Path(__file__).parent / "pipelines"
 CASES = {
     "full": ("models/reranker", True),
     "plain": (".", False),
+    "staged": (".", False),
 }
 "the folder of the project in its repository, and whether there is a `modelpack test`"
 NAMES = {"github": "github.yml", "gitlab": "gitlab.yml", "generic": "generic.sh"}
@@ -35,8 +37,15 @@ def rendered(case: str, system: str) -> str:
     spec = decoding.parse((HERE / case / "modelpack.toml").read_bytes(), filename="modelpack.toml")
     return ci.render(
         system, spec, folder=folder, template=templates.text(ci.SYSTEMS[system].template),
-        tools=ci.Tools(modelpack="1.0.0", trivy="v0.74.0", test=test),
+        tools=ci.Tools(modelpack="1.0.0", trivy="v0.74.0", test=test), promotion=_policy(case),
     )  # fmt: skip
+
+
+def _policy(case: str) -> ci.Promotion | None:
+    path = HERE / case / "policy.toml"
+    if not path.is_file():
+        return None
+    return ci.Promotion(path="policy.toml", policy=policies.parse(path.read_bytes()))
 
 
 @pytest.mark.parametrize(("case", "system"), EACH)
@@ -163,15 +172,18 @@ def test_each_job_may_do_what_it_needs_and_no_more(case: str) -> None:
     workflow = yaml.safe_load(rendered(case, "github"))
     assert workflow["permissions"] == {}
     may = {name: set(job["permissions"].items()) for name, job in workflow["jobs"].items()}
-    assert [name for name in may if ("id-token", "write") in may[name]] == ["sign"]
+    last = ["promote-staging", "promote-production"] if case == "staged" else ["production"]
+    signing = ["sign", *(last if case == "staged" else [])]
+    assert [name for name in may if ("id-token", "write") in may[name]] == signing
     assert [name for name in may if ("security-events", "write") in may[name]] == ["report"]
     pushing = [name for name in may if ("packages", "write") in may[name]]
-    assert pushing == ["build", "sign", "production"]
-    assert [n for n, job in workflow["jobs"].items() if "environment" in job] == ["production"]
+    assert pushing == ["build", "sign", *last]
+    assert [n for n, job in workflow["jobs"].items() if "environment" in job] == last
     pipeline: dict[str, Any] = yaml.safe_load(rendered(case, "gitlab"))
     tokens = [name for name, job in pipeline.items() if "id_tokens" in job]
-    assert tokens == ["sign"]
-    assert pipeline["production"]["rules"][-1]["when"] == "manual"
+    assert tokens == signing
+    assert pipeline[last[-1]]["rules"][-1]["when"] == "manual"
+    assert all(pipeline[name]["needs"][0] == "build" for name in last)
 
 
 @pytest.mark.parametrize(("case", "system"), EACH)

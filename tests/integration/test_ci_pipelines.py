@@ -34,6 +34,24 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 WORKFLOW = ".github/workflows/modelpack.yml"
 KNOWN = "CVE-2023-37920"
 """of the old certifi"""
+POLICY = """
+schema = 1
+[signers.pipeline]
+identity = "{identity}"
+issuer = "{issuer}"
+[signature]
+signers = ["pipeline"]
+[provenance]
+[scan]
+[stages.production]
+signers = ["pipeline"]
+after = "staging"
+approver-not-builder = false
+[stages.staging]
+signers = ["pipeline"]
+approver-not-builder = false
+"""
+STAGES = {"staging", "production"}
 TOKENS = {"REGISTRY_USERNAME": USER, "REGISTRY_PASSWORD": PASSWORD}
 
 
@@ -90,8 +108,11 @@ class Desk:
     def commit(self) -> str:
         return self._git("rev-parse", "HEAD").strip()
 
-    def write(self, system: str, *, vulnerable: bool, below: str = ".") -> str:
-        """Commit a project, below the repository, with its pipeline; return the pipeline."""
+    def write(self, system: str, *, vulnerable: bool, below: str = ".", promoter: str = "") -> str:
+        """Commit a project, below the repository, with its pipeline; return the pipeline.
+
+        With a `promoter`, an identity, there is a policy by which it may promote.
+        """
         certifi, expat = (OLD, OLD_EXPAT) if vulnerable else (NEW, NEW_EXPAT)
         rules = (
             f'[image]\nrepository = "{self.registry.address}/acme/tiny"\ntags = ["1.0", "b"]\n'
@@ -101,6 +122,9 @@ class Desk:
             self.repository / below, self.cache, certifi=certifi, expat=expat, rules=rules
         )
         (self.repository / ".gitignore").write_text("dist/\n")
+        if promoter:
+            policy = POLICY.format(identity=promoter, issuer=self.sigstore.url)
+            (self.repository / below / "policy.toml").write_text(policy)
         self._git("init", "--quiet", "--initial-branch", "main")
         done = subprocess.run(
             [sys.executable, "-m", "modelpack", "ci", system, below], cwd=self.repository,
@@ -230,19 +254,23 @@ def test_of_a_pull_request_nothing_is_pushed(desk: Desk) -> None:
 
 
 def test_on_gitlab_what_passed_is_pushed_and_then_gets_its_tags(desk: Desk) -> None:
-    text = desk.write("gitlab", vulnerable=False, below="models/tiny")
+    pipeline = "https://gitlab.com/acme/tiny//.gitlab-ci.yml@refs/heads/main"
+    text = desk.write("gitlab", vulnerable=False, below="models/tiny", promoter=pipeline)
     runner = gitlab(desk)
     runner.tokens = {
         "sigstore": desk.sigstore.issuer.pipeline_token("acme/tiny", commit=desk.commit)
     }
     runner.run(text)
     assert set(runner.results.values()) == {"success"}, runner.log
-    assert desk.pushed() == {f"git-{desk.commit}", "1.0", "b"}
+    assert desk.pushed() == {f"git-{desk.commit}", "1.0", "b", *STAGES}
+    assert [name for name in runner.results if name.startswith("promote-")] == [
+        "promote-staging", "promote-production",
+    ]  # fmt: skip
     record = json.loads((desk.folder / "run/jobs/build/models/tiny/dist/build.json").read_bytes())
-    assert desk.tagged("1.0") == record["digest"]
+    assert {desk.tagged(name) for name in ("1.0", *STAGES)} == {record["digest"]}
     assert record["dirty"] is False
     provenance = (desk.folder / "run/jobs/build/models/tiny/dist/provenance.json").read_text()
-    assert "https://gitlab.com/acme/tiny//.gitlab-ci.yml@refs/heads/main" in provenance
+    assert pipeline in provenance
 
 
 def test_on_gitlab_a_failing_scan_stops_everything(desk: Desk) -> None:
@@ -331,7 +359,7 @@ def script(desk: Desk, *stages: str, **variables: str) -> "subprocess.CompletedP
 
 
 def test_a_plain_script_does_the_same(desk: Desk) -> None:
-    desk.write("generic", vulnerable=False)
+    desk.write("generic", vulnerable=False, promoter="ci@example.org")
     stages = ["install", "check", "build", "scan", "push"]
     done = script(desk, *stages)
     assert done.returncode == 0, done.stderr
@@ -344,8 +372,20 @@ def test_a_plain_script_does_the_same(desk: Desk) -> None:
     for identity, status in (("ci@example.org", 0), ("somebody@example.org", 1)):
         done = script(desk, "verify", CERTIFICATE_IDENTITY=identity, **expected)
         assert done.returncode == status, done.stderr
-    assert script(desk, "production").returncode == 0
-    assert {desk.tagged("1.0"), desk.tagged("b")} == {desk.tagged(f"git-{desk.commit}")}
+    as_ci = {"IDENTITY_TOKEN_FILE": str(token)}
+    early = script(desk, "promote-production", **as_ci)
+    assert early.returncode == 1
+    assert "after staging" in early.stdout
+    token.write_text(desk.sigstore.token("somebody@example.org"))
+    assert script(desk, "promote-staging", **as_ci).returncode == 1
+    assert desk.pushed() == {f"git-{desk.commit}"}
+    for stage in ("promote-staging", "promote-production"):
+        token.write_text(desk.sigstore.token("ci@example.org"))
+        done = script(desk, stage, **as_ci)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert {desk.tagged(name) for name in ("1.0", "b", *STAGES)} == {
+        desk.tagged(f"git-{desk.commit}")
+    }
     assert script(desk, "nonsense").returncode == 2
 
 

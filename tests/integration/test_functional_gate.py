@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.docker_engine import PATIENCE, Engine
 from tests.integration.conftest import REVISION, ROOT, Packed
@@ -257,3 +258,38 @@ def test_a_service_that_is_not_what_its_interface_says_fails(
 ) -> None:
     assert name in failed(violating)
     assert message in violating[name]["found"]
+
+
+def test_a_pipeline_tests_the_image(digits: Packed, desk: Desk, tmp_path: Path) -> None:
+    """The lines that pipelines have for it, as they stand there, in the engine that they name."""
+    project = tmp_path / "digits"
+    shutil.copytree(digits.project, project, ignore=shutil.ignore_patterns("dist"))
+    patient(project)
+    toml = (project / "modelpack.toml").read_text("utf-8")
+    named = toml.replace("[image]\n", '[image]\nrepository = "ghcr.io/acme/digits"\n')
+    quick = named.replace("[test]\n", '[test]\nduration = "1s"\n')
+    (project / "modelpack.toml").write_text(quick, "utf-8")
+    desk.type("build", project, "--revision", REVISION, status=0)
+
+    def written(system: str) -> str:
+        return desk.type("ci", system, project, "--output", "-", status=0)[0]
+
+    job = yaml.safe_load(written("gitlab"))["build"]
+    assert job["services"] == ["docker:28-dind"]
+    (line,) = [line for line in job["script"] if " test " in line]
+    steps = yaml.safe_load(written("github"))["jobs"]["build"]["steps"]
+    assert [step["run"] for step in steps if step["name"] == "Test"] == [line]
+    for script in (line, written("generic").replace('"$@"; do', "test; do")):
+        (project / "run.sh").write_text(script)
+        done = subprocess.run(
+            ["bash", "-e", "./run.sh"], cwd=project, capture_output=True, text=True, check=False,
+            stdin=subprocess.DEVNULL, timeout=4 * PATIENCE,
+            env={
+                **os.environ, "DOCKER_HOST": f"unix://{desk.engine.socket}", "PROJECT": ".",
+                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            },
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        kept = project / "dist" / "test.json"
+        assert json.loads(kept.read_bytes())["predicate"]["result"] == "PASSED"
+        kept.unlink()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from modelpack import templates
 from modelpack.cli import COMMANDS
@@ -176,3 +177,54 @@ def test_the_trivy_of_a_pipeline_is_the_one_that_is_tested() -> None:
 def test_tags_default_to_the_version() -> None:
     assert isinstance(spec().image, Image)
     assert '"$IMAGE:1.0.0"' in render("generic", spec())
+
+
+STAGED = """
+schema = 1
+[signers.us]
+identity = "us@example.org"
+issuer = "https://issuer.example.org"
+[signature]
+signers = ["us"]
+"""
+STAGES = '[stages.canary]\nsigners = ["us"]\n[stages.b]\nsigners = ["us"]\nafter = "canary"\n'
+
+
+def test_a_policy_with_stages_makes_a_job_of_each(type_: Type, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(STAGED)
+    assert "production" in type_("gitlab", "--output", "-").out  # it has no stages
+
+    policy.write_text(STAGED + STAGES)
+    done = type_("gitlab", "--output", "-", "--json")
+    pipeline = yaml.safe_load(done.document["text"])
+    assert pipeline["stages"][-2:] == ["promote-canary", "promote-b"]
+    assert "production" not in pipeline
+    assert "modelpack copy" not in str(pipeline["promote-canary"])
+    assert "modelpack copy" in str(pipeline["promote-b"])
+    assert "deployment_tier" not in pipeline["promote-b"]["environment"]
+    rules = [one["at"] for one in done.document["findings"]]
+    assert rules == [f"stages.{name}.approver-not-builder" for name in ("canary", "b")]
+
+    policy.rename(tmp_path / "models" / "other.toml")
+    assert "production" in type_("gitlab", "--output", "-").out
+    given = type_("gitlab", "--policy", "models/other.toml", "--output", "-").out
+    assert '--policy "models/other.toml"' in given
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        (STAGED, "p.toml", "the policy has no stages"),
+        (STAGED + STAGES.replace("stages.b]", 'stages."b.c"]'), "p.toml", "the stage `b.c`"),
+        (STAGED + STAGES, "with space.toml", "cannot name the file"),
+        (STAGED + STAGES, "../p.toml", "is not in the repository"),
+    ],
+)
+def test_a_policy_that_no_pipeline_can_follow_is_refused(
+    text: str, place: str, message: str, type_: Type, tmp_path: Path
+) -> None:
+    (tmp_path / place).write_text(text)
+    done = type_("github", "--policy", place)
+    assert (done.status, message in done.err) == (2, True), done.err
+    assert not (tmp_path / PATHS["github"]).exists()

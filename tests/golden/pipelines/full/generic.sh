@@ -1,7 +1,7 @@
 #!/bin/sh
 # Made by `modelpack ci generic` from models/reranker/modelpack.toml. After a change there: modelpack ci generic --replace
 #
-#   modelpack-ci.sh              every stage but production, in order, to the first that fails
+#   modelpack-ci.sh              every stage to verify, in order, to the first that fails
 #   modelpack-ci.sh STAGE…       these: install, check, build, checks, test, scan, push, sign, verify, production
 #
 # Give each stage no more than it needs, as variables of its job:
@@ -73,7 +73,7 @@ verify() {
 }
 
 # A version that holds another digest is refused: raise the version in models/reranker/modelpack.toml.
-production() {
+give_tags() {
     login
     modelpack copy "$IMAGE@$(digest)" "$IMAGE:2.0.0-rc.1"
     modelpack copy "$IMAGE@$(digest)" "$IMAGE:candidate"
@@ -96,7 +96,10 @@ for stage in "$@"; do
     case $stage in
         checks) run_checks ;;
         test) run_tests ;;
-        install | check | build | scan | push | sign | verify | production) "$stage" ;;
+        install | check | build | scan | push | sign | verify) "$stage" ;;
+        production)
+            give_tags
+            ;;
         *)
             echo "no stage $stage" >&2
             exit 2
