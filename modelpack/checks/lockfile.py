@@ -5,12 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from modelpack.errors import Finding
 from modelpack.inputs.python.package_index import Selected
 from modelpack.inputs.python.target import Target
 from modelpack.inputs.quoting import quoted
 
+_NUMPY_2 = {"torch": "2.3.0"}
+"""first releases that run beside NumPy 2, of packages whose metadata do not bound it:
+https://github.com/numpy/numpy/issues/26191, looked up on 2026-11-25"""
 _RELOCK = "compile the lockfile again, with everything that its packages require"
 
 
@@ -32,6 +36,7 @@ def findings(selected: Sequence[Selected], *, target: Target) -> tuple[Finding, 
         found.extend(_fit(one, target))
         found.extend(_python(one, target))
     found.extend(_completeness(locked, target))
+    found.extend(_numpy(locked))
     return tuple(sorted(set(found), key=lambda finding: (finding.at, finding.message)))
 
 
@@ -64,6 +69,22 @@ def _completeness(locked: Mapping[str, Selected], target: Target) -> Iterator[Fi
                 if wish not in asked[needed]:
                     asked[needed].add(wish)
                     waiting.append((needed, wish))
+
+
+def _numpy(locked: Mapping[str, Selected]) -> Iterator[Finding]:
+    """Yield what was built for NumPy 1 where 2 is locked, and does not say so itself."""
+    numpy = locked.get("numpy")
+    if numpy is None or Version(numpy.wheel.version) < Version("2"):
+        return
+    for name, first in _NUMPY_2.items():
+        one = locked.get(name)
+        if one is not None and Version(one.wheel.version) < Version(first):
+            yield Finding(
+                message=f"`{name}` {one.wheel.version} was built for NumPy 1, numpy "
+                f"{numpy.wheel.version} is locked: arrays cannot be given to it",
+                at=name, rule="dependencies.numpy", severity="warning",
+                hint=f"lock `numpy<2`, or `{name}>={first}`",
+            )  # fmt: skip
 
 
 def _unsatisfied(

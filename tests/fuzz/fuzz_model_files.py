@@ -3,6 +3,7 @@
 import json
 import sys
 
+from modelpack.checks.formats import numpy_header
 from modelpack.checks.formats.window import of_bytes
 from modelpack.checks.model_files import gguf_header, onnx_model, tokenizer, xgboost_model
 from modelpack.errors import InputError
@@ -18,6 +19,7 @@ def TARGET(data: bytes) -> None:  # noqa: N802  the name that the runner looks f
     for one in (
         lambda: onnx_model.read(window, at="m.onnx"),
         lambda: gguf_header.read(window, at="m.gguf"),
+        lambda: numpy_header.check(window, at="m.npy"),
         lambda: xgboost_model.read(window, at="m.ubj", form="ubj"),
         lambda: xgboost_model.read(window, at="m.json", form="json"),
         lambda: tokenizer.of_bytes(data, at="tokenizer.json"),

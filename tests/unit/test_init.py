@@ -80,7 +80,7 @@ def test_a_real_project_is_understood(model):
     ("files", "path", "include", "framework"),
     [
         ({"model/m.onnx": "", "model/m.onnx.data": "", "model/config.json": "{}"}, "model",
-         ("*.onnx", "*.onnx.data", "*.data", "*.json"), "onnxruntime"),
+         ("*.onnx", "*.data", "*.json"), "onnxruntime"),
         ({"m.onnx": "", "app.py": "", "package.json": "{}"}, ".", ("/*.onnx", "/package.json"),
          "onnxruntime"),
         ({"weights/m-Q4_K_M.gguf": ""}, "weights", ("*.gguf",), "llama-cpp-python"),

@@ -12,6 +12,7 @@ from modelpack.checks.libraries import gate as libraries
 from modelpack.checks.libraries import names as library_names
 from modelpack.checks.libraries import quantiser_table, transformers_releases
 from modelpack.checks.libraries import table as library_table
+from modelpack.checks.libraries.locked import Held
 from modelpack.checks.model_files import gate as model_files
 from modelpack.lock import AssembledBase, Interpreter, PlatformLock, Wheel
 from modelpack.platform import Platform
@@ -158,6 +159,8 @@ CASES = [
     ("m.onnx", made.onnx(opsets={"": 17, "ai.onnx.ml": 5}), {"onnxruntime": "1.16.3"},
      ("error: the version of its `ai.onnx.ml` operators is 5, onnxruntime 1.16.3 is locked and "
      "loads up to 3")),
+    ("m.onnx", made.onnx(ir=10), {"onnxruntime": "1.17.3"},
+     "error: the version of its format (IR) is 10, onnxruntime 1.17.3 is locked and loads up to 9"),
     ("m.gguf", made.gguf(), {"llama-cpp-python": "0.1.78"},
      "error: is GGUF: llama-cpp-python reads that from 0.1.79 on, 0.1.78 is locked"),
     ("m.gguf", made.gguf(architecture="qwen3"), {"llama-cpp-python": "0.3.8"},
@@ -194,7 +197,7 @@ def test_newer_libraries_read_all_of_it(tmp_path: Path, name: str, data: bytes) 
 
 def test_what_is_not_known_is_not_judged(tmp_path: Path) -> None:
     unknown = made.onnx(ir=12, opsets={"": 99})
-    for wheels in ({}, {"onnxruntime": "1.18.0"}, {"onnxruntime": "9.0"}, {"onnxruntime": "x"}):
+    for wheels in ({}, {"onnxruntime": "1.11.0"}, {"onnxruntime": "9.0"}, {"onnxruntime": "x"}):
         assert judge(tmp_path, "m.onnx", unknown, platform(**wheels)) == []
     newer = config(model_type="new", architectures=["NewModel", 7])
     for wheels in ({}, {"transformers": "4.20.0"}, {"transformers": "x"}):
@@ -287,3 +290,95 @@ def test_what_a_quantised_model_needs_is_known_by_name() -> None:
         assert min(eras) >= quantiser_table.METHODS.first[method]
         needed = {name for groups in eras.values() for group in groups for name in group}
         assert needed <= library_names.names()
+
+
+ROWS = [
+    (rows, key, first)
+    for rows in (*vars(library_table).values(), quantiser_table.METHODS)
+    if isinstance(rows, library_table.Table)
+    for key, first in rows.first.items()
+]
+
+
+@pytest.mark.parametrize(("rows", "key", "first"), ROWS)
+def test_each_row_refuses_the_release_before_it_and_no_later_one(
+    rows: library_table.Table, key: str, first: library_table.Version
+) -> None:
+    def found(version: tuple[int, ...]) -> list[str]:
+        wheels = {rows.library: ".".join(map(str, version))}
+        held = Held(at="m", wheels=wheels, lockfile="requirements.lock")
+        return [one.severity for one in held.known(rows, key, "it")]
+
+    major, minor, patch = first
+    before = (major, minor, patch - 1) if patch else (major, minor - 1, 99)
+    before = before if before[1] >= 0 else (major - 1, 999, 99)
+    assert found(before) == ["error"]
+    assert found(first) == found((major + 1, 0, 0)) == []
+
+
+ERAS = [
+    (method, since, group)
+    for method, eras in quantiser_table.NEEDED.items()
+    for since, groups in eras.items()
+    for group in groups
+]
+
+
+@pytest.mark.parametrize(("method", "since", "group"), ERAS)
+def test_a_quantised_model_without_its_package_is_refused(
+    tmp_path: Path, method: str, since: library_table.Version, group: tuple[str, ...]
+) -> None:
+    version = ".".join(map(str, since))
+    either = " or ".join(f"`{name}`" for name in group)
+    message = (
+        f"error: `quantization_config.quant_method` is `{method}`: transformers needs {either} "
+        "for it, which is not locked"
+    )
+    data = quantised(method)
+    assert message in judge(tmp_path, "config.json", data, platform(transformers=version))
+    for name in group:
+        wheels = platform(**{"transformers": version, name: "99.0.0"})
+        assert message not in judge(tmp_path, "config.json", data, wheels)
+
+
+def asking_for(name: str, since: library_table.Version) -> str:
+    """A method for which that release wants the package."""
+    for method, eras in quantiser_table.NEEDED.items():
+        known = [era for era in eras if era <= since]
+        if known and any(name in group for group in eras[max(known)]):
+            return method
+    raise AssertionError(f"no method asks for {name}")
+
+
+LEAST = [(name, *row) for name, eras in quantiser_table.LEAST.items() for row in eras.items()]
+
+
+@pytest.mark.parametrize(("name", "since", "least"), LEAST)
+def test_a_package_that_is_too_old_for_transformers_is_refused(
+    tmp_path: Path, name: str, since: library_table.Version, least: library_table.Version
+) -> None:
+    method = asking_for(name, since)
+    words = ".".join(map(str, least))
+    locked = {"transformers": ".".join(map(str, since)), name: "0.0.1"}
+    found = judge(tmp_path, "config.json", quantised(method), platform(**locked))
+    assert any(f"needs `{name}` {words} or newer for it, 0.0.1 is locked" in one for one in found)
+    locked[name] = words
+    found = judge(tmp_path, "config.json", quantised(method), platform(**locked))
+    assert not any(f"`{name}`" in one and "newer" in one for one in found)
+
+
+@pytest.mark.parametrize("minor", library_table.ONNX_RUNTIME)
+def test_each_release_of_onnx_runtime_loads_up_to_its_limits(
+    tmp_path: Path, minor: tuple[int, int]
+) -> None:
+    limits = library_table.ONNX_RUNTIME[minor]
+    wheels = platform(onnxruntime=f"{minor[0]}.{minor[1]}.0")
+    most = {"": limits.opset, "ai.onnx.ml": limits.ml_opset}
+    assert judge(tmp_path, "m.onnx", made.onnx(ir=limits.ir, opsets=most), wheels) == []
+    for data in (
+        made.onnx(ir=limits.ir + 1, opsets=most),
+        made.onnx(ir=limits.ir, opsets={**most, "": limits.opset + 1}),
+        made.onnx(ir=limits.ir, opsets={**most, "ai.onnx.ml": limits.ml_opset + 1}),
+    ):
+        (only,) = judge(tmp_path, "m.onnx", data, wheels)
+        assert only.startswith("error: the version of its")

@@ -119,3 +119,15 @@ def test_a_distribution_twice_is_refused() -> None:
 def test_the_order_of_wheels_does_not_matter() -> None:
     wheels = [one("a", "x"), one("b", "y", "z>2"), one("z")]
     assert found(*wheels) == found(*reversed(wheels))
+
+
+def test_what_was_built_for_numpy_1_is_told_beside_numpy_2() -> None:
+    torch, newer = one("torch", version="2.2.2"), one("torch", version="2.3.0")
+    numpy_2 = one("numpy", version="2.4.6")
+    (finding,) = found(torch, numpy_2)
+    assert (finding.rule, finding.severity) == ("dependencies.numpy", "warning")
+    assert finding.message.startswith("`torch` 2.2.2 was built for NumPy 1, numpy 2.4.6 is locked")
+    assert not found(newer, numpy_2)
+    assert not found(torch, one("numpy", version="1.26.4"))
+    (finding,) = found(one("app", "numpy<2"), numpy_2)
+    assert finding.message == "`app` 1.0 requires `numpy<2`, but `numpy` is locked at 2.4.6"

@@ -32,7 +32,14 @@ _WORDS: Mapping[str, str] = MappingProxyType({
     "c16": "C128", "c32": "C256",
 })  # fmt: skip
 "numbers, by what follows the byte order, to the words that safetensors has for them"
-_CODE = re.compile(r"[<>|=]?([a-zA-Z])([0-9]{0,9})(?:\[[0-9a-zA-Z/]{1,16}\])?")
+_LETTERS: Mapping[str, str] = MappingProxyType({
+    "?": "b1", "b": "i1", "B": "u1", "h": "i2", "H": "u2", "i": "i4", "I": "u4", "l": "i8",
+    "L": "u8", "q": "i8", "Q": "u8", "e": "f2", "f": "f4", "d": "f8", "g": "f16", "F": "c8",
+    "D": "c16", "G": "c32", "c": "S1", "M": "M8", "m": "m8", "p": "i8", "P": "u8", "n": "i8",
+    "N": "u8",
+})  # fmt: skip
+"what `numpy.dtype` reads as well and NumPy never writes"
+_CODE = re.compile(r"[<>|=]?([a-zA-Z?])([0-9]{0,9})(?:\[[0-9a-zA-Z/]{1,16}\])?")
 _SIZED = {"S": 1, "a": 1, "U": 4, "V": 1}
 "texts and raw bytes: how many bytes a unit of their size has"
 _TIMES = {"M8": "DATETIME", "m8": "TIMEDELTA"}
@@ -155,8 +162,9 @@ def _plain(descr: str) -> tuple[str, int]:
     match = _CODE.fullmatch(descr)
     if match is None or UNPRINTABLE.search(descr):
         return "", -1
-    kind, digits = match[1], match[2]
-    code = kind + digits
+    code = match[1] + match[2]
+    code = _LETTERS.get(code, code)
+    kind, digits = code[0], code[1:]
     if kind == "O":
         return "OBJECT", -1
     if code in _WORDS:

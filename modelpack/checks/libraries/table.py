@@ -127,12 +127,13 @@ with safetensors 0.3.1 to 0.8.0 and NumPy 2.4.6, with and without ml_dtypes besi
 _TO_1_31 = OnnxLimits(26, 5, 13)
 ONNX_RUNTIME: Mapping[tuple[int, int], OnnxLimits] = MappingProxyType({
     (1, 12): OnnxLimits(17, 3, 8), (1, 13): OnnxLimits(17, 3, 8), (1, 14): OnnxLimits(18, 3, 8),
-    (1, 16): OnnxLimits(19, 3, 9), (1, 20): OnnxLimits(21, 5, 10), (1, 21): OnnxLimits(22, 5, 10),
-    (1, 22): OnnxLimits(22, 5, 10), (1, 23): OnnxLimits(23, 5, 11), (1, 24): OnnxLimits(25, 5, 13),
-    **{(1, minor): _TO_1_31 for minor in range(25, 32)},
+    (1, 15): OnnxLimits(19, 3, 9), (1, 16): OnnxLimits(19, 3, 9), (1, 17): OnnxLimits(20, 4, 9),
+    (1, 18): OnnxLimits(21, 5, 10), (1, 19): OnnxLimits(21, 5, 10), (1, 20): OnnxLimits(21, 5, 10),
+    (1, 21): OnnxLimits(22, 5, 10), (1, 22): OnnxLimits(22, 5, 10), (1, 23): OnnxLimits(23, 5, 11),
+    (1, 24): OnnxLimits(25, 5, 13), **{(1, minor): _TO_1_31 for minor in range(25, 32)},
     (1, 32): OnnxLimits(28, 5, 14),
 })  # fmt: skip
-"""Up to 1.16: https://onnxruntime.ai/docs/reference/compatibility.html. From 1.20 on what the
+"""Up to 1.14: https://onnxruntime.ai/docs/reference/compatibility.html. From 1.15 on what the
 wheels say themselves when they refuse a model: "max supported IR version", "official support for
 domain ai.onnx is till opset"."""
 

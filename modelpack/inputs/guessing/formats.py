@@ -23,7 +23,7 @@ class Format(NamedTuple):
 
 FORMATS = (
     Format("safetensors", ".safetensors"),
-    Format("ONNX", ".onnx", "onnxruntime", ("*.onnx_data", "*.onnx.data", "*.data")),
+    Format("ONNX", ".onnx", "onnxruntime", ("*.onnx_data", "*.data")),
     Format("GGUF", ".gguf", "llama-cpp-python", alternatives=True),
     Format("XGBoost", ".ubj", "xgboost"),
     Format("XGBoost", ".json", "xgboost", begins=_XGBOOST),
