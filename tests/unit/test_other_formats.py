@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from modelpack import project
+from modelpack.checks.model_files import gate as model_files
 from modelpack.lock import Lock, Wheel
 from modelpack.lock import encoding as lock_encoding
-from modelpack.resolve import weights as weight_gates
 from modelpack.spec import Weights, packing
 from tests import projects
 from tests.command_line import Done, run_here
@@ -181,8 +181,7 @@ def test_a_locked_build_shows_warnings_and_looks_once(
     def look(files: object) -> None:
         raise AssertionError("the weights were looked at again")
 
-    monkeypatch.setattr(weight_gates, "look", look)
-    monkeypatch.setattr("modelpack.assembly.weights_gate.look", look)
+    monkeypatch.setattr(model_files, "look", look)
     assert warnings("build", folder, "--locked") == [first]
     (folder / "service" / "more.py").write_text("x = 1\n")
     assert warnings("build", folder, "--locked") == [first]
