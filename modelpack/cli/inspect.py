@@ -94,10 +94,13 @@ def command(
     if html is not None:
         _write_page(output, html, inspection, tensors.of(documents), verified)
         return
-    output.result(
-        text="" if output.as_json else inspect_report.report(inspection, verbose=output.verbose),
-        document=display.plain(inspection),
-    )
+    text = ""
+    if not output.as_json:
+        text = inspect_report.report(
+            inspection, verbose=output.verbose,
+            tensors=tensors.of(documents) if output.verbose else {},
+        )  # fmt: skip
+    output.result(text=text, document=display.plain(inspection))
 
 
 def _expect_together(

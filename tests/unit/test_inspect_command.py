@@ -134,6 +134,18 @@ def test_people_see_model_layers_weights_packages_and_start(
     assert "PATH=" not in text
 
 
+def test_blocks_have_titles_and_tensors_are_shown_when_asked_for(
+    layout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, whole = output_of(capsys, f"oci:{layout}"), output_of(capsys, f"oci:{layout}", "-v")
+
+    assert "\nMADE FROM\nrevision" in text
+    assert "\nSTARTS\nuser" in text
+    assert "TENSORS of" not in text
+    assert "TENSORS of digits (* is the number of a block)" in whole
+    assert "model.embed      1  BF16      20K  1000 × 20" in whole  # noqa: RUF001  the sign
+
+
 def test_verbose_shows_labels_and_environment(
     layout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

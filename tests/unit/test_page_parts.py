@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from modelpack import digest as digests
-from modelpack.cli.display import page_evidence, page_glance, page_weights
+from modelpack.cli.display import inspect_tensors, page_evidence, page_glance, page_weights
 from modelpack.inspection.beside import ReferrerClaim, VerdictClaim
 from modelpack.lock.tensors import Tensor
 from modelpack.verifying.report import Judged, Outcome, Report, Requirement
@@ -148,4 +148,4 @@ class TestWeights:
 
     @pytest.mark.parametrize(("shape", "words"), [((), "scalar"), ((4,), "4"), ((4, 5), "4 × 5")])  # noqa: RUF001  the sign
     def test_shapes_are_written_as_people_do(self, shape: tuple[int, ...], words: str) -> None:
-        assert page_weights.shape(shape) == words
+        assert inspect_tensors.shape(shape) == words

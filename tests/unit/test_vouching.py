@@ -297,6 +297,31 @@ class TestStatements:
             "commands": {},
         }  # fmt: skip
 
+    def test_verbose_text_has_what_was_found_one_by_one(self, desk: Desk) -> None:
+        predicate = {
+            "result": "FAILED", "failedTests": ["limit p95"], "passedTests": ["ready"],
+            "configuration": [{"name": "test", "annotations": {"limits": {"p95": "100ms"}}}],
+            "modelpack": {"version": "0.2", "measured": {"p95": 0.2}},
+        }  # fmt: skip
+        kind = "https://in-toto.io/attestation/test-result/v0.1"
+        self.attached(desk, said(kind, predicate, desk.digest))
+        shown = desk.inspect("-v").out
+        assert "answers, p95  200 ms (limit 100ms)" in shown
+        assert "failed        limit p95" in shown
+        assert "answers, p95" not in desk.inspect().out
+
+    def test_a_document_signed_and_unsigned_is_said_once(self, desk: Desk, signer: Signer) -> None:
+        statement = said(SLSA, PROVENANCE, desk.digest)
+        desk.attach(
+            replace(statements.referrer(statement, kind=""), kind=""),
+            bundled(signer.bundle(statement), SLSA),
+        )
+        shown = desk.inspect().out
+        assert shown.count("built by https://ci.example/build") == 1
+        assert f"the same, signed as `{IDENTITY}`" in shown
+        one, other = desk.found()
+        assert one["document"] == other["document"]
+
     def test_checks_with_their_commands(self, desk: Desk) -> None:
         command = {"dev.modelpack.checks.command": ["ruff", "check", "service"]}
         predicate = {

@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, TextIO
 
@@ -14,6 +14,8 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _COUNTS = ("", "K", "M", "B", "T")
 _THOUSAND = 1000
 _GAP = "  "
+_NARROW = 24
+"columns in which words are not set on lines of their own"
 
 
 def escape(text: str) -> str:
@@ -96,10 +98,12 @@ def table(
     head: Sequence[str] = (),
     right: Sequence[int] = (),
     width: int | None = None,
+    wrap: bool = False,
 ) -> str:
     """Return aligned columns; those in `right` are flush right, the last one fits the terminal.
 
-    Without a terminal nothing is cut. `width` overrides the terminal's.
+    What does not fit is cut, or goes on below with `wrap`, where no word is ever cut. Without a
+    terminal nothing is. `width` overrides the terminal's.
     """
     lines = [[escape(cell) for cell in row] for row in ([head, *rows] if head else rows)]
     if not lines:
@@ -110,7 +114,35 @@ def table(
         for i in range(columns)
     ]
     room = width if width is not None else terminal_width()
+    if wrap and room:
+        before = sum(width + len(_GAP) for width in widths[:-1])
+        lines = [[*row] for line in lines for row in _below(line, columns, room - before)]
+        room = 0
     return "\n".join(_line(line, widths, right, room) for line in lines)
+
+
+def _below(cells: Sequence[str], columns: int, room: int) -> Iterator[Sequence[str]]:
+    """Yield a row, and rows below it with what does not fit into its last column."""
+    if len(cells) < columns:
+        yield cells
+        return
+    first, *more = wrapped(cells[-1], room)
+    yield [*cells[:-1], first]
+    for text in more:
+        yield [*([""] * (columns - 1)), text]
+
+
+def wrapped(text: str, room: int) -> list[str]:
+    """Return `text` as lines of up to `room` columns; a longer word has a line of its own."""
+    if room < _NARROW or _columns(text) <= room:
+        return [text]
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and _columns(f"{lines[-1]} {word}") > room:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return lines
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[int], room: int) -> str:

@@ -4,36 +4,49 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from modelpack import digest as digests
 from modelpack.cli import display
+from modelpack.cli.display import measures
 from modelpack.inspection.beside import ReferrerClaim, SignatureClaim
 
 _LICENSES = 12
 "that are shown: `--json` has more"
+_VULNERABILITIES = 20
+"""of a scan, likewise"""
 _HEAD = ("WHAT", "DIGEST", "SAYS")
 
 
 def report(referrers: Sequence[ReferrerClaim], *, verbose: bool) -> str:
     """Return what is there, with who seems to have signed it; nobody has looked at a signature."""
-    rows = [row for one in referrers for row in _rows(one)]
+    grouped: dict[str, list[ReferrerClaim]] = {}
+    for one in referrers:
+        grouped.setdefault(one.document or one.digest, []).append(one)
+    rows = [row for group in grouped.values() for row in _rows(group)]
     if not rows:
         return ""
     title = "BESIDE THE IMAGE (claims, not verified)"
-    table = f"{title}\n{display.table(rows, head=_HEAD, width=0 if verbose else None)}"
+    table = f"{title}\n{display.table(rows, head=_HEAD, wrap=True)}"
     details = [_details(one) for one in referrers] if verbose else []
     return "\n\n".join([table, *(text for text in details if text)])
 
 
-def _rows(one: ReferrerClaim) -> Iterator[tuple[str, str, str]]:
+def _rows(group: Sequence[ReferrerClaim]) -> Iterator[tuple[str, str, str]]:
+    """Yield what one document says, and where else the same stands, signed by whom."""
+    one, *more = group
     name = one.what or one.predicate_type or one.artifact_type or one.media_type
     said = f"cannot be read: {one.unreadable}" if one.unreadable else one.summary
     lines = [line for line in (said, one.signed) if line] or [""]
-    short = digests.short(digests.Digest(one.digest))
-    yield name, short, lines[0]
+    yield name, _short(one), lines[0]
     for line in lines[1:]:
         yield "", "", line
+    for same in more:
+        yield "", _short(same), f"the same, {same.signed or 'signed by nobody'}"
+
+
+def _short(one: ReferrerClaim) -> str:
+    return digests.short(digests.Digest(one.digest))
 
 
 def _details(one: ReferrerClaim) -> str:
-    rows = [(name, value) for name, value in facts(one) if value]
+    rows = [(name, value) for name, value in (*facts(one), *_found(one)) if value]
     title = display.escape(f"{one.what or one.predicate_type or one.artifact_type} {one.digest}")
     return f"{title}\n{display.table(rows, width=0)}" if rows else ""
 
@@ -68,6 +81,23 @@ def facts(one: ReferrerClaim) -> Iterator[tuple[str, str]]:
         yield "counts", _counts(verdict.counts)
     if one.signature:
         yield from _signature(one.signature)
+
+
+def _found(one: ReferrerClaim) -> Iterator[tuple[str, str]]:
+    """Yield what a scan, a test, checks or an evaluation found, one by one."""
+    for bug in one.scan.vulnerabilities[:_VULNERABILITIES] if one.scan else ():
+        fixed = f", mended in {bug.fixed}" if bug.fixed else ""
+        yield bug.severity.lower(), f"{bug.id} in {bug.package} {bug.installed}{fixed}"
+    if verdict := one.verdict:
+        for outcome in ("failed", "warned"):
+            yield outcome, ", ".join(verdict.names.get(outcome, ()))
+        for row in measures.of(verdict.measured, verdict.limits):
+            yield row.name.lower(), row.value + (f" (limit {row.limit})" if row.limit else "")
+        yield from verdict.commands.items()
+    for metric in one.evaluation.metrics if one.evaluation else ():
+        of = f" in {metric.slice}" if metric.slice else ""
+        yield metric.name + of, metric.value + (f" ({metric.bound})" if metric.bound else "")
+    yield from one.said.items()
 
 
 def _signature(signature: SignatureClaim) -> Iterator[tuple[str, str]]:

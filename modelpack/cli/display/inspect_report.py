@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from modelpack import digest as digests
 from modelpack.cli import display
-from modelpack.cli.display import inspect_evidence
+from modelpack.cli.display import inspect_evidence, inspect_tensors
 from modelpack.inspection.value import Inspection, WeightFileClaim, WeightSetClaim
+from modelpack.lock.tensors import Tensor
 
 NOTICE = "claims, not verified"
 _PACKAGES_SHOWN = 10
@@ -13,21 +14,28 @@ _LABELS_SHOWN = 20
 _DATA_SHOWN = 5
 _CONTENT = 160
 "characters of what a foreign layer says that made it"
+_ITEM = "  - "
 _OURS = "dev.modelpack."
 _ARTIFACTS = {"modelpack": "CNCF ModelPack", "kitops": "KitOps ModelKit"}
 
 
-def report(inspection: Inspection, *, verbose: bool) -> str:
-    """Return the whole text; `verbose` leaves nothing out."""
+def report(
+    inspection: Inspection,
+    *,
+    verbose: bool,
+    tensors: Mapping[str, tuple[Tensor, ...]] | None = None,
+) -> str:
+    """Return the whole text; `verbose` leaves nothing out, and shows the `tensors` of files."""
     sections = [
         f"{NOTICE}: what the {'artifact' if inspection.artifact else 'image'} says about itself",
         _block(identity(inspection)),
         _sentences("DOES NOT ADD UP", inspection.findings),
-        _block(origin(inspection, verbose=verbose)),
-        _block(start(inspection, verbose=verbose)),
+        _block(origin(inspection, verbose=verbose), "MADE FROM"),
+        _block(start(inspection, verbose=verbose), "STARTS"),
         _platforms(inspection),
         _layers(inspection),
         _weights(inspection),
+        inspect_tensors.report(inspection, tensors or {}),
         _packages(inspection, verbose=verbose),
         inspect_evidence.report(inspection.referrers, verbose=verbose),
         _labels(inspection, verbose=verbose),
@@ -37,14 +45,26 @@ def report(inspection: Inspection, *, verbose: bool) -> str:
     return "\n\n".join(section for section in sections if section)
 
 
-def _block(rows: Iterator[tuple[str, str]]) -> str:
-    """Return `name  value` lines, never cut: digests are there to be copied."""
-    return display.table([row for row in rows if row[1]], width=0)
+def _block(rows: Iterator[tuple[str, str]], title: str = "") -> str:
+    """Return `name  value` lines; no digest is ever cut: they are there to be copied."""
+    lines = display.table([row for row in rows if row[1]], wrap=True)
+    return f"{title}\n{lines}" if title and lines else lines
 
 
 def _sentences(title: str, sentences: Sequence[str]) -> str:
-    lines = [f"  - {display.escape(sentence)}" for sentence in sentences]
+    room = display.terminal_width() - len(_ITEM)
+    lines = [
+        line
+        for sentence in sentences
+        for line in _item(display.wrapped(display.escape(sentence), room))
+    ]
     return "\n".join([title, *lines]) if lines else ""
+
+
+def _item(lines: Sequence[str]) -> Iterator[str]:
+    yield f"{_ITEM}{lines[0]}"
+    for line in lines[1:]:
+        yield f"{' ' * len(_ITEM)}{line}"
 
 
 def identity(inspection: Inspection) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from modelpack.cli import display
 from modelpack.cli.display import (
     inspect_report,
+    inspect_tensors,
     page_evidence,
     page_glance,
     page_lineage,
@@ -22,6 +23,7 @@ from modelpack.cli.display import (
 from modelpack.cli.display.page_weights import Tensors
 from modelpack.inspection.value import Inspection
 from modelpack.quantity import counted
+from modelpack.trust.predicate_types import OMS
 
 if TYPE_CHECKING:
     from modelpack.verifying.report import Refusal, Report
@@ -81,7 +83,7 @@ def page(
     )  # fmt: skip
     environment.filters.update(
         size=display.size, number=display.number, dtypes=inspect_report.dtypes, rows=_rows,
-        digits=_digits, percent=_percent, noun=counted, shape=page_weights.shape,
+        digits=_digits, percent=_percent, noun=counted, shape=inspect_tensors.shape,
     )  # fmt: skip
     values = _values(inspection, verified, tensors or {})
     # The one text that is not escaped is a file of ours.
@@ -129,7 +131,12 @@ def _values(inspection: Inspection, verified: Verified | None, tensors: Tensors)
 def _refused(verified: Verified | None) -> "list[Refusal]":
     """Return what was refused as proof, but for contents that are about something else."""
     found = verified.report.refused if verified else ()
-    return [one for one in found if one.step != "predicate type"]
+    return [one for one in found if one.step != "predicate type" and not _is_of_weights(one)]
+
+
+def _is_of_weights(one: "Refusal") -> bool:
+    """Tell whether a signature is over the model, as it is meant to be, and over no image."""
+    return one.predicate_type == OMS and one.step == "subject" and one.requirement != "weights"
 
 
 def _shown(value: object) -> str:

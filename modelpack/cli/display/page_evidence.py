@@ -1,11 +1,11 @@
 """What stands beside an image, for a reader: the same document once, whoever has signed it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from modelpack.cli import display
-from modelpack.cli.display import inspect_evidence, page_glance, page_treemap
+from modelpack.cli.display import inspect_evidence, measures, page_glance, page_treemap
+from modelpack.cli.display.measures import Measure
 from modelpack.cli.display.page_glance import TITLES
 from modelpack.inspection.beside import (
     EvaluationClaim,
@@ -17,23 +17,9 @@ from modelpack.inspection.beside import (
 from modelpack.inspection.outcomes import SEVERITIES
 
 _BY_NOBODY: Final = "signed by nobody"
-_SECONDS: Final = {"cold_start": "Cold start", "p50": "Answers, p50", "p95": "Answers, p95",
-                   "p99": "Answers, p99", "stop": "Stop"}  # fmt: skip
-_BYTES: Final = {"memory": "Memory, at most", "memory_growth": "Memory, growth",
-                 "image_size": "Image"}  # fmt: skip
-_PLAIN: Final = {"requests": "Requests", "rate": "Answers each second"}
 _NOUNS: Final = {"checks": "check", "malware": "signature"}
 _ORDER: Final = ("found", "failed", "warned", "skipped", "passed")
 "of tests, the worst first"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
-    """What was measured, and what was asked of it."""
-
-    name: str
-    value: str
-    limit: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,30 +103,7 @@ def _scan(bare: Card, scan: ScanClaim) -> Card:
 def _verdict(bare: Card, verdict: VerdictClaim) -> Card:
     return replace(
         bare,
-        measures=tuple(_measures(verdict.measured, verdict.limits)),
+        measures=tuple(measures.of(verdict.measured, verdict.limits)),
         tests=tuple((name, verdict.names[name]) for name in _ORDER if name in verdict.names),
         commands=tuple(verdict.commands.items()),
     )
-
-
-def _measures(
-    measured: Mapping[str, float], limits: Mapping[str, str]
-) -> Iterator[Measure]:  # fmt: skip
-    """Yield what was measured, with its limit; and limits of which nothing was."""
-    left = dict(limits)
-    for names, written in ((_SECONDS, display.seconds), (_BYTES, _size), (_PLAIN, _number)):
-        for key, title in names.items():
-            limit = left.pop(key.replace("_", "-"), "")
-            if key in measured or limit:
-                value = written(measured[key]) if key in measured else "not measured"
-                yield Measure(name=title, value=value, limit=limit)
-    for name, limit in left.items():
-        yield Measure(name=name, value="", limit=limit)
-
-
-def _size(count: float) -> str:
-    return display.size(max(int(count), 0)) if abs(count) < 1e18 else str(count)  # noqa: PLR2004
-
-
-def _number(value: float) -> str:
-    return f"{value:g}"

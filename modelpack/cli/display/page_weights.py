@@ -70,8 +70,3 @@ def _listing(path: str, found: Sequence[Tensor], left: int) -> Listing:
     if len(shown) <= _FLAT and shown:
         blocks = (Block(name="", tensors=tuple(shown)),)
     return Listing(path=path, count=len(found), blocks=blocks, more=len(found) - len(shown))
-
-
-def shape(sizes: Sequence[int]) -> str:
-    """Return a shape as people write it, with a sign between its sizes."""
-    return " × ".join(map(str, sizes)) or "scalar"  # noqa: RUF001  the sign
