@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: dev demo lint test golden bench fuzz clean
+.PHONY: dev demo lint test golden picture bench fuzz clean
 
 dev: $(VENV)/.dev
 
@@ -39,6 +39,10 @@ test: dev
 # Rewrite the golden files after a change of bytes that was meant; the review shows the difference.
 golden: dev
 	$(BIN)/python -m pytest -q tests/golden --rewrite-golden -p no:randomly
+
+# Take the README's picture of a page anew, after a change of how pages look; needs chromium.
+picture: dev
+	$(BIN)/python -m tests.picture
 
 bench: dev
 	$(BIN)/python bench/pack.py

@@ -28,6 +28,7 @@ SHEETS: Final = page.Sheets(
 )  # fmt: skip
 IDENTITY: Final = "https://github.com/acme/minilm/.github/workflows/release.yml@refs/tags/v1.2.0"
 _ISSUER: Final = "https://token.actions.githubusercontent.com"
+_FINDING: Final = "label `dev.modelpack.model.license` is not one that the image was built with"
 _BLOCKS: Final = 12
 _OPENAPI: Final = {
     "openapi": "3.1.0", "info": {"title": "Sentence embeddings", "version": "1.2.0"},
@@ -119,7 +120,7 @@ def full() -> Inspection:
     """Return what the image claims, with everything beside it that tools make."""
     it = describe(_documents())
     found = tuple(_beside(it))
-    return replace(it, referrers=found, findings=("the container runs as root",))
+    return replace(it, referrers=found, findings=(_FINDING,))
 
 
 def tensors_of() -> Tensors:
