@@ -7,13 +7,15 @@ import click
 
 from modelpack.cli.frame.keeping import EXIT, attach_option
 from modelpack.cli.frame.output import Output, with_output
-from modelpack.errors import InputError
+from modelpack.errors import Finding, InputError
 
 if TYPE_CHECKING:
+    from modelpack.assembly.evidence import Evidence
     from modelpack.functional.golden import Golden
     from modelpack.functional.rules import Rules
     from modelpack.functional.value import Tested
     from modelpack.oci.layer import Descriptor
+    from modelpack.project import Project
 
 
 @click.command("test")
@@ -65,14 +67,12 @@ def command(
     with 1 when something is not as it must be, and with 3 when a limit could not be measured.
     """
     from modelpack import project  # noqa: PLC0415  not for `--help`
-    from modelpack.assembly import outputs  # noqa: PLC0415
     from modelpack.cli import environment  # noqa: PLC0415
     from modelpack.cli.display import job_summary, testing_report  # noqa: PLC0415
     from modelpack.cli.frame import keeping  # noqa: PLC0415
     from modelpack.functional import golden_files, junit, preparing, rules  # noqa: PLC0415
-    from modelpack.trust.made_here import MadeHere  # noqa: PLC0415
 
-    attaches = keeping.attaches(image, attach)
+    keeping.attaches(image, attach, engines=True)
     this = keeping.project_of(image, file)
     if this is None:
         raise InputError("which golden requests must it answer?", at="--file",
@@ -82,15 +82,10 @@ def command(
     asked = rules.of_spec(
         this.spec, serves=serves, concurrency=concurrency, duration=duration
     )  # fmt: skip
-    tested, manifest = _test(output, image, golden, asked, mounts=mounts, trust=trust)
+    tested, manifest = _test(output, this, image, golden, asked, mounts=mounts, trust=trust)
     name = keeping.name_of(image, this)
     said = preparing.evidence(tested, manifest, name) if manifest else None
-    if said is None:
-        output.say("the engine does not tell the digest of the manifest: no statement is made")
-    else:
-        MadeHere(environment.cache_folder()).keep([said.digest])
-        if attaches:
-            keeping.keep(image, [said], output, patterns=outputs.TEST_COPIES, asked=bool(attach))
+    _keep(output, this, image, said, attach)
     if junit_file is not None:
         project.write(junit_file, junit.document(tested))
     environment.job().tell({"test": tested.outcome}, summary=job_summary.tested(name, tested))
@@ -101,8 +96,45 @@ def command(
     click.get_current_context().exit(EXIT[tested.outcome])
 
 
+def _keep(
+    output: Output, this: "Project", image: str, said: "Evidence | None", attach: bool | None
+) -> None:
+    """Keep what was found out with the image: in its layout, where asked in its registry."""
+    from modelpack import reference  # noqa: PLC0415
+    from modelpack.assembly import outputs  # noqa: PLC0415
+    from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.cli.frame import identifying, keeping  # noqa: PLC0415
+    from modelpack.trust.made_here import MadeHere  # noqa: PLC0415
+
+    if said is None:
+        problem = Finding(
+            message="the engine knows the image by its configuration, and nothing here says which "
+            "manifest that belongs to: no statement is made", at=image, severity="warning",
+            hint="modelpack test HOST/NAME --attach where it is in a registry; or the project, "
+            "as it was last built",
+        )  # fmt: skip
+        if attach:
+            raise InputError(problem)
+        output.say(f"{problem.at}: {problem.message}\nhint: {problem.hint}")
+        return
+    MadeHere(environment.cache_folder()).keep([said.digest])
+    place, kept = image, attach is not False
+    if isinstance(reference.parse(image), reference.Daemon | reference.ContainersStorage):
+        # Where it was built it has a layout, which is as good a place.
+        (subject,) = said.subjects
+        kept = kept and identifying.built_here(this, subject.digest) is not None
+        place = str(this.root.resolve())
+    elif isinstance(reference.parse(image), reference.Registry):
+        kept = bool(attach)
+        if not kept:
+            output.say("the result is not kept with the image: `--attach` does")
+    if kept:
+        keeping.keep(place, [said], output, patterns=outputs.TEST_COPIES, asked=bool(attach))
+
+
 def _test(
     output: Output,
+    this: "Project",
     image: str,
     golden: "tuple[Golden, ...]",
     rules: "Rules",
@@ -113,6 +145,7 @@ def _test(
     """Bring the image into the engine and test it; also return its manifest, where it is known."""
     from modelpack import reference  # noqa: PLC0415
     from modelpack.cli import environment  # noqa: PLC0415
+    from modelpack.cli.frame import identifying  # noqa: PLC0415
     from modelpack.functional import gate  # noqa: PLC0415
     from modelpack.running import preparing as running  # noqa: PLC0415
 
@@ -123,7 +156,8 @@ def _test(
         trust=trust,
     )  # fmt: skip
     with running.found(
-        what, engine=engine, host="", progress=progress, credentials=environment.credentials()
-    ) as found:
+        what, engine=engine, host="", progress=progress, credentials=environment.credentials(),
+        identify=identifying.Identifier(this),
+    ) as found:  # fmt: skip
         tested = gate.test(wanted, found, folders=running.folders(what), progress=progress)
         return tested, found.manifest

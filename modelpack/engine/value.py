@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from modelpack.oci.layer import Descriptor
 from modelpack.platform import Platform
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -54,6 +55,8 @@ class HeldImage:
     diff_ids: tuple[str, ...] = ()
     size: int = 0
     "bytes of its layers, unpacked, as the engine counts them"
+    manifest: Descriptor | None = None
+    "which engines with containerd's store know; others keep no manifests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from modelpack import digest as digests
 from modelpack.engine.value import (
     About,
     Container,
@@ -11,6 +12,9 @@ from modelpack.engine.value import (
     Port,
     State,
 )
+from modelpack.errors import InputError
+from modelpack.oci.layer import Descriptor
+from modelpack.oci.manifest import MANIFESTS
 from modelpack.oci.registry.credentials import Credential
 from modelpack.platform import Platform
 
@@ -38,7 +42,22 @@ def held(found: Mapping[str, Any]) -> HeldImage:
         config=found.get("Config") or {},
         diff_ids=tuple((found.get("RootFS") or {}).get("Layers") or ()),
         size=int(found.get("Size") or 0),
+        manifest=_manifest(found.get("Descriptor")),
     )
+
+
+def _manifest(found: object) -> Descriptor | None:
+    """Return the manifest that an engine of API 1.48 and later names, where it is no index."""
+    if not isinstance(found, dict) or found.get("mediaType") not in MANIFESTS:
+        return None
+    digest, size = found.get("digest"), found.get("size")
+    if not isinstance(digest, str) or type(size) is not int:
+        return None
+    try:
+        parsed = digests.parse(digest, at="Descriptor")
+    except InputError:
+        return None
+    return Descriptor(media_type=str(found["mediaType"]), digest=parsed, size=size)
 
 
 def state(found: Mapping[str, Any]) -> State:

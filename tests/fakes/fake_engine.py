@@ -101,6 +101,8 @@ class FakeEngine:
         self.removed: list[str] = []
         self.requests: list[str] = []
         self.loads = 0
+        self.descriptors: dict[str, Any] = {}
+        "manifests of images by id, which engines with containerd's store tell"
 
     def keep(self, archive: bytes) -> str:
         """Keep the first image of an archive and return its id."""
@@ -284,6 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
             "Config": config["config"], "Os": config["os"],
             "Architecture": config["architecture"],
             "RootFS": {"Type": "layers", "Layers": config["rootfs"]["diff_ids"]},
+            **({"Descriptor": engine.descriptors[image]} if image in engine.descriptors else {}),
         })  # fmt: skip
 
     def tag(self, engine: FakeEngine, name: str) -> None:

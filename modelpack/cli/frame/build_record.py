@@ -30,6 +30,20 @@ def rows(said: Iterable["Evidence"]) -> list[dict[str, Any]]:
     ]
 
 
+def images(path: Path) -> list[dict[str, Any]]:
+    """Return the images that a record is about; none where there is no record."""
+    try:
+        found = _read(path)["images"]
+    except (ModelpackError, KeyError):
+        return []
+    return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with open_regular(path) as file:
+        return parse_object(file.read(_LIMIT + 1), at=str(path), limit=_LIMIT)
+
+
 def amend(path: Path, said: Iterable["Evidence"]) -> bool:
     """List statements that were made later in the record of the images that they are about.
 
@@ -38,8 +52,7 @@ def amend(path: Path, said: Iterable["Evidence"]) -> bool:
     """
     new = rows(said)
     try:
-        with open_regular(path) as file:
-            record = parse_object(file.read(_LIMIT + 1), at=str(path), limit=_LIMIT)
+        record = _read(path)
         built = {image["digest"] for image in record["images"]}
         kept = [row for row in record["evidence"] if not any(_replaces(one, row) for one in new)]
     except (ModelpackError, KeyError, TypeError):

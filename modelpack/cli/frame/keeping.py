@@ -83,13 +83,17 @@ def _attach_far(place: "Registry", said: Sequence["Evidence"]) -> None:
     scans.attach(WritableRepository(place, registries(), uploads=cache_folder() / FOLDER), said)
 
 
-def attaches(image: str, wanted: bool | None) -> bool:
-    """Tell whether what is said is to be kept with the image: in a registry only when asked."""
+def attaches(image: str, wanted: bool | None, *, engines: bool = False) -> bool:
+    """Tell whether what is said is to be kept with the image: in a registry only when asked.
+
+    `engines`: an image of an engine may have a layout beside.
+    """
     from modelpack import reference  # noqa: PLC0415
 
     name = reference.parse(image, at="IMAGE")
     kept = isinstance(name, reference.Project | reference.Layout)
-    if wanted and not (kept or isinstance(name, reference.Registry)):
+    held = engines and isinstance(name, reference.Daemon | reference.ContainersStorage)
+    if wanted and not (kept or held or isinstance(name, reference.Registry)):
         raise click.UsageError("`--attach` is for an image in a layout or a registry")
     return kept if wanted is None else wanted
 
