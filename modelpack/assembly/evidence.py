@@ -26,7 +26,7 @@ from modelpack.oci.referrers import Referrer
 from modelpack.plan import Plan
 from modelpack.source import Source
 from modelpack.spec import Spec
-from modelpack.trust import model_signature, predicate_types
+from modelpack.trust import media_types, model_signature, predicate_types
 from modelpack.trust import statement as statements
 from modelpack.trust.statement import Statement, about
 
@@ -197,7 +197,7 @@ def _provenance(
             for item in facts.subjects
         ],
         byproducts=[
-            Byproduct(name=bom.file, digest=digest_of(bom.copy), media_type=cyclonedx.MEDIA_TYPE)
+            Byproduct(name=bom.file, digest=digest_of(bom.copy), media_type=media_types.CYCLONEDX)
             for bom in boms
         ],
     )  # fmt: skip

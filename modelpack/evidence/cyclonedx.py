@@ -15,7 +15,6 @@ from modelpack.digest import Digest, hex_of
 from modelpack.evidence.named_image import NamedImage
 
 "as cosign and others know it: without a version"
-MEDIA_TYPE: Final = "application/vnd.cyclonedx+json"
 IMAGE_REF: Final = "image"
 PROPERTY: Final = "modelpack:"
 "how the names of our properties begin"

@@ -11,9 +11,8 @@ from modelpack.errors import InputError
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection.json_document import parse_object
 from modelpack.inspection.value import NOTHING, RunClaim
-from modelpack.oci.layer import CONFIG
+from modelpack.oci.layer import CONFIGS
 
-CONFIGS = frozenset({CONFIG, "application/vnd.docker.container.image.v1+json"})
 _TOP_KEYS = ("architecture", "os", "variant", "created", "config", "rootfs", "history")
 _RUN_KEYS = (
     "User", "Entrypoint", "Cmd", "WorkingDir", "Env", "ExposedPorts", "Volumes", "Healthcheck",

@@ -23,15 +23,12 @@ from modelpack.trust import dsse, model_signature
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.dsse import Envelope
+from modelpack.trust.media_types import BUNDLES, DSSE, SIMPLE_SIGNING
 from modelpack.trust.members import Members
 from modelpack.trust.older_signature import CERTIFICATE, LOG, SIGNATURE, TIMESTAMP
 from modelpack.trust.statement import Statement
 
-BUNDLE: Final = "application/vnd.dev.sigstore.bundle"
-"how the media types of bundles begin, with whatever version"
-_DSSE: Final = "application/vnd.dsse.envelope.v1+json"
-_SIMPLE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
-_KNOWN: Final = CYCLONEDX_DOCUMENTS | SPDX_DOCUMENTS | {statements.MEDIA_TYPE, _DSSE, _SIMPLE}
+_KNOWN: Final = CYCLONEDX_DOCUMENTS | SPDX_DOCUMENTS | {statements.MEDIA_TYPE, DSSE, SIMPLE_SIGNING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +50,7 @@ def is_known(layer: Descriptor) -> bool:
 
 def is_bundle(media_type: str) -> bool:
     """Tell whether content of `media_type` is a Sigstore bundle, about an image or its weights."""
-    return media_type.startswith(BUNDLE) or media_type == model_signature.ARTIFACT_TYPE
+    return media_type.startswith(BUNDLES) or media_type == model_signature.ARTIFACT_TYPE
 
 
 def parse(data: bytes, layer: Descriptor) -> Content:
@@ -63,9 +60,9 @@ def parse(data: bytes, layer: Descriptor) -> Content:
         return _bundle(bundles.parse(data))
     if kind == statements.MEDIA_TYPE:
         return Content(document=data, statement=statements.parse(data))
-    if kind == _DSSE:
+    if kind == DSSE:
         return _envelope(data, layer.annotations)
-    if kind == _SIMPLE:
+    if kind == SIMPLE_SIGNING:
         return _simple(data, layer.annotations)
     if kind in CYCLONEDX_DOCUMENTS | SPDX_DOCUMENTS:
         return Content(document=data, bom=parse_object(data, at="SBOM"))

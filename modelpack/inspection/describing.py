@@ -13,7 +13,7 @@ from modelpack.inspection import (
     interfaces,
     parts,
 )
-from modelpack.inspection.configuration import CONFIGS, Configuration
+from modelpack.inspection.configuration import Configuration
 from modelpack.inspection.description import Description
 from modelpack.inspection.documents import Documents
 from modelpack.inspection.value import (
@@ -25,6 +25,7 @@ from modelpack.inspection.value import (
     TrainingClaim,
 )
 from modelpack.lock import ImageBase, PlatformLock
+from modelpack.oci.layer import CONFIGS
 from modelpack.run_configuration import (
     NAMESPACE,
     PLAN_LABEL,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from modelpack.trust import media_types
 from modelpack.trust.predicate_types import (
     CHECKS,
     CYCLONEDX,
@@ -41,16 +42,14 @@ _EXACT: Final[Mapping[str, str]] = MappingProxyType({
 _FAMILIES: Final[Mapping[str, str]] = MappingProxyType({CYCLONEDX: "sbom", SPDX: "sbom",
                                                         VEX: "vex"})  # fmt: skip
 "types to which tools add a version: `/v1.6`"
-CYCLONEDX_DOCUMENTS: Final = frozenset(
-    {"application/vnd.cyclonedx+json", "application/vnd.cyclonedx"}
-)
-SPDX_DOCUMENTS: Final = frozenset({"application/spdx+json", "text/spdx+json", "spdx+json"})
+CYCLONEDX_DOCUMENTS: Final = frozenset({media_types.CYCLONEDX, "application/vnd.cyclonedx"})
+SPDX_DOCUMENTS: Final = frozenset({media_types.SPDX, "text/spdx+json", "spdx+json"})
 _DOCUMENTS: Final[Mapping[str, str]] = MappingProxyType({
     **dict.fromkeys((*CYCLONEDX_DOCUMENTS, *SPDX_DOCUMENTS), "sbom"),
-    "application/vnd.openvex+json": "vex",
-    "application/sarif+json": "scan",
+    media_types.OPENVEX: "vex",
+    media_types.SARIF: "scan",
     "application/vnd.cncf.notary.signature": "signature",
-    "application/vnd.dev.cosign.simplesigning.v1+json": "signature",
+    media_types.SIMPLE_SIGNING: "signature",
     "application/vnd.dev.cosign.artifact.sig.v1+json": "signature",
     "application/vnd.dev.cosign.artifact.sbom.v1+json": "sbom",
 })  # fmt: skip

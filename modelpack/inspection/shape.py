@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from modelpack.inputs.quoting import quoted
 from modelpack.inspection.configuration import Configuration, is_for
 from modelpack.inspection.documents import Documents
-from modelpack.oci.layer import TAR
+from modelpack.oci.layer import DOCKER_TAR, TAR
 
-_PLAIN = frozenset({TAR, "application/vnd.docker.image.rootfs.diff.tar"})
+_PLAIN = frozenset({TAR, DOCKER_TAR})
 "media types of layers that are not compressed"
 
 

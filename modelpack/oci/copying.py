@@ -11,7 +11,7 @@ from typing import Protocol
 from modelpack import digest as digests
 from modelpack.digest import Digest
 from modelpack.errors import Finding, InputError, Unavailable
-from modelpack.oci.layer import CONFIG, Blob, Descriptor
+from modelpack.oci.layer import CONFIGS, Blob, Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFEST_LIMIT, MANIFESTS, parse, parse_object
 from modelpack.oci.referrers import OLD_TAGS, Copied, Vouching, tag_for
 from modelpack.oci.store import Root, Store
@@ -19,7 +19,6 @@ from modelpack.progress import Advance, Progress
 from modelpack.reference import WEIGHTS_SUFFIX
 from modelpack.run_configuration import WEIGHTS_IMAGE_LABEL
 
-_CONFIGS = frozenset({CONFIG, "application/vnd.docker.container.image.v1+json"})
 _MANIFESTS = 1000
 "that belong to one image"
 _LONGEST_TAG = 128
@@ -155,7 +154,7 @@ class _Walk:
                 found += self.below(child, keep=True)
             else:
                 self.blobs.setdefault(child.digest, self.source.blob(_bare(child)))
-        if manifest.config and manifest.config.media_type in _CONFIGS and not manifest.subject:
+        if manifest.config and manifest.config.media_type in CONFIGS and not manifest.subject:
             self.labels += _label(self.source, manifest.config)
         if keep:
             self.blobs[root.digest] = self.source.blob(_bare(root))

@@ -17,6 +17,10 @@ CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 TAR: Final = "application/vnd.oci.image.layer.v1.tar"
 TAR_GZIP: Final = TAR + "+gzip"
 TAR_ZSTD: Final = TAR + "+zstd"
+DOCKER_TAR: Final = "application/vnd.docker.image.rootfs.diff.tar"
+"of layers that Docker wrote; with `.gzip` or `.zstd` behind it"
+CONFIGS: Final = frozenset({CONFIG, "application/vnd.docker.container.image.v1+json"})
+"of images, not of artifacts"
 REF_NAME: Final = "org.opencontainers.image.ref.name"
 "annotation that holds the tag of an entry in an index.json"
 

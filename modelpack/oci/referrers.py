@@ -5,6 +5,7 @@ Source: OCI image-spec, manifest.md, "Guidelines for Artifact Usage"; OCI distri
 is made of the image's digest.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -23,6 +24,8 @@ VOUCHING: Final = "dev.modelpack.vouching"
 "annotation of an entry of an archive: digest of the list of all that vouches for what is in it"
 EMPTY: Final = blob_of(b"{}", "application/vnd.oci.empty.v1+json")
 "the configuration of what has none"
+LISTS: Final = re.compile(r"sha256-[0-9a-f]{64}(\..+)?")
+"tags of lists of referrers, and of what cosign kept before there were any"
 OLD_TAGS: Final = (".sig", ".att", ".sbom")
 "after the tag that is made of a digest: where cosign before 3 keeps what vouches for an image"
 _LIMIT = 1000

@@ -4,7 +4,6 @@ What decides that something stays is believed without proof; what goes is named 
 Manifests that no tag leads to cannot be found in a registry, and are left to it.
 """
 
-import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from modelpack.inspection import configuration
 from modelpack.oci.layer import Descriptor
 from modelpack.oci.manifest import parse as parse_manifest
 from modelpack.oci.manifest import printable
+from modelpack.oci.referrers import LISTS, OLD_TAGS
 from modelpack.oci.registry.writing import WritableRepository, is_version
 from modelpack.progress import Progress
 from modelpack.signing import subjects
@@ -27,9 +27,8 @@ from modelpack.verifying.times import moment
 
 _DEPTH = 3
 "of what vouches for what vouches"
-_SUFFIXES = ("", ".sig", ".att", ".sbom")
+_SUFFIXES = ("", *OLD_TAGS)
 "of the tags that list what vouches for a digest"
-_LIST = re.compile(r"sha256-[0-9a-f]{64}(\..+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +90,7 @@ def look(store: WritableRepository, rules: Rules, *, now: int, progress: Progres
     with progress.task("reading manifests", len(tags)) as advance:
         for tag in tags:
             advance(1)
-            if _LIST.fullmatch(tag):
+            if LISTS.fullmatch(tag):
                 continue
             try:
                 found = store.resolve(tag)
@@ -129,7 +128,7 @@ def _named_since(
 ) -> Iterator[Digest]:  # fmt: skip
     """Yield what a tag was given to since everything was looked at, with all that it needs."""
     known = {tag: one.root.digest for one in found.versions for tag in one.tags}
-    names = (tag for tag in tags if not _LIST.fullmatch(tag))
+    names = (tag for tag in tags if not LISTS.fullmatch(tag))
     moved = {held for tag in names if (held := store.held_by(tag)) != known.get(tag)}
     for one in found.going:
         if one.root.digest in moved:
@@ -145,7 +144,7 @@ def _lists(
     """
     wanted = {_list_of(digest) for digest in digests}
     for tag in tags:
-        if _LIST.fullmatch(tag) and tag.partition(".")[0] in wanted and (
+        if LISTS.fullmatch(tag) and tag.partition(".")[0] in wanted and (
             held := store.held_by(tag)
         ):  # fmt: skip
             yield Digest(held)

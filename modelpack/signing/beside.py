@@ -16,10 +16,9 @@ from modelpack.trust import model_signature, predicate_types
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.made_here import MadeHere
+from modelpack.trust.media_types import BUNDLES
 from modelpack.trust.statement import Statement
 
-_BUNDLES: Final = "application/vnd.dev.sigstore.bundle"
-"prefix of the artifact types of bundles of all versions"
 _READ: Final = 200
 "referrers of one image that are read"
 
@@ -80,7 +79,7 @@ def _readable(entries: Sequence[Descriptor]) -> list[Descriptor]:
         entry
         for entry in entries
         if entry.artifact_type in (statements.MEDIA_TYPE, model_signature.ARTIFACT_TYPE)
-        or entry.artifact_type.startswith(_BUNDLES)
+        or entry.artifact_type.startswith(BUNDLES)
     ]
     return wanted[:_READ]
 

@@ -14,12 +14,13 @@ from modelpack.oci.layer import CONFIG, MANIFEST, Blob, Descriptor, blob_of
 from modelpack.oci.registry.writing import WritableRepository
 from modelpack.oci.store import Root
 from modelpack.signing.signing import Prove
-from modelpack.signing.value import SIGNATURE
 from modelpack.trust import older_signature
 from modelpack.trust.bundle import Bundle, MessageSignature
 from modelpack.trust.log_entry import LogEntry
+from modelpack.trust.media_types import SIMPLE_SIGNING
+from modelpack.trust.predicate_types import SIGNATURE
 from modelpack.trust.signer import Signer
-from modelpack.trust.simple_signing import MEDIA_TYPE, SIZE_LIMIT
+from modelpack.trust.simple_signing import SIZE_LIMIT
 
 _TYPE: Final = "cosign container image signature"
 
@@ -58,11 +59,11 @@ def sign(
     ):  # fmt: skip
         raise Refused(f"the older signature does not verify, and goes nowhere: {reason}")
     layer = Descriptor(
-        media_type=MEDIA_TYPE, digest=digest_of(payload), size=len(payload),
+        media_type=SIMPLE_SIGNING, digest=digest_of(payload), size=len(payload),
         annotations=older_signature.annotations(signature, signer.material, signer.issuers, entry),
     )  # fmt: skip
     config = _config((*layers, layer))
-    for blob in (blob_of(payload, MEDIA_TYPE), config):
+    for blob in (blob_of(payload, SIMPLE_SIGNING), config):
         repository.write(blob, lambda _: None)
     manifest = _manifest(config, (*layers, layer))
     repository.commit([Root(manifest=manifest, tags=(tag,))])
@@ -74,7 +75,7 @@ def _layers(repository: WritableRepository, tag: str) -> tuple[Descriptor, ...]:
     if repository.held_by(tag) is None:
         return ()
     found = repository.image(repository.resolve(tag).digest)
-    if any(layer.media_type != MEDIA_TYPE for layer in found.layers):
+    if any(layer.media_type != SIMPLE_SIGNING for layer in found.layers):
         raise InputError("something else than signatures has the tag", at=tag)
     return found.layers
 

@@ -11,10 +11,9 @@ from modelpack.oci.referrers import Referrer
 from modelpack.trust import model_signature, predicate_types
 from modelpack.trust.bundle import MEDIA_TYPE, Bundle, annotations
 from modelpack.trust.identity import Identity
+from modelpack.trust.predicate_types import SIGNATURE
 from modelpack.trust.statement import Statement, about
 
-SIGNATURE: Final = "https://sigstore.dev/cosign/sign/v1"
-"predicate type of what says no more than: this image (cosign 3, `cosign sign`)"
 SIGNATURE_KIND: Final = "signature"
 
 

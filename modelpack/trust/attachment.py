@@ -15,7 +15,7 @@ from modelpack.oci.layer import blob_of
 from modelpack.oci.manifest import parse_object, printable
 from modelpack.oci.referrers import Referrer
 from modelpack.trust import bundle as bundles
-from modelpack.trust import predicate_types
+from modelpack.trust import media_types, predicate_types
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import Chain
 from modelpack.trust.dsse import Envelope
@@ -23,10 +23,6 @@ from modelpack.trust.statement import Statement, about
 
 SIZE_LIMIT: Final = bundles.SIZE_LIMIT
 "bytes of a document"
-CYCLONEDX: Final = "application/vnd.cyclonedx+json"
-SPDX: Final = "application/spdx+json"
-SARIF: Final = "application/sarif+json"
-_VEX: Final = "https://openvex.dev/ns"
 _LONGEST: Final = 255
 
 
@@ -59,12 +55,17 @@ def referrer(kind: str, data: bytes, image: Image) -> Referrer:
         )  # fmt: skip
     if len(kind) > _LONGEST:
         raise InputError(f"a media type has at most {_LONGEST} characters", at="--type")
-    if kind.startswith("application/vnd.dev.sigstore.bundle"):
+    if kind.startswith(media_types.BUNDLES):
         raise InputError(
             f"a bundle is attached as `{bundles.MEDIA_TYPE}` only: verifiers of images stop at "
             "what they cannot read", at="--type",
         )  # fmt: skip
-    return Referrer(artifact_type=kind, content=blob_of(data, kind))
+    return _bare(data, kind)
+
+
+def _bare(data: bytes, media_type: str) -> Referrer:
+    """Return a document that hangs on the image as it is."""
+    return Referrer(artifact_type=media_type, content=blob_of(data, media_type))
 
 
 def _sbom(data: bytes, image: Image) -> Referrer:
@@ -85,7 +86,9 @@ def _cyclonedx(data: bytes, image: Image) -> Referrer:
         )  # fmt: skip
     root = _table(_table(value, "metadata"), "component")
     _expect_same(str(root.get("version", "")), image, at="SBOM.metadata.component.version")
-    return Referrer(artifact_type=CYCLONEDX, content=blob_of(data, CYCLONEDX))
+    return Referrer(
+        artifact_type=media_types.CYCLONEDX, content=blob_of(data, media_types.CYCLONEDX)
+    )
 
 
 def _spdx(data: bytes, image: Image) -> Referrer:
@@ -97,7 +100,7 @@ def _spdx(data: bytes, image: Image) -> Referrer:
         if _table({"package": package}, "package").get("primaryPackagePurpose") == "CONTAINER":
             _expect_same(str(package.get("versionInfo", "")), image, at="SBOM.packages.versionInfo")
             break  # the first is the image, others are its base
-    return Referrer(artifact_type=SPDX, content=blob_of(data, SPDX))
+    return _bare(data, media_types.SPDX)
 
 
 def _expect_same(said: str, image: Image, *, at: str) -> None:
@@ -128,7 +131,7 @@ def _vex(data: bytes, image: Image) -> Referrer:
     """Return an OpenVEX document as a statement about the image: so scanners look for it."""
     value = parse_object(data, at="VEX", limit=SIZE_LIMIT)
     context = value.get("@context")
-    if not isinstance(context, str) or not context.startswith(_VEX):
+    if not isinstance(context, str) or not context.startswith(predicate_types.VEX):
         raise InputError("not an OpenVEX document: `@context` is another one", at="VEX")
     if not isinstance(value.get("statements"), list):
         raise InputError("`statements` is not a list", at="VEX")
@@ -168,7 +171,7 @@ def _sarif(data: bytes, image: Image) -> Referrer:  # noqa: ARG001  it names no 
     value = parse_object(data, at="SARIF", limit=SIZE_LIMIT)
     if value.get("version") != "2.1.0" or not isinstance(value.get("runs"), list):
         raise InputError("not a SARIF document of version 2.1.0", at="SARIF")
-    return Referrer(artifact_type=SARIF, content=blob_of(data, SARIF))
+    return _bare(data, media_types.SARIF)
 
 
 def _table(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -186,9 +189,9 @@ _MAKERS: Final[Mapping[str, Callable[[bytes, Image], Referrer]]] = MappingProxyT
     "sarif": _sarif,
 })  # fmt: skip
 _BY_MEDIA_TYPE: Final[Mapping[str, Callable[[bytes, Image], Referrer]]] = MappingProxyType({
-    CYCLONEDX: _cyclonedx,
-    SPDX: _spdx,
-    SARIF: _sarif,
+    media_types.CYCLONEDX: _cyclonedx,
+    media_types.SPDX: _spdx,
+    media_types.SARIF: _sarif,
     statements.MEDIA_TYPE: _statement,
     bundles.MEDIA_TYPE: _bundle,
 })  # fmt: skip

@@ -12,11 +12,9 @@ from modelpack.oci.manifest import parse_object, printable
 from modelpack.trust.predicate_types import SIGNATURE
 from modelpack.trust.statement import Statement, about
 
-MEDIA_TYPE: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
-"of a signature in a bundle: the same is said"
 SIZE_LIMIT: Final = 1 << 20
 _TYPES: Final = frozenset({
-    "cosign container image signature", "https://sigstore.dev/cosign/sign/v1",
+    "cosign container image signature", SIGNATURE,
 })  # fmt: skip
 
 

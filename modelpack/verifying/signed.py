@@ -5,7 +5,6 @@ Source: cosign, `specs/BUNDLE_SPEC.md`, `SIGNATURE_SPEC.md`, `ATTESTATION_SPEC.m
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 from modelpack.digest import Digest
 from modelpack.errors import InputError
@@ -13,15 +12,13 @@ from modelpack.inspection.contents import is_bundle
 from modelpack.inspection.referrer_document import ReferrerDocument
 from modelpack.oci.manifest import parse_object
 from modelpack.trust import bundle as bundles
-from modelpack.trust import dsse, older_signature, predicate_types, simple_signing
+from modelpack.trust import dsse, media_types, older_signature, predicate_types
 from modelpack.trust import statement as statements
 from modelpack.trust.bundle import (
     Bundle,
     MessageSignature,
 )
 from modelpack.trust.members import Members
-
-_DSSE: Final = "application/vnd.dsse.envelope.v1+json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,7 @@ class Signed:
 def is_signed(document: ReferrerDocument) -> bool:
     """Tell whether `document` is of a kind that somebody has signed."""
     kind = document.layer.media_type if document.layer else document.descriptor.artifact_type
-    return is_bundle(kind) or kind in (_DSSE, simple_signing.MEDIA_TYPE)
+    return is_bundle(kind) or kind in (media_types.DSSE, media_types.SIMPLE_SIGNING)
 
 
 def is_bare_statement(document: ReferrerDocument) -> bool:
@@ -60,7 +57,7 @@ def read(document: ReferrerDocument) -> Signed:
         bundle=_bundle(document.stored, layer.media_type, layer.annotations),
         predicate_type=document.predicate_type,
     )
-    if layer.media_type == simple_signing.MEDIA_TYPE:
+    if layer.media_type == media_types.SIMPLE_SIGNING:
         return replace(
             found, payload=document.stored, predicate_type=predicate_types.SIGNATURE
         )  # fmt: skip
@@ -71,7 +68,7 @@ def _bundle(data: bytes, media_type: str, annotations: Mapping[str, str]) -> Bun
     if is_bundle(media_type):
         return bundles.parse(data)
     content: MessageSignature | dsse.Envelope
-    if media_type == _DSSE:
+    if media_type == media_types.DSSE:
         content = dsse.taken(Members(parse_object(data, at="envelope"), at="envelope"))
         if len(content.signatures) != 1:
             raise InputError("not exactly one signature", at="envelope.signatures")

@@ -27,14 +27,22 @@ from modelpack.inputs.model_artifact.media_types import (
 )
 from modelpack.lock import Lock, WeightFile, WeightsLock, tensors
 from modelpack.metadata import PLACE
-from modelpack.oci.layer import MANIFEST, TAR, TAR_GZIP, TAR_ZSTD, Blob, Descriptor, blob_of
+from modelpack.oci.layer import (
+    DOCKER_TAR,
+    MANIFEST,
+    TAR,
+    TAR_GZIP,
+    TAR_ZSTD,
+    Blob,
+    Descriptor,
+    blob_of,
+)
 from modelpack.plan import is_own_layer
 from modelpack.source import Source
 from modelpack.spec import Spec
 
-_DOCKER: Final = "application/vnd.docker.image.rootfs.diff.tar"
 _COMPRESSION: Final[Mapping[str, Compression]] = {
-    TAR: "", TAR_GZIP: "gzip", TAR_ZSTD: "zstd", _DOCKER: "", f"{_DOCKER}.gzip": "gzip",
+    TAR: "", TAR_GZIP: "gzip", TAR_ZSTD: "zstd", DOCKER_TAR: "", f"{DOCKER_TAR}.gzip": "gzip",
 }  # fmt: skip
 _MODE: Final = 0o644
 "of every weight file in a layer"

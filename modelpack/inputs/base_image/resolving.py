@@ -16,7 +16,7 @@ from modelpack.inputs.base_image.documents import Documents
 from modelpack.inputs.machine import Machine
 from modelpack.lock import BaseLayer, ImageBase, Interpreter
 from modelpack.oci import attestations
-from modelpack.oci.layer import TAR, TAR_GZIP, TAR_ZSTD, Descriptor
+from modelpack.oci.layer import DOCKER_TAR, TAR, TAR_GZIP, TAR_ZSTD, Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFESTS, Manifest, parse, printable
 from modelpack.platform import Platform
 
@@ -24,10 +24,9 @@ _LAYER_LIMIT = 127
 "layers that engines take; ours come on top"
 _SIZE_LIMIT = 64 << 30
 "bytes of a stored layer: many times the largest that people build on"
-_DOCKER = "application/vnd.docker.image.rootfs.diff.tar"
 _MEDIA_TYPES: Mapping[str, str] = {
     TAR: TAR, TAR_GZIP: TAR_GZIP, TAR_ZSTD: TAR_ZSTD,
-    _DOCKER: TAR, f"{_DOCKER}.gzip": TAR_GZIP, f"{_DOCKER}.zstd": TAR_ZSTD,
+    DOCKER_TAR: TAR, f"{DOCKER_TAR}.gzip": TAR_GZIP, f"{DOCKER_TAR}.zstd": TAR_ZSTD,
 }  # fmt: skip
 "what registries call layers, and what OCI calls them: the same bytes"
 

@@ -5,7 +5,6 @@ names: only what is asked for is removed.
 """
 
 import dataclasses
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -17,7 +16,7 @@ from modelpack.oci import parallel
 from modelpack.oci.blobs import content_of
 from modelpack.oci.layer import Blob, Descriptor
 from modelpack.oci.manifest import INDEXES, MANIFESTS, parse, printable
-from modelpack.oci.referrers import Vouching
+from modelpack.oci.referrers import LISTS, Vouching
 from modelpack.oci.registry.known import traits
 from modelpack.oci.registry.naming import Naming
 from modelpack.oci.registry.places import Places
@@ -33,7 +32,6 @@ from modelpack.web.client import Client
 
 _PATIENCE = 600.0
 "seconds without a byte: a registry that is given the last one may take its time to hash them all"
-_LIST = re.compile(r"sha256-[0-9a-f]{64}(\..+)?")
 
 
 class WritableRepository(Repository):
@@ -238,7 +236,7 @@ class WritableRepository(Repository):
 
 def is_version(tag: str) -> bool:
     """Tell whether `tag` is to mean one image for ever: it has a digit, and lists nothing."""
-    return tag != DEFAULT_TAG and not _LIST.fullmatch(tag) and any(c.isdecimal() for c in tag)
+    return tag != DEFAULT_TAG and not LISTS.fullmatch(tag) and any(c.isdecimal() for c in tag)
 
 
 def _is_manifest(descriptor: Descriptor) -> bool:
