@@ -126,7 +126,7 @@ def test(said: Mapping[str, Any], noun: str) -> Said:
     counts = {name: len(array(said, key)) for name, key in _TESTS.items() if array(said, key)}
     claim = VerdictClaim(
         outcome=text(said, "result").lower(),
-        by=text(said, "url") or _engine(ours),
+        by=text(said, "url") or _engine(ours) or _runner(table(said, "metadata", "runner")),
         finished=text(said, "metadata", "finishedOn"),
         counts=counts,
         names={name: found for name, found in names.items() if found},
@@ -141,6 +141,10 @@ def test(said: Mapping[str, Any], noun: str) -> Said:
 def _engine(ours: Mapping[str, Any]) -> str:
     version, engine = text(ours, "version"), text(ours, "engine")
     return f"modelpack {version}" + (f" in {engine}" if engine else "") if version else ""
+
+
+def _runner(runner: Mapping[str, Any]) -> str:
+    return f"{text(runner, 'name')} {text(runner, 'version')}".strip()
 
 
 def _numbers(measured: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

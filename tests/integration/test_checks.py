@@ -324,6 +324,15 @@ def test_the_statement_says_the_same_wherever_they_ran(room: Desk) -> None:
         for one in predicate["configuration"] if "annotations" in one
     }  # fmt: skip
     assert states == {"check/good": 0, "check/bad": 127}
+    shown = subprocess.run(
+        [sys.executable, "-m", "modelpack", "inspect", "--json", str(room.project)], cwd=ROOT,
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (claim,) = [
+        one["verdict"] for one in json.loads(shown.stdout)["referrers"] if one["what"] == "checks"
+    ]
+    assert claim["by"] == " ".join(runner.values())
+    assert claim["names"] == {"failed": ["bad"], "passed": ["good"]}
 
 
 def without_namespaces(root: Path, command: list[str], engine: str) -> tuple[int, str, str]:
