@@ -159,10 +159,11 @@ def _stages(promotion: Promotion | None) -> tuple[_Stage, ...]:
 
 def _values(spec: Spec, target: Registry, folder: str, tools: Tools) -> Mapping[str, Any]:
     below = "" if folder == "." else f"{folder}/"
+    tests = tools.test and tested(spec)
     return {
         "version": tools.modelpack,
         "trivy": tools.trivy,
-        "requirement": f"modelpack-build{_extras(spec)}=={tools.modelpack}",
+        "requirement": f"modelpack-build{_extras(spec, tests=tests)}=={tools.modelpack}",
         "model": spec.model.name,
         "project": "." if folder == "." else f"./{folder}",
         "toml": f"{below}modelpack.toml",
@@ -173,12 +174,12 @@ def _values(spec: Spec, target: Registry, folder: str, tools: Tools) -> Mapping[
         "tags": spec.image.tags or (spec.model.version,),
         "weights_here": any(weights.path for weights in spec.weights),
         "checks": bool(spec.checks),
-        "test": tools.test and tested(spec),
+        "test": tests,
         "gate": spec.scan,
     }
 
 
-def _extras(spec: Spec) -> str:
+def _extras(spec: Spec, *, tests: bool) -> str:
     """Return what of modelpack's optional dependencies the project needs."""
     found = {
         extra
@@ -188,6 +189,10 @@ def _extras(spec: Spec) -> str:
     }
     if spec.image.compression == "zstd":
         found.add("zstd")
+    if spec.interface.is_stated:
+        found.add("interface")
+    if spec.interface.openapi and tests:
+        found.add("schemathesis")
     return f"[{','.join(sorted(found))}]" if found else ""
 
 

@@ -269,16 +269,20 @@ def other_pythons() -> Iterator[tuple[str, Path]]:
 
 
 def environment_of(python: Path, folder: Path) -> Path:
-    """Return the interpreter of a new environment with the project's pinned dependencies."""
+    """Return the interpreter of a new environment with what the example needs, all of it pinned."""
     subprocess.run([python, "-m", "venv", folder], check=True, capture_output=True)
     inside = folder / "bin" / "python"
-    done = subprocess.run(
-        [inside, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes",
-         "-r", REPOSITORY / "requirements.lock"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        missing(f"{python} cannot have the pinned dependencies: {done.stderr.strip()[-500:]}")
+    for wanted in (
+        ("-r", REPOSITORY / "requirements.lock"),
+        ("-c", REPOSITORY / "requirements-dev.lock", "openapi-spec-validator", "jsonschema"),
+    ):
+        done = subprocess.run(
+            [inside, "-m", "pip", "install", "-q", "--disable-pip-version-check",
+             "--require-hashes", *wanted],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            missing(f"{python} cannot have the pinned dependencies: {done.stderr.strip()[-500:]}")
     site = next(folder.glob("lib/python*/site-packages"))
     (site / "project.pth").write_text(f"{REPOSITORY}\n")
     return inside

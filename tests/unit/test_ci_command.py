@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from modelpack import spec as specs
 from modelpack import templates
 from modelpack.cli import COMMANDS
 from modelpack.cli import ci as command
 from modelpack.deploy import ci
 from modelpack.errors import InputError
 from modelpack.evidence.scan import trivy
-from modelpack.spec import Image, Spec, decoding
+from modelpack.spec import Image, Interface, Spec, decoding
 from tests import projects
 from tests.command_line import Done, run_here
 
@@ -120,9 +121,9 @@ def spec(**image: object) -> Spec:
     return replace(read, image=replace(read.image, **image))  # type: ignore[arg-type]
 
 
-def render(system: str, read: Spec, *, folder: str = ".") -> str:
+def render(system: str, read: Spec, *, folder: str = ".", tools: ci.Tools = TOOLS) -> str:
     text = templates.text(ci.SYSTEMS[system].template)
-    return ci.render(system, read, folder=folder, template=text, tools=TOOLS)
+    return ci.render(system, read, folder=folder, template=text, tools=tools)
 
 
 HOSTILE = ("$(id)", "`id`", "${{ github.token }}", 'a"b', "a\nb: c", "a b", "$X", "a\\", "'")
@@ -164,6 +165,11 @@ def test_what_the_project_needs_of_modelpack_is_installed() -> None:
     )
     text = render("gitlab", replace(read, weights=weights))
     assert '"modelpack-build[hf,s3,zstd]==1.0.0"' in text
+    described = replace(spec(), interface=Interface(openapi="openapi.json"))
+    assert '"modelpack-build[interface]==1.0.0"' in render("gitlab", described)
+    tested = replace(described, test=specs.Test(golden=("golden/*.json",)))
+    text = render("gitlab", tested, tools=replace(TOOLS, test=True))
+    assert '"modelpack-build[interface,schemathesis]==1.0.0"' in text
     assert "lfs: true" not in render("github", replace(read, weights=weights))
     assert "lfs: true" in render("github", read)
 

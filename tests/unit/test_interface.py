@@ -17,7 +17,7 @@ from modelpack.interface.compatibility import breaking, major
 from modelpack.interface.judging import Exchange, judge, same_document
 from modelpack.interface.validation import findings
 from tests import projects
-from tests.command_line import run
+from tests.command_line import Done, run_here
 
 OPENAPI: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -108,6 +108,20 @@ def _project(folder: Path, *, openapi: object = OPENAPI, golden: object = GOLDEN
     return projects.make_project(folder / "project", folder / "cache", toml=TOML, files=files)
 
 
+Type = Callable[..., Done]
+
+
+@pytest.fixture
+def type_(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
+    """Type commands in this process."""
+
+    def typed(*words: object, cache: Path) -> Done:
+        monkeypatch.setenv("MODELPACK_CACHE", str(cache))
+        return run_here(capsys, *words)
+
+    return typed
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("interface")
@@ -115,12 +129,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_it_stands_in_the_image_byte_for_byte_and_in_a_label(built: Path) -> None:
+def test_it_stands_in_the_image_byte_for_byte_and_in_a_label(type_: Type, built: Path) -> None:
     document = (built / "project/openapi.json").read_bytes()
     image = f"oci:{built}/project/dist/image"
 
-    raw = run("inspect", image, "--raw", "interface", cache=built / "cache")
-    shown = run("inspect", image, "--json", cache=built / "cache").document
+    raw = type_("inspect", image, "--raw", "interface", cache=built / "cache")
+    shown = type_("inspect", image, "--json", cache=built / "cache").document
 
     assert raw.out.encode() == document
     claim = shown["interface"]
@@ -128,45 +142,47 @@ def test_it_stands_in_the_image_byte_for_byte_and_in_a_label(built: Path) -> Non
     assert claim["operations"] == ["POST /predict", "GET /models/{name}"]
     assert claim["digest"] == shown["claims"]["labels"]["dev.modelpack.interface.digest"]
     assert shown["findings"] == []
-    source = json.loads(run("inspect", image, "--raw", "source", cache=built / "cache").out)
+    source = json.loads(type_("inspect", image, "--raw", "source", cache=built / "cache").out)
     assert source["interface"] == {"openapi": digest_of(document)}
-    person = run("inspect", image, cache=built / "cache").out
+    person = type_("inspect", image, cache=built / "cache").out
     assert "POST /predict" in person
 
 
-def test_a_rebuild_needs_the_same_document(built: Path, tmp_path: Path) -> None:
+def test_a_rebuild_needs_the_same_document(type_: Type, built: Path, tmp_path: Path) -> None:
     image = f"oci:{built}/project/dist/image"
     cache = built / "cache"
 
-    same = run("rebuild", image, "--source", built / "project", "--offline", cache=cache)
+    same = type_("rebuild", image, "--source", built / "project", "--offline", cache=cache)
     other = projects.copy_shuffled(built / "project", tmp_path / "other", seed=1)
     (other / "openapi.json").write_text("{}", encoding="utf-8")
-    refused = run("rebuild", image, "--source", other, "--offline", cache=cache)
+    refused = type_("rebuild", image, "--source", other, "--offline", cache=cache)
 
     assert same.status == 0
     assert refused.status == 1
     assert "interface.openapi: not the recorded document" in refused.err
 
 
-def test_an_image_without_an_interface_says_nothing_of_one(tmp_path: Path) -> None:
+def test_an_image_without_an_interface_says_nothing_of_one(type_: Type, tmp_path: Path) -> None:
     folder = projects.make_project(tmp_path / "project", tmp_path / "cache")
     projects.build(folder, tmp_path / "cache")
     image = f"oci:{folder}/dist/image"
 
-    assert "interface" not in run("inspect", image, "--raw", "source", cache=tmp_path).out
-    refused = run("inspect", image, "--raw", "interface", cache=tmp_path)
-    compared = run("check", folder, "--compatible-with", image, cache=tmp_path / "cache")
+    assert "interface" not in type_("inspect", image, "--raw", "source", cache=tmp_path).out
+    refused = type_("inspect", image, "--raw", "interface", cache=tmp_path)
+    compared = type_("check", folder, "--compatible-with", image, cache=tmp_path / "cache")
 
     assert refused.status == 2
     assert "error: --compatible-with: the image states no interface" in compared.err
 
 
-def test_a_golden_answer_that_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> None:
+def test_a_golden_answer_that_does_not_fit_is_refused_before_anything_runs(
+    type_: Type, tmp_path: Path
+) -> None:
     golden = copy.deepcopy(GOLDEN)
     golden["response"]["json"] = {"outputs": ["three"]}
     folder = _project(tmp_path, golden=golden)
 
-    done = run("check", folder, cache=tmp_path / "cache")
+    done = type_("check", folder, cache=tmp_path / "cache")
 
     assert done.status == 1
     assert "error: golden/one.json: response: /outputs/0: 'three' is not of type 'number'" in (
@@ -174,27 +190,31 @@ def test_a_golden_answer_that_does_not_fit_is_refused_before_anything_runs(tmp_p
     )
 
 
-def test_golden_tensors_are_judged_as_the_numbers_that_they_are(tmp_path: Path) -> None:
+def test_golden_tensors_are_judged_as_the_numbers_that_they_are(
+    type_: Type, tmp_path: Path
+) -> None:
     golden = copy.deepcopy(GOLDEN)
     golden["request"]["json"] = {"inputs": {"$tensor": "x.safetensors#x"}}
     folder = _project(tmp_path, golden=golden)
     other = {"request": {"call": "a:b"}, "response": {}}
     (folder / "golden" / "two.json").write_text(json.dumps(other))
     (folder / "golden" / "x.safetensors").write_bytes(save({"x": np.float32([1, 2])}))
-    assert run("check", folder, cache=tmp_path / "cache").status == 0
+    assert type_("check", folder, cache=tmp_path / "cache").status == 0
 
     (folder / "golden" / "x.safetensors").write_bytes(save({"x": np.float32([[-1]])}))
-    done = run("check", folder, cache=tmp_path / "cache")
+    done = type_("check", folder, cache=tmp_path / "cache")
 
     assert done.status == 1
     assert "golden/one.json: request: /inputs/0: [-1.0] is not of type 'number'" in done.err
 
 
 @pytest.mark.parametrize("command", ["check", "lock", "build"])
-def test_a_document_that_is_no_openapi_is_refused(command: str, tmp_path: Path) -> None:
+def test_a_document_that_is_no_openapi_is_refused(
+    type_: Type, command: str, tmp_path: Path
+) -> None:
     folder = _project(tmp_path, openapi={"openapi": "3.1.0", "paths": {}})
 
-    done = run(command, folder, cache=tmp_path / "cache")
+    done = type_(command, folder, cache=tmp_path / "cache")
 
     assert done.status == 2
     assert "error: interface.openapi: 'info' is a required property" in done.err
@@ -204,7 +224,7 @@ def test_a_document_that_is_no_openapi_is_refused(command: str, tmp_path: Path) 
     ("version", "status"), [("1.4.0", 1), ("2.0.0", 0), ("0.9.0", 1), ("two", 1)]
 )
 def test_a_breaking_change_needs_a_higher_major_version(
-    version: str, status: int, built: Path, tmp_path: Path
+    type_: Type, version: str, status: int, built: Path, tmp_path: Path
 ) -> None:
     changed = copy.deepcopy(OPENAPI)
     changed["components"]["schemas"]["In"]["required"] = ["inputs", "mode"]
@@ -214,7 +234,7 @@ def test_a_breaking_change_needs_a_higher_major_version(
     toml = folder / "modelpack.toml"
     toml.write_text(toml.read_text().replace('"1.0.0"', f'"{version}"'), encoding="utf-8")
 
-    done = run("check", folder, "--compatible-with", f"oci:{built}/project/dist/image",
+    done = type_("check", folder, "--compatible-with", f"oci:{built}/project/dist/image",
                cache=tmp_path / "cache")  # fmt: skip
 
     assert done.status == status
