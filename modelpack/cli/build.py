@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from modelpack.cli.frame.output import Output, with_output
-from modelpack.cli.frame.place import as_document, open_machine, open_project, project_options, warn
+from modelpack.cli.frame.place import open_machine, open_project, project_options, warn
 from modelpack.cli.frame.scanning import database_option, wanted_database
 from modelpack.cli.frame.signing import SigningOptions, for_build, signing_options
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
     from modelpack import pipeline
-    from modelpack.assembly.assemble import Made
     from modelpack.assembly.pushing import Push
-    from modelpack.oci.image import Image
     from modelpack.project import Project
 
 
@@ -109,7 +107,7 @@ def command(
     from modelpack.assembly.image_names import image_names  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli import environment  # noqa: PLC0415
-    from modelpack.cli.display import testing_report  # noqa: PLC0415
+    from modelpack.cli.display import build_report, testing_report  # noqa: PLC0415
     from modelpack.cli.frame import gpu_memory, loading, trying  # noqa: PLC0415
 
     invocation = environment.invocation()
@@ -136,7 +134,10 @@ def command(
         )  # fmt: skip
     warn(output, built.findings)
     memory = gpu_memory.tell(output, this.spec, built.lock)
-    document = {**describe(built, [str(item.target) for item in parsed]), "gpu_memory": memory}
+    document = {
+        **build_report.document(built, [str(item.target) for item in parsed]),
+        "gpu_memory": memory,
+    }
     if parsed:
         outputs.write_copies(this.output, built.evidence)
     record = this.output / "build.json"
@@ -144,7 +145,7 @@ def command(
     if built.tested:
         output.say(testing_report.answer(built.tested))
     if not output.quiet and not output.as_json:
-        click.echo(summary(this, built, document), err=True)
+        click.echo(build_report.text(this, built, document), err=True)
     if engine is not None:
         document["loaded"] = loading.load(engine, parsed[0], built.digest, output)
         project.write(record, pretty({"schema": 1, **document}))
@@ -184,113 +185,3 @@ def _tell_job(this: "Project", built: "pipeline.Built", document: dict[str, Any]
         values["test"] = built.tested.outcome
         said.append(job_summary.tested(name, built.tested))
     environment.job().tell(values, summary="\n\n".join(said))
-
-
-def describe(built: "pipeline.Built", targets: list[str]) -> dict[str, Any]:
-    """Return the build record: what `--json` prints and `dist/build.json` holds."""
-    from modelpack.cli.frame import build_record  # noqa: PLC0415
-    from modelpack.lock import encoding as lock_encoding  # noqa: PLC0415
-    from modelpack.metadata import weights_digest  # noqa: PLC0415
-
-    images: list[tuple[str, str | None, Image, tuple[Made, ...]]] = [
-        ("serve", str(plan.platform), image, made) for plan, image, made in built.images
-    ]
-    if built.weights:
-        images.append(("weights", None, *built.weights[1:]))
-    return {
-        "digest": built.digest,
-        "images": [
-            {"role": role, "platform": platform, "digest": image.digest,
-             "config": image.config_blob.digest}
-            for role, platform, image, _ in images
-        ],
-        "layout": next((t.removeprefix("oci:") for t in targets if t.startswith("oci:")), None),
-        "outputs": targets,
-        "builder": built.builder,
-        "plan": built.images[0][0].digest,
-        "lock": lock_encoding.digest(built.lock),
-        "weights": weights_digest(built.lock),
-        "revision": built.source.source.revision,
-        "dirty": built.source.source.dirty,
-        "layers": [
-            {"role": role, "platform": platform, **_layer(item, built)}
-            for role, platform, _, made in images
-            for item in made
-        ],
-        "evidence": build_record.rows(built.evidence),
-        "signed": [
-            {"kind": one.wanted.kind, "predicate_type": one.wanted.statement.predicate_type,
-             "image": one.wanted.subject.digest, "referrer": one.manifest}
-            for one in built.signed
-        ],
-        "pushed": list(built.pushed),
-        "loaded": None,
-        "scans": [scanned.summary for scanned in built.scans],
-        "test": built.tested.summary if built.tested else None,
-        "findings": as_document(built.findings),
-    }  # fmt: skip
-
-
-def _layer(item: "Made", built: "pipeline.Built") -> dict[str, Any]:
-    layer = item.layer
-    return {
-        "step": item.step.kind,
-        "name": item.step.name,
-        "key": item.step.digest,
-        "digest": layer.blob.digest,
-        "diff_id": layer.diff_id,
-        "size": layer.blob.size,
-        "media_type": layer.blob.descriptor.media_type,
-        "paths": _paths(item),
-        "reused": item.reused,
-        "proof": _proof(item, built),
-        "reproducible": item.reproducible,
-    }
-
-
-def _paths(item: "Made") -> list[str]:
-    """Return where in the image the layer's files are: each weight file, else the folder."""
-    match item.step.kind:
-        case "weights":
-            place = item.step.inputs["destination"]
-            return [f"{place}/{path}" for path, _, _ in item.step.inputs["files"]]
-        case "code":
-            return [item.step.inputs["workdir"]]
-        case "dependencies":
-            return [item.step.inputs["venv"]]
-        case "meta":
-            return [item.step.name]
-        case "nameplate":
-            return [path for path, _ in item.step.inputs["nameplates"]]
-        case _:
-            return ["/"]
-
-
-def _proof(item: "Made", built: "pipeline.Built") -> str:
-    """Return who vouches for the layer's content: this machine, or only the lock."""
-    if item.step.kind != "weights":
-        return "hashed"
-    names = {weights.destination: weights.name for weights in built.lock.weights}
-    name = names[item.step.inputs["destination"]]
-    proofs = {built.at_hand.proofs[name, path] for path, _, _ in item.step.inputs["files"]}
-    return "lock" if "lock" in proofs else "hashed"
-
-
-def summary(this: "Project", built: "pipeline.Built", document: dict[str, Any]) -> str:
-    """Return the layer table and what to do next, for people."""
-    from modelpack.cli import display  # noqa: PLC0415
-
-    several = len(document["images"]) > 1
-    rows = [
-        [*([layer["platform"] or layer["role"]] if several else []), layer["step"], layer["name"],
-         display.size(layer["size"]), layer["digest"][7:19], "reused" if layer["reused"] else ""]
-        for layer in document["layers"]
-    ]  # fmt: skip
-    head = [*(["image"] if several else []), "layer", "content", "size", "digest", ""]
-    table = display.table(rows, head=head, right=[head.index("size")])
-    lock = f"wrote {this.lock_path.name}\n" if built.new_lock else ""
-    distinct = {layer["digest"]: layer["size"] for layer in document["layers"]}
-    size = display.size(sum(distinct.values()))
-    return f"{table}\n{lock}{this.spec.model.name} {this.spec.model.version}: {size} in " + (
-        ", ".join([*document["outputs"], *document["pushed"]])
-    )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelpack import project
 from modelpack.canonical_json import pretty
+from modelpack.cli.display.build_report import rows
 from modelpack.errors import ModelpackError
 from modelpack.inputs.opening import open_regular
 from modelpack.oci.manifest import parse_object
@@ -14,20 +15,6 @@ if TYPE_CHECKING:
     from modelpack.assembly.evidence import Evidence
 
 _LIMIT = 64 << 20
-
-
-def rows(said: Iterable["Evidence"]) -> list[dict[str, Any]]:
-    """Return statements as the record lists them."""
-    return [
-        {
-            "kind": one.kind,
-            "predicate_type": one.statement.predicate_type,
-            "digest": one.digest,
-            "file": one.file,
-            "images": [subject.digest for subject in one.subjects],
-        }
-        for one in said
-    ]
 
 
 def images(path: Path) -> list[dict[str, Any]]:
