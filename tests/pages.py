@@ -142,6 +142,7 @@ def _beside(it: Inspection) -> Any:
         "test": ("https://in-toto.io/attestation/test-result/v0.1", _test()),
         "checks": ("https://modelpack.dev/predicates/checks/v1", _checks()),
         "evaluation": ("https://modelpack.dev/predicates/evaluation/v1", _evaluation(it)),
+        "malware": ("https://modelpack.dev/predicates/malware/v1", _malware()),
         "unknown": ("https://acme.example/predicates/review/v1", _review()),
     }
     for kind, (predicate_type, predicate) in types.items():
@@ -223,7 +224,7 @@ def _scan() -> dict[str, Any]:
             "result": {
                 "Results": [{"Vulnerabilities": [dict(zip(names, one, strict=True))
                                                  for one in found]}],
-                "modelpack": {"outcome": "failed"},
+                "modelpack": {"outcome": "failed", "notLookedAt": ["the weights"]},
             },
         },
         "metadata": {"scanFinishedOn": "2026-11-20T08:10:00Z"},
@@ -258,6 +259,15 @@ def _checks() -> dict[str, Any]:
             {"name": "check/unit", "annotations": {command: ["python", "-m", "pytest", "-q"]}},
         ],
         "metadata": {"kind": "checks", "finishedOn": "2026-11-20T08:05:00Z"},
+    }  # fmt: skip
+
+
+def _malware() -> dict[str, Any]:
+    database = {"lastUpdate": "2026-11-20T04:00:00Z"}
+    return {
+        "result": "PASSED", "found": [], "notScanned": [], "skipped": [], "files": 812,
+        "scanners": [{"name": "clamav", "version": "1.4.3", "database": database}],
+        "metadata": {"finishedOn": "2026-11-20T08:12:00Z"},
     }  # fmt: skip
 
 

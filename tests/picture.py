@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "tests" / "golden" / "pages" / "refused" / "page.html"
 PICTURE = ROOT / "docs" / "report.png"
-_SIZE = "1200,600"
+_SIZE = "1200,640"
 _NAME = b"Taken of\0"
 _START = b"\x89PNG\r\n\x1a\n"
 

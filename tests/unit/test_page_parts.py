@@ -89,9 +89,9 @@ class TestBeside:
         found = page_evidence.cards(IT.referrers)
         assert [card.title for card in found] == [
             "Signature", "Provenance", "Bill of materials", "Scan", "Functional test",
-            "Evaluation", "Author's checks", "https://acme.example/predicates/review/v1",
+            "Evaluation", "Author's checks", "Malware scan", "https://acme.example/predicates/review/v1",
         ]  # fmt: skip
-        assert [pages.IDENTITY in card.signed[0] for card in found] == [True] * 4 + [False] * 4
+        assert [pages.IDENTITY in card.signed[0] for card in found] == [True] * 4 + [False] * 5
         manifests = [value for name, value in found[1].facts if name == "manifest"]
         assert len(set(manifests)) == 2
 

@@ -74,6 +74,7 @@ def facts(one: ReferrerClaim) -> Iterator[tuple[str, str]]:
         yield "found", _counts(scan.severities)
         yield "database of", scan.database
         yield "scanned", scan.finished
+        yield "not looked at", ", ".join(scan.not_looked_at)
     if verdict := one.verdict:
         yield "outcome", verdict.outcome
         yield "by", verdict.by
