@@ -148,6 +148,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the second packet of an answer waits for an ACK
 
     def do_GET(self) -> None:
         """Say that everything is imported."""

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.docker_engine import PATIENCE, Engine
+from tests.docker_engine import PATIENCE, Engine, EngineError
 from tests.integration.conftest import REVISION, ROOT, Packed
+from tests.podman_engine import running_podman
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -27,13 +28,13 @@ SHORT = ("--duration", "1s")
 class Desk:
     """An engine, and how to type commands that speak with it."""
 
-    engine: Engine
+    socket: Path
 
     def type(self, *words: object, status: int) -> tuple[str, str]:
         """Run a command and return what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "modelpack", *map(str, words)], cwd=ROOT, capture_output=True,
-            env={**os.environ, "DOCKER_HOST": f"unix://{self.engine.socket}"}, check=False,
+            env={**os.environ, "DOCKER_HOST": f"unix://{self.socket}"}, check=False,
             stdin=subprocess.DEVNULL, timeout=4 * PATIENCE,
         )  # fmt: skip
         assert done.returncode == status, (done.stdout + done.stderr).decode()
@@ -50,7 +51,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(engine: Engine) -> Desk:
     """Return the one engine of this module."""
-    return Desk(engine=engine)
+    return Desk(socket=engine.socket)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,34 @@ def test_an_example_passes(
     assert {check["outcome"] for check in checks.values()} == {"passed"}
     assert any("in a batch of" in name for name in checks)
     assert checks["user"]["found"] == "runs as 54321, declares 10001:0"
+
+
+def test_an_example_passes_in_podman(
+    digits: Packed, require_tool: Callable[[str], str], unavailable: Callable[[str], None],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """The same in an engine that is not Docker: exec, statistics, limits and signals are alike."""
+    if os.geteuid() != 0:
+        unavailable("an engine of one's own needs root")
+    project = tmp_path / "digits"
+    shutil.copytree(digits.project, project, ignore=shutil.ignore_patterns("dist", "weights"))
+    patient(project)
+    try:
+        with running_podman(require_tool("podman")) as socket:
+            out, _ = Desk(socket=socket).type(
+                "test", f"oci:{digits.layout}", "--file", project / "modelpack.toml", *SHORT,
+                "--json", status=0,
+            )  # fmt: skip
+    except EngineError as error:
+        unavailable(str(error))
+
+    document = json.loads(out)
+    assert document["engine"].startswith("podman ")
+    assert {check["outcome"] for check in document["checks"]} <= {"passed", "skipped"}
+    for measured in (document["measured"], document["calls"]):
+        assert 1 << 20 < measured["memory"] < 1 << 30
+        assert measured["memory_growth"] is not None
+        assert measured["requests"] > 0
 
 
 def test_a_service_that_leaks_fails(desk: Desk, variant: Any) -> None:

@@ -83,6 +83,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # the body does not wait until the head is acknowledged
     timeout = 10  # seconds that a client may stay silent
 
     def do_GET(self) -> None:
