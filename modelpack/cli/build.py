@@ -107,13 +107,17 @@ def command(
     from modelpack.assembly.image_names import image_names  # noqa: PLC0415
     from modelpack.canonical_json import pretty  # noqa: PLC0415
     from modelpack.cli import environment  # noqa: PLC0415
-    from modelpack.cli.display import build_report, testing_report  # noqa: PLC0415
-    from modelpack.cli.frame import gpu_memory, loading, trying  # noqa: PLC0415
+    from modelpack.cli.display import build_report  # noqa: PLC0415
+    from modelpack.cli.frame import gpu_memory, loading  # noqa: PLC0415
 
     invocation = environment.invocation()
     this = open_project(folder, file)
     engine = loading.ready_engine(this.spec, platforms, at="--load") if into_engine else None
-    test = trying.wanted(this, platforms, engine) if testing else None
+    test = None
+    if testing:
+        from modelpack.cli.frame import trying  # noqa: PLC0415
+
+        test = trying.wanted(this, platforms, engine)
     machine = open_machine(output, offline=offline)
     tags, full = image_names(this.spec, names)
     pushes = _pushes(this, names, full, offline=offline) if pushing else ()
@@ -143,6 +147,8 @@ def command(
     record = this.output / "build.json"
     project.write(record, pretty({"schema": 1, **document}))
     if built.tested:
+        from modelpack.cli.display import testing_report  # noqa: PLC0415
+
         output.say(testing_report.answer(built.tested))
     if not output.quiet and not output.as_json:
         click.echo(build_report.text(this, built, document), err=True)

@@ -3,15 +3,17 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from modelpack.errors import Finding, InputError
-from modelpack.inputs import patterns, tensor_references
+from modelpack.inputs import patterns
 from modelpack.inputs.opening import open_regular
-from modelpack.inputs.tensor_references import TensorFiles
 from modelpack.interface import KINDS
 from modelpack.interface.reading import LIMIT
 from modelpack.spec import Spec
+
+if TYPE_CHECKING:
+    from modelpack.inputs.tensor_references import TensorFiles
 
 _GOLDEN_LIMIT: Final = 16 << 20
 "bytes of a golden file"
@@ -47,6 +49,8 @@ def golden(root: Path, spec: Spec) -> Mapping[str, bytes]:
     """
     if not spec.test.golden:
         return {}
+    from modelpack.inputs.tensor_references import TensorFiles  # noqa: PLC0415  not for a build
+
     selected = patterns.select(root, spec.test.golden, skip_dirs=_SKIPPED)
     files = TensorFiles(root)
     found = {path: _content(root, path, path, limit=_GOLDEN_LIMIT) for path in selected.paths}
@@ -54,8 +58,10 @@ def golden(root: Path, spec: Spec) -> Mapping[str, bytes]:
     return {path: data for path, data in told.items() if data is not None}
 
 
-def _as_json(data: bytes, path: str, files: TensorFiles) -> bytes | None:
+def _as_json(data: bytes, path: str, files: "TensorFiles") -> bytes | None:
     """Return a golden file without references to tensors; None: it is none of JSON over HTTP."""
+    from modelpack.inputs import tensor_references  # noqa: PLC0415  not for a build
+
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):

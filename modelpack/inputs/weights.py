@@ -171,7 +171,7 @@ def layer_of(destination: str, file: WeightFile, source: Path | None) -> Layer:
     return Layer(
         blob=Blob(
             descriptor=Descriptor(media_type=TAR, digest=file.layer, size=total(parts)),
-            origin=Absent() if source is None else Pieces(parts),
+            origin=Absent(file.path) if source is None else Pieces(parts),
         ),
         diff_id=file.layer,
         created_by=f"modelpack weights {file.path}",
@@ -218,7 +218,7 @@ def bundle_layer(
     return Layer(
         blob=Blob(
             descriptor=Descriptor(media_type=TAR, digest=digest, size=total(parts)),
-            origin=Pieces(parts) if here else Absent(),
+            origin=Pieces(parts) if here else Absent(destination),
         ),
         diff_id=digest,
         created_by="modelpack weights",

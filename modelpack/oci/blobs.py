@@ -14,12 +14,20 @@ _SHOWN = 5
 "source files named in one message"
 
 
+def nowhere(what: Absent, digest: str, others: str) -> Unavailable:
+    """Return the error for content that is neither on this machine nor with `others`."""
+    if what.name:
+        return Unavailable(
+            f"`{what.name}` is not on this machine, {others}", at=digest,
+            hint="bring the files there, or push to a repository that has them",
+        )  # fmt: skip
+    return Unavailable(f"the blob is known by digest only: nobody here has it, {others}", at=digest)
+
+
 def pieces_of(blob: Blob) -> tuple[Content, ...]:
     """Return where the bytes of `blob` are, or raise Unavailable when nobody here has them."""
     if isinstance(blob.origin, Absent):
-        raise Unavailable(
-            "the blob is known by digest only, and nobody here has it", at=blob.digest
-        )
+        raise nowhere(blob.origin, blob.digest, "nor in the place where it goes")
     if isinstance(blob.origin, Remote):
         raise Unavailable("the blob is not on this machine", at=blob.digest)
     if isinstance(blob.origin, StoredFile):

@@ -75,6 +75,9 @@ class StoredFile:
 class Absent:
     """Content known by digest only: a store must have it already."""
 
+    name: str = ""
+    "what people call it, who may have it elsewhere"
+
 
 class Partial(Protocol):
     """A file that has the beginning of a content, or nothing yet."""

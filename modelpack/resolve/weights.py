@@ -11,7 +11,6 @@ from modelpack.inputs import weights as weight_inputs
 from modelpack.inputs.machine import Machine
 from modelpack.inputs.weights import SourceFile
 from modelpack.lock import WeightFile, WeightsLock, WeightsSource
-from modelpack.lock import tensors as lock_tensors
 from modelpack.oci.layout import Layout
 from modelpack.plan import is_own_layer
 from modelpack.progress import Advance
@@ -251,6 +250,7 @@ def tensor_lines(file: SourceFile, looked: "ModelFiles | None") -> tuple[str, ..
     if not file.path.endswith(".safetensors"):
         return looked.tensors.get(file.path, ()) if looked else ()
     from modelpack.inputs.safetensors import read_header  # noqa: PLC0415
+    from modelpack.lock import tensors as lock_tensors  # noqa: PLC0415
 
     header = read_header(file.source)
     return tuple(

@@ -223,7 +223,7 @@ def test_a_push_whose_process_was_killed_goes_on(
     assert pushed.status == 0, pushed.err
     if registry.kind == "olareg":
         # distribution forgets an upload that was cut within a chunk.
-        assert proxy.sent - before < SIZE - HOLD + SLACK
+        assert proxy.sent - before < SIZE - HOLD + SLACK * 4
     assert not list((cache / "uploads").iterdir())
     whole(run("pull", name, "--output", f"oci:{tmp_path / 'l'}", cache=cache), site, tmp_path / "l")
 
@@ -333,7 +333,7 @@ def test_build_push_writes_nothing_but_its_record_and_needs_no_weights(
     shutil.rmtree(cache / places.FOLDER)
     elsewhere = run(*words, f"{registry.repository()}:1", cache=cache)
     assert elsewhere.status == 3
-    assert "by digest only" in elsewhere.err
+    assert "is not on this machine, nor in" in elsewhere.err
 
 
 def test_platforms_and_mounted_weights_go_along(

@@ -11,6 +11,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from modelpack.errors import ModelpackError, Unavailable
+from modelpack.oci.blobs import nowhere
 from modelpack.oci.layer import Absent, Blob, Descriptor, Remote
 from modelpack.oci.registry import failures
 from modelpack.oci.registry.known import Traits
@@ -61,10 +62,7 @@ class Uploads:
             advance(blob.size)
             return None
         if isinstance(blob.origin, Absent):
-            raise Unavailable(
-                "the blob is known by digest only: nobody here has it, nor has the registry",
-                at=blob.digest, hint=f"`{self._name.name}` must have it, or its file be here",
-            )  # fmt: skip
+            raise nowhere(blob.origin, blob.digest, f"nor in `{self._name.name}`")
         if blob.size <= AT_ONCE:
             small = Hashed(blob, advance)
             data = b"".join(map(bytes, small.read(0, blob.size)))
