@@ -14,7 +14,8 @@ from modelpack.inputs import tensor_references
 from modelpack.inputs.array import Array
 from modelpack.inputs.tensor_references import Near
 
-KEYS: Final = ("request", "response", "tolerance", "ranges", "batch")
+KEYS: Final = ("request", "response", "tolerance", "ranges", "batch", "$schema")
+"the last is for editors"
 HTTP_REQUEST: Final = ("method", "path", "json", "tensors", "headers")
 CALL_REQUEST: Final = ("call", "arguments")
 HTTP_RESPONSE: Final = ("status", "json", "tensors")
@@ -45,8 +46,8 @@ class Reader:
             return {}
         for key in value:
             if key not in known:
-                self.wrong(f"{at}.{key}" if at else key, "unknown key",
-                           hint=f"known are {', '.join(known)}")  # fmt: skip
+                named = ", ".join(one for one in known if not one.startswith("$"))
+                self.wrong(f"{at}.{key}" if at else key, "unknown key", hint=f"known are {named}")
         return value
 
     def golden(self, value: object, digest: Digest) -> Golden:

@@ -15,6 +15,7 @@ from modelpack.functional.value import Check, Measured, Outcome
 from modelpack.inputs.quoting import quoted
 from modelpack.quantity import in_gib
 
+JSON: Final = "application/json"
 SUCCESS: Final = range(200, 300)
 REFUSED: Final = range(400, 500)
 LAZY: Final = 2.0
@@ -163,15 +164,21 @@ def variant(asked: Variant, answer: Answer) -> Check:
 
 
 def read(answer: Answer, status: int, form: Form | None) -> tuple[list[str], Any]:
-    """Return what is wrong with an answer as such, else what it says in its form."""
+    """Return what is wrong with an answer as such, else what it says in its form.
+
+    Where its content does not matter, what is said to be JSON holds no NaN nevertheless.
+    """
     if answer.status != status:
         return [f"status {answer} instead of {status}{_detail(answer.body)}"], None
+    unstated = form is None
+    if unstated and answer.media_type != JSON:
+        return [], None
     try:
-        return [], None if form is None else answering.read(answer.body, form)
+        return [], answering.read(answer.body, form or "json")
     except NotANumber as error:
         return [f"it holds {error}, which is no number"], None
     except answering.Unreadable as error:
-        return [str(error)], None
+        return [] if unstated else [str(error)], None
 
 
 def _detail(body: bytes) -> str:

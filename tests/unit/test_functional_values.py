@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelpack.functional import batching, prometheus
+from modelpack.functional import batching, judging, prometheus
+from modelpack.functional.asking import Answer
 from modelpack.functional.comparing import (
     NotANumber,
     differences,
@@ -115,3 +116,36 @@ def test_metrics_that_move_are_told_from_those_that_do_not() -> None:
     assert len(list(prometheus.complaints(before, good, asked=3))) == 1
     assert len(list(prometheus.complaints(before, only_runtime, asked=2))) == 3
     assert list(prometheus.complaints(before, prometheus.parse("<html>"), asked=1))
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "complaint"),
+    [
+        (b'{"a": NaN}', "application/json; charset=utf-8", "it holds NaN, which is no number"),
+        (b"NaN", "text/plain", ""), (b'{"a": 1}', "application/json", ""),
+        (b"<p>", "application/json", ""),
+    ],
+)  # fmt: skip
+def test_nan_fails_where_the_content_does_not_matter(
+    body: bytes, kind: str, complaint: str
+) -> None:
+    one = decode(b'{"request": {"path": "/x"}, "response": {}}', name="x",
+                 files=TensorFiles(Path("/nowhere")))  # fmt: skip
+    answer = Answer(status=200, body=body, seconds=0.1, headers=(("Content-Type", kind),))
+
+    found = judging.answers(one, [answer])
+
+    assert found.outcome == ("failed" if complaint else "passed")
+    assert complaint in found.found
+
+
+def test_ranges_alone_are_judged() -> None:
+    data = {"request": {"path": "/x"}, "response": {}, "ranges": {"/p": [0, 1]}}
+    one = decode(json.dumps(data).encode(), name="x", files=TensorFiles(Path("/nowhere")))
+
+    found = [
+        judging.answers(one, [Answer(status=200, body=body, seconds=0.1)]).outcome
+        for body in (b'{"p": 0.5, "q": "a"}', b'{"p": 1.5}', b"{}", b"<p>")
+    ]
+
+    assert found == ["passed", "failed", "failed", "failed"]
