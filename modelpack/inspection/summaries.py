@@ -13,6 +13,7 @@ from modelpack.inputs.quoting import quoted
 from modelpack.inspection import outcomes, predicates
 from modelpack.inspection.beside import ProvenanceClaim, Said, SbomClaim
 from modelpack.inspection.json_values import array, leaves, listed, table, tables, text
+from modelpack.quantity import counted
 from modelpack.trust import predicate_types
 from modelpack.trust.statement import Statement
 
@@ -33,7 +34,9 @@ def of_statement(statement: Statement) -> Said:
         return _stage(statement)
     if word == "oms":
         files = len(array(statement.predicate, "resources"))
-        return Said(line=f"{files} files of {quoted(statement.subjects[0].name)} by digest")
+        return Said(
+            line=f"{counted(files, 'file')} of {quoted(statement.subjects[0].name)} by digest"
+        )
     return _READERS.get(word, _unknown)(statement.predicate)
 
 

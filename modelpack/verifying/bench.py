@@ -58,7 +58,7 @@ class Sought:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """A policy at work; keeps what was refused on the way."""
+    """A policy at work; keeps what was refused of what it looked for."""
 
     gathered: Gathered
     policy: Policy
@@ -77,7 +77,7 @@ class Bench:
         names = self.policy.signers_of(signers)
         wanted = [expected(self.policy, names, kind, max_age=max_age) for kind in types]
         accepted, refused = self.judge.prove(name, self.beside(digest, alone=alone), wanted)
-        self.refused.extend(refused)
+        self.refused.extend(one for one in refused if one.predicate_type in ("", *types))
         places = {digest} if alone else {digest, self.gathered.within.get(digest, digest)}
         if places & self.gathered.unavailable:
             why = "not all that is beside the image could be read"
