@@ -5,6 +5,7 @@ nobody keeps. It sees no network; its root is read-only, its user and variables 
 """
 
 import json
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ from modelpack.oci.manifest import MANIFEST_LIMIT
 from modelpack.run_configuration import HOME
 from modelpack.running import following
 
+_NAME = "modelpack-check"
 _LINE = 64 << 10
 "bytes of a line that are kept until its end comes"
 _SHOWN = 4 << 20
@@ -128,7 +130,7 @@ def container_room(
 ) -> Iterator[ContainerRoom]:  # fmt: skip
     """Bring the image and the `development` wheels into `engine`; they are gone in the end.
 
-    An image that the engine had before stays. Raises Refused as the folder of checks does.
+    An image that the engine had before under a name stays. Raises Refused as the folder does.
     """
     layer = development_layer(
         planned.made, development, planned.platform, machine=machine, scratch=scratch
@@ -136,8 +138,10 @@ def container_room(
     image = planned.image
     if layer is not None:
         image = replace(image, layers=(*image.layers, layer))
+    # A name of this run: who else needs the image keeps it by another one.
+    name = f"{_NAME}:{uuid.uuid4().hex}"
     loaded = loading.load(
-        engine, InMemory(image=image), image.manifest_blob.descriptor, names=(),
+        engine, InMemory(image=image), image.manifest_blob.descriptor, names=(name,),
         progress=machine.progress,
     )  # fmt: skip
     try:
@@ -150,9 +154,8 @@ def container_room(
             say=machine.progress.say,
         )  # fmt: skip
     finally:
-        if loaded.sent:
-            with suppress(ModelpackError):  # what came first is what is told
-                engine.forget(loaded.id)
+        with suppress(ModelpackError):  # what came first is what is told
+            engine.forget(name)
 
 
 def _remove(engine: Engine, container: str) -> None:

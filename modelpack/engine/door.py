@@ -30,7 +30,10 @@ class Engine(Protocol):
         """Give an image that is there a name (`minilm:1.2.0`), which another one may lose."""
 
     def forget(self, image: str) -> None:
-        """Remove an image; one that is not there, or that a container needs, is as good."""
+        """Remove a name of an image, and with the last one the image.
+
+        What is not there, or what a container needs, is as good.
+        """
 
     def pull(self, name: str, credential: Credential | None, progress: Progress) -> None:
         """Fetch an image from its registry, which may want to know who asks."""

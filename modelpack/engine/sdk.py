@@ -70,7 +70,7 @@ class SdkEngine:
             self._client.tag(image, repository, tag)
 
     def forget(self, image: str) -> None:
-        """Remove an image; one that is not there, or that a container needs, is as good."""
+        """Remove a name of an image, and with the last one the image."""
         from docker.errors import APIError  # noqa: PLC0415
 
         with self._spoken("remove the image"):

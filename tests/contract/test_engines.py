@@ -213,16 +213,15 @@ def test_a_saved_stream_may_be_left_in_the_middle(engine: Engine, tmp_path: Path
         assert "manifest.json" in tar.getnames()
 
 
-def test_an_image_that_nobody_needs_is_gone_when_it_is_forgotten(
-    engine: Engine, tmp_path: Path
-) -> None:
-    loaded = load(engine, tmp_path / "l", image("forgotten", engine.about.kind))
-    made = engine.create(Container(image=loaded.id, command=("-",)))
-    engine.forget(loaded.id)
-    assert engine.image(loaded.id) is not None, "a container needs it"
-    engine.remove(made)
+def test_an_image_is_gone_with_its_last_name(engine: Engine, tmp_path: Path) -> None:
+    what = image("forgotten", engine.about.kind)
+    loaded = load(engine, tmp_path / "l", what, "acme/forgotten:1")
+    load(engine, tmp_path / "l", what, "acme/forgotten:2")
 
-    engine.forget(loaded.id)
-    engine.forget(loaded.id)
+    engine.forget("acme/forgotten:1")
+    assert engine.image("acme/forgotten:1") is None
+    assert engine.image(loaded.id) is not None, "it has another name"
+    engine.forget("acme/forgotten:2")
+    engine.forget("acme/forgotten:2")
 
     assert engine.image(loaded.id) is None

@@ -300,6 +300,10 @@ class _Handler(BaseHTTPRequestHandler):
         if image is None:
             self._json({"message": f"No such image: {name}"}, 404)
             return
+        engine.names.pop(name, None)
+        if image in engine.names.values():
+            self._json([{"Untagged": name}])
+            return
         used = {one.asked["Image"] for id_, one in engine.containers.items()
                 if id_ not in engine.removed}  # fmt: skip
         if image in used:
