@@ -20,6 +20,7 @@ from modelpack.oci.layout import Layout
 from modelpack.oci.tar import Content, Entry
 from modelpack.oci.tree import Tree
 from modelpack.plan import VENV, Step
+from modelpack.quantity import counted
 
 if TYPE_CHECKING:
     from modelpack.inputs.python.base_interpreter import BaseInterpreter
@@ -154,7 +155,7 @@ class Embedded:
             platform.wheels, downloads=machine.downloads, indexes=machine.indexes,
             environment=machine.environment, offline=machine.offline, progress=machine.progress,
         )  # fmt: skip
-        machine.progress.say(f"installing {len(platform.wheels)} wheels")
+        machine.progress.say(f"installing {counted(len(platform.wheels), 'wheel')}")
         tree = wheels.tree(
             platform.wheels, paths, interpreter=platform.interpreter,
             scratch=self._scratch_folder("wheels"), venv=VENV.strip("/"),
@@ -216,7 +217,7 @@ class Embedded:
                 environment=machine.environment, offline=machine.offline,
                 progress=machine.progress,
             )  # fmt: skip
-            machine.progress.say(f"unpacking {len(debs)} Debian packages")
+            machine.progress.say(f"unpacking {counted(len(debs), 'Debian package')}")
             self._bases[platform.platform] = debian_base.tree(
                 base,
                 debs,

@@ -18,6 +18,7 @@ from modelpack.oci.layer import Layer, StoredFile
 from modelpack.oci.plain_layers import write_plain
 from modelpack.oci.tree import Tree
 from modelpack.plan import VENV
+from modelpack.quantity import counted
 
 
 def environment(
@@ -64,7 +65,7 @@ def _build(
     """Build `context` and return what the builder returned, as it is."""
     machine.progress.say(f"building with `{client.builder}`")
     stages = {
-        recipe.PIP_STEP: f"installing {len(platform.wheels)} wheels",
+        recipe.PIP_STEP: f"installing {counted(len(platform.wheels), 'wheel')}",
         recipe.SETTLING_STEP: "checking what was installed, compiling it",
     }
     result = context.with_name("built.tar")

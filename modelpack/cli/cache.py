@@ -80,6 +80,7 @@ def prune(output: Output, older_than: int | None, max_size: int | None, dry_run:
     from modelpack import quantity  # noqa: PLC0415
     from modelpack.cli import display, environment  # noqa: PLC0415
     from modelpack.inputs import cache  # noqa: PLC0415
+    from modelpack.quantity import counted  # noqa: PLC0415
 
     if older_than is None and max_size is None:
         older_than = quantity.duration(_DEFAULT_AGE)
@@ -93,7 +94,7 @@ def prune(output: Output, older_than: int | None, max_size: int | None, dry_run:
     size = sum(item.size for item in gone)
     verb = "would remove" if dry_run else "removed"
     output.result(
-        text=f"{verb} {len(gone)} files, {display.size(size)}",
+        text=f"{verb} {counted(len(gone), 'file')}, {display.size(size)}",
         document={
             "removed": 0 if dry_run else len(gone),
             "size": size,

@@ -64,6 +64,7 @@ def command(*, output: Output, repository: str, keep: int | None, older_than: st
 def _text(found: "Found", gone: "tuple[Digest, ...]", *, yes: bool) -> str:
     from modelpack.canonical_json import rfc3339  # noqa: PLC0415
     from modelpack.cli import display  # noqa: PLC0415
+    from modelpack.quantity import counted  # noqa: PLC0415
 
     rows = [
         [_fate(one, gone, yes=yes), ", ".join(one.tags), one.root.digest[7:19],
@@ -73,8 +74,12 @@ def _text(found: "Found", gone: "tuple[Digest, ...]", *, yes: bool) -> str:
     table = display.table(rows, head=["", "tags", "digest", "made", "because"], right=[])
     count = sum(one.root.digest in gone for one in found.going) if yes else len(found.going)
     if yes:
-        return f"{table}\n{count} versions removed, {len(gone)} manifests in all"
-    return f"{table}\n{count} versions would go" + ("; --yes removes them" if count else "")
+        return (
+            f"{table}\n{counted(count, 'version')} removed, {counted(len(gone), 'manifest')} in all"
+        )
+    return f"{table}\n{counted(count, 'version')} would go" + (
+        "; --yes removes them" if count else ""
+    )
 
 
 def _fate(one: "Version", gone: "tuple[Digest, ...]", *, yes: bool) -> str:

@@ -107,6 +107,7 @@ def _recorded(records: tuple[Path, ...]) -> "list[Digest]":
 def _text(done: "Done") -> str:
     """Return what is signed now, for people."""
     from modelpack.cli import display  # noqa: PLC0415
+    from modelpack.quantity import counted  # noqa: PLC0415
 
     image = done.image
     rows = []
@@ -122,7 +123,7 @@ def _text(done: "Done") -> str:
     if image.others:
         lines.append(f"{image.others} unsigned statements were not made here, and are left alone")
     if done.legacy:
-        lines.append(f"{len(done.legacy)} signatures as cosign 2 wrote them")
+        lines.append(f"{counted(len(done.legacy), 'signature')} as cosign 2 wrote them")
     return "\n".join(lines)
 
 

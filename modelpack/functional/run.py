@@ -17,6 +17,7 @@ from modelpack.functional.rules import Rules
 from modelpack.functional.sampling import Sampler
 from modelpack.functional.value import Check, Measured
 from modelpack.progress import Progress
+from modelpack.quantity import counted
 from modelpack.running import explaining, following
 from modelpack.running.following import Watch
 
@@ -129,7 +130,7 @@ def patience_for_start(rules: Rules) -> float:
 
 def questions(run: Run, golden: Sequence[Golden]) -> None:
     """Ask what is golden: again and again, alone, and together."""
-    run.progress.say(f"asking {len(golden)} golden requests")
+    run.progress.say(f"asking {counted(len(golden), 'golden request')}")
     for one in golden:
         run.checks.append(judging.answers(one, run.asker.ask([one.request], times=_REPEATED)))
     variants = list(batching.variants(golden))

@@ -8,6 +8,7 @@ from modelpack.digest import Digest
 from modelpack.errors import Refused
 from modelpack.oci import parallel
 from modelpack.progress import Progress
+from modelpack.quantity import counted
 from modelpack.signing.value import Signed, Wanted
 from modelpack.trust.bundle import Bundle
 from modelpack.trust.signer import Signer
@@ -45,7 +46,7 @@ def sign(
     todo = list(wanted)
     distinct = {item.digest: item.statement for item in todo}
     signed = [signer.sign(statement) for statement in distinct.values()]
-    progress.say(f"signing {len(signed)} statements as {signer.identity}")
+    progress.say(f"signing {counted(len(signed), 'statement')} as {signer.identity}")
 
     def witness(bundle: Bundle, _: Callable[[int], None]) -> Bundle:
         return signer.witness(bundle)

@@ -12,6 +12,7 @@ from modelpack.inputs.downloads import Downloads
 from modelpack.inputs.python import pip_command
 from modelpack.lock import Wheel
 from modelpack.progress import SILENT, Advance, Progress
+from modelpack.quantity import counted
 
 _CHUNK = 1 << 20
 
@@ -45,7 +46,7 @@ def fetch(
         raise Unavailable(
             *(_gone(wheel, "is not in the cache", hint) for wheel in missing.values())
         )
-    progress.say(f"downloading {len(missing)} wheels")
+    progress.say(f"downloading {counted(len(missing), 'wheel')}")
     lines = [f"{w.name}=={w.version} --hash=sha256:{w.sha256}" for w in missing.values()]
     options = pip_command.wheel_options(tuple(missing.values()))
     with (

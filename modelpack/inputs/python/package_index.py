@@ -18,6 +18,7 @@ from modelpack.inputs.python.pinned import Requirement, Requirements
 from modelpack.inputs.python.target import Target
 from modelpack.lock import Wheel
 from modelpack.progress import SILENT, Progress
+from modelpack.quantity import counted
 
 _METADATA_LIMIT = 16 << 20
 _METADATA_BY_RANGES = "--use-feature=fast-deps"
@@ -52,7 +53,7 @@ def select(
     none satisfies, Unavailable when an index cannot be asked.
     """
     wanted = {one.name: one for one in requirements.requirements}
-    progress.say(f"asking the package index for {len(wanted)} wheels")
+    progress.say(f"asking the package index for {counted(len(wanted), 'wheel')}")
     chosen: dict[str, Selected] = {}
     for name, url in indexes.items():
         query = _Query(target=target, environment=environment, index=name, url=url)
