@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelpack.interface import Interface
+from modelpack.interface import Interface, parameters
 from modelpack.interface.operations import Operation, find, response_of, schema_of
 from modelpack.interface.validation import mismatches
 
@@ -65,6 +65,8 @@ def _by_operation(interface: Interface, exchange: Exchange) -> Iterator[str]:
 
 def _request(interface: Interface, operation: Operation, exchange: Exchange) -> Iterator[str]:
     document = interface.openapi
+    for reason in parameters.complaints(document, operation, exchange.path):
+        yield f"request: {reason}"
     if not exchange.has_request:
         if operation.body_required:
             yield f"{operation.name} requires a request body"

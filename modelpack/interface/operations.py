@@ -11,6 +11,8 @@ from typing import Any, Final
 from modelpack.interface.pointers import resolved
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_IN_ONE: Final = 3
+"templates between two slashes: with more of them a search would have no end"
 _TEMPLATE = re.compile(r"\{[^/{}]{1,200}\}")
 
 
@@ -105,8 +107,21 @@ def find(document: Mapping[str, Any], method: str, path: str) -> Operation | Non
 
 
 def _fits(template: str, path: str) -> bool:
+    return _matched(template, path) is not None
+
+
+def _matched(template: str, path: str) -> re.Match[str] | None:
+    if any(part.count("{") > _IN_ONE for part in template.split("/")):
+        return None
     pieces = [re.escape(piece) for piece in _TEMPLATE.split(template)]
-    return re.fullmatch("[^/]+".join(pieces), path) is not None
+    return re.fullmatch("([^/]+)".join(pieces), path)
+
+
+def path_values(operation: Operation, path: str) -> Mapping[str, str]:
+    """Return what stands in `path` for each name in the template of its operation."""
+    names = [name[1:-1] for name in _TEMPLATE.findall(operation.path)]
+    found = _matched(operation.path, path)
+    return dict(zip(names, found.groups(), strict=True)) if found else {}
 
 
 def schema_of(contents: Mapping[str, Any], media_type: str = "application/json") -> Any:  # noqa: ANN401

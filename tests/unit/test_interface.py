@@ -309,6 +309,12 @@ def test_a_schema_without_an_end_is_a_reason_and_no_traceback() -> None:
     [
         ({}, ()),
         ({"path": "/predict?k=3"}, ()),
+        ({"path": "/predict?k=many"}, (
+            "request: query parameter `k`: 'many' is not of type 'integer'",
+        )),
+        ({"path": "/predict?k=3&k=4"}, (
+            "request: query parameter `k`: ['3', '4'] is not of type 'integer'",
+        )),
         ({"path": "/nothing"}, ("the interface has no POST /nothing",)),
         ({"has_request": False}, ("POST /predict requires a request body",)),
         ({"request": {}}, ("request: 'inputs' is a required property",)),
@@ -330,6 +336,52 @@ def test_an_exchange_is_judged(changes: dict[str, Any], reasons: tuple[str, ...]
     }  # fmt: skip
 
     assert judge(_interface(), Exchange(**{**good, **changes})) == reasons
+
+
+@pytest.mark.parametrize(
+    ("path", "reasons"),
+    [
+        ("/a/7?q=x", ()),
+        ("/a/7?q=x&many=1&many=2", ()),
+        ("/a/7?q=x&many=1,2", ()),
+        ("/a/7?q=%C3%A9+x", ()),
+        ("/a/7?q=1", ()),
+        ("/a/seven?q=x", ("request: path parameter `n`: 'seven' is not of type 'integer'",)),
+        ("/a/7", ("request: query parameter `q` is missing",)),
+        ("/a/7?q=", ("request: query parameter `q`: '' should be non-empty",)),
+        ("/a/7?q=x&many=a", ("request: query parameter `many`: 'a' is not of type 'array'",)),
+        ("/a/7?q=x&deep[a]=1&other=1", ()),
+    ],
+)
+def test_parameters_of_a_request_are_judged(path: str, reasons: tuple[str, ...]) -> None:
+    stated = [
+        {"name": "n", "in": "path", "required": True, "schema": {"type": "integer"}},
+        {"name": "q", "in": "query", "required": True,
+         "schema": {"type": "string", "minLength": 1}},
+        {"name": "many", "in": "query",
+         "schema": {"type": "array", "items": {"type": "integer"}}},
+        {"name": "deep", "in": "query", "style": "deepObject", "schema": {"type": "object"}},
+        {"name": "H", "in": "header", "required": True, "schema": {"type": "string"}},
+    ]  # fmt: skip
+    operation = {"parameters": stated, "responses": {"200": {"description": "fine"}}}
+    interface = Interface(openapi={**OPENAPI, "paths": {"/a/{n}": {"get": operation}}})
+
+    found = judge(interface, Exchange(
+        method="GET", path=path, status=200, has_request=False, has_response=False,
+    ))  # fmt: skip
+
+    assert found == reasons
+
+
+def test_a_path_of_many_templates_is_no_search_without_an_end() -> None:
+    template = "/" + "".join(f"{{p{n}}}" for n in range(40)) + "x"
+    paths = {template: {"get": {"responses": {"200": {"description": "one"}}}}}
+
+    found = judge(Interface(openapi={**OPENAPI, "paths": paths}), Exchange(
+        method="GET", path="/" + "a" * 1000, status=200, has_request=False, has_response=False,
+    ))  # fmt: skip
+
+    assert found == ("the interface has no GET /" + "a" * 1000,)
 
 
 def test_null_is_allowed_where_openapi_3_0_says_nullable() -> None:
