@@ -19,6 +19,8 @@ _LIMIT: Final = 512 << 20
 "bytes of all answers to one task"
 _PORTION: Final = 32 << 20
 "bytes of all requests in one task, unless there is but one"
+_TIMED_OUT: Final = "timed out"
+"what a socket says"
 _STARTING: Final = 60.0
 "seconds for the program itself"
 
@@ -36,6 +38,11 @@ class Answer:
 
     def __str__(self) -> str:
         return str(self.status) if self.status else f"no answer ({self.error})"
+
+    @property
+    def timed_out(self) -> bool:
+        """Tell whether nothing came within the time, which is no sign of what would have."""
+        return not self.status and self.error == _TIMED_OUT
 
     @property
     def media_type(self) -> str:

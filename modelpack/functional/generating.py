@@ -25,7 +25,7 @@ _EXAMPLES: Final = 20
 "of what fits, and of what does not, for each operation"
 _SECONDS: Final = 30.0
 "for making all of them, but for the first few of each"
-_TIMEOUT: Final = 240.0
+_TIMEOUT: Final = 300.0
 "seconds from the start of the process to its end, with all that is asked between"
 _BODY: Final = 1 << 20
 "bytes of an answer that is judged"
@@ -117,16 +117,16 @@ def _made(found: Mapping[str, Any]) -> Made:
 def _judged(
     tell: Callable[[bytes], bytes], made: Made, answers: Sequence[Answer]
 ) -> tuple[list[Complaint], list[str]]:
-    """Return complaints of answers, and of what gave none; larger answers go unjudged."""
+    """Return complaints of answers, and of what gave none; what is late or large goes unjudged."""
     silent = [
         Complaint(at=at, request=request, title=str(answer))
         for at, request, answer in zip(made.at, made.requests, answers, strict=False)
-        if not answer.status
+        if not answer.status and not answer.timed_out
     ]
-    large = [
-        f"{at}: an answer of {len(answer.body)} bytes"
+    unread = [
+        f"{at}: " + ("it takes long" if answer.timed_out else f"{len(answer.body)} bytes of answer")
         for at, answer in zip(made.at, answers, strict=False)
-        if len(answer.body) > _BODY
+        if answer.timed_out or len(answer.body) > _BODY
     ]
     found = _told(tell, [_written(answer) for answer in answers])
     complaints = [
@@ -136,7 +136,7 @@ def _judged(
         )
         for one in found["complaints"]
     ]  # fmt: skip
-    return silent + complaints, [*large, *found["unjudged"]]
+    return silent + complaints, [*unread, *found["unjudged"]]
 
 
 def _written(answer: Answer) -> Mapping[str, Any] | None:

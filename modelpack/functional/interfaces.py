@@ -26,7 +26,7 @@ from modelpack.spec import Interface as Declared
 
 SERVED: Final = "/openapi.json"
 "where FastAPI and others serve their document"
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 8
 "requests in one task"
 _TIMEOUT: Final = 10.0
 "seconds for an answer to what does not fit"

@@ -377,6 +377,21 @@ def test_what_schemathesis_finds(
     assert unjudged == []
 
 
+def test_what_takes_long_or_is_large_is_not_judged(
+    made: tuple[generating.Made, generating.Judge],
+) -> None:
+    _, judge = made
+    late = Answer(status=0, body=b"", seconds=30.0, error="timed out")
+    large = Answer(status=200, body=b"x" * (2 << 20), seconds=0.0)
+
+    complaints, unjudged = judge([late, large])
+
+    assert complaints == []
+    assert unjudged == [
+        "POST /double: it takes long", "POST /double: 2097152 bytes of answer"
+    ]  # fmt: skip
+
+
 def test_the_same_document_gives_the_same_requests(
     made: tuple[generating.Made, generating.Judge],
 ) -> None:
