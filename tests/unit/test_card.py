@@ -13,7 +13,13 @@ from markdown_it import MarkdownIt
 from modelpack.cli import display
 from modelpack.cli.display import card_text
 from modelpack.cli.display.card_text import Told
-from modelpack.inspection.beside import EvaluationClaim, MetricClaim, VerdictClaim
+from modelpack.inspection.beside import (
+    EvaluationClaim,
+    MetricClaim,
+    SignatureClaim,
+    SignerClaim,
+    VerdictClaim,
+)
 from modelpack.inspection.value import Claims, DataClaim, ModelClaim, TrainingClaim
 from modelpack.spec import Card
 from tests import projects
@@ -117,6 +123,21 @@ def test_a_licence_that_the_hub_does_not_know_has_a_name() -> None:
     it = replace(page.inspection(), model=ModelClaim(license="MIT OR Apache-2.0"))
     head, _ = parts(card_text.card(Told(inspection=it)))
     assert (head["license"], head["license_name"]) == ("other", "MIT OR Apache-2.0")
+
+
+@pytest.mark.parametrize(
+    ("signer", "options"),
+    [
+        (SignerClaim(key_hint="x"), "--key KEY.pub"),
+        (SignerClaim(identities=("a@b",)), "--certificate-identity WHO"),
+    ],
+)
+def test_the_commands_fit_how_it_is_signed(signer: SignerClaim, options: str) -> None:
+    one = page.hostile("x").referrers[0]
+    signed = replace(one, signature=SignatureClaim(form="bundle", signer=signer))
+    it = replace(page.inspection(), referrers=(signed,))
+    card = card_text.card(Told(inspection=it, repository="ghcr.io/acme/x"))
+    assert f"modelpack verify ghcr.io/acme/x@{it.digest} \\\n  {options}" in card
 
 
 def test_a_foreign_image_is_not_called_ours() -> None:

@@ -197,14 +197,22 @@ def _usage(told: Told) -> Iterator[str]:
         yield "\n".join([
             "```sh",
             f"modelpack verify {name} \\",
-            "  --certificate-identity WHO --certificate-oidc-issuer WHERE",
+            f"  {_whom(it)}",
             f"modelpack pull {name}",
             "```",
         ])  # fmt: skip
         yield (
-            "`cosign verify` takes the same two options. At its start the container checks every "
+            "`cosign verify` takes the same options. At its start the container checks every "
             "weight file against the digests above, and serves no others."
         )
+
+
+def _whom(it: Inspection) -> str:
+    """Return the options that say whom to expect: a key where all that is signed is so by keys."""
+    signers = [one.signature.signer for one in it.referrers if one.signature]
+    if signers and not any(signer.identities for signer in signers):
+        return "--key KEY.pub"
+    return "--certificate-identity WHO --certificate-oidc-issuer WHERE"
 
 
 def _packages(it: Inspection) -> Iterator[str]:
