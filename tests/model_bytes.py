@@ -128,7 +128,10 @@ def tree() -> dict[str, Any]:
 
 
 def xgboost(
-    *trees: dict[str, Any], version: Sequence[int] = (2, 1, 0), booster: str = "gbtree"
+    *trees: dict[str, Any],
+    version: Sequence[int] = (2, 1, 0),
+    booster: str = "gbtree",
+    base: str = "5E-1",
 ) -> dict[str, Any]:
     """A model of XGBoost, as the value that both of its forms hold."""
     found = list(trees or (tree(),))
@@ -138,7 +141,7 @@ def xgboost(
         inside = {"name": "dart", "gbtree": {"name": "gbtree", "model": model}}
     learner = {
         "gradient_booster": inside,
-        "learner_model_param": {"base_score": "5E-1", "num_class": "0", "num_feature": "2"},
+        "learner_model_param": {"base_score": base, "num_class": "0", "num_feature": "2"},
     }
     return {"learner": learner, "version": list(version)}
 

@@ -13,7 +13,7 @@ from modelpack.resolve import libraries
 from modelpack.resolve.weights import Gated, check, check_each, located, look
 from modelpack.spec import Spec
 
-CHECK_VERSION = 4
+CHECK_VERSION = 5
 "of the weight gates: counts up when they refuse more, so that old verdicts do not stand"
 
 

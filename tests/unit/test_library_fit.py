@@ -161,17 +161,28 @@ CASES = [
      "loads up to 3")),
     ("m.onnx", made.onnx(ir=10), {"onnxruntime": "1.17.3"},
      "error: the version of its format (IR) is 10, onnxruntime 1.17.3 is locked and loads up to 9"),
-    ("m.gguf", made.gguf(), {"llama-cpp-python": "0.1.78"},
-     "error: is GGUF: llama-cpp-python reads that from 0.1.79 on, 0.1.78 is locked"),
+    ("m.gguf", made.gguf(), {"llama-cpp-python": "0.1.80"},
+     "error: is GGUF version 3: llama-cpp-python reads that from 0.1.81 on, 0.1.80 is locked"),
     ("m.gguf", made.gguf(architecture="qwen3"), {"llama-cpp-python": "0.3.8"},
      ("error: is of the architecture `qwen3`: llama-cpp-python reads that from 0.3.9 on, 0.3.8 is "
      "locked")),
     ("m.gguf", made.gguf(tensors=[made.gguf_tensor("a", [32], 39)]), {"llama-cpp-python": "0.3.14"},
      "error: has tensors of MXFP4: llama-cpp-python reads that from 0.3.15 on, 0.3.14 is locked"),
+    ("m.gguf", made.gguf(architecture="qwen3next"), {"llama-cpp-python": "0.3.16"},
+     ("error: is of the architecture `qwen3next`: llama-cpp-python reads that from 0.3.17 on, "
+      "0.3.16 is locked")),
     ("m.ubj", made.ubj(made.xgboost(version=(1, 6, 0))), {"xgboost": "1.5.2"},
      "error: is a model of XGBoost in UBJ: xgboost reads that from 1.6.0 on, 1.5.2 is locked"),
     ("m.ubj", made.ubj(made.xgboost(version=(1, 6, 0))), {"xgboost-cpu": "1.5.2"},
      "error: is a model of XGBoost in UBJ: xgboost reads that from 1.6.0 on, 1.5.2 is locked"),
+    ("m.ubj", made.ubj(made.xgboost(base="[5.2E-1]")), {"xgboost": "3.0.5"},
+     ("error: has a list as `base_score`, without which it predicts other values: xgboost reads "
+      "that from 3.1.0 on, 3.0.5 is locked")),
+    ("m.ubj", made.ubj(made.xgboost({
+        **made.tree(), "tree_param": {"num_nodes": "3", "num_feature": "2", "size_leaf_vector": "2"}
+     })), {"xgboost": "1.7.6"},
+     ("error: has trees whose leaves are vectors: xgboost reads that from 2.0.0 on, 1.7.6 is "
+      "locked")),
     ("m.json", json.dumps(made.xgboost(version=(3, 1, 0))).encode(), {"xgboost": "3.0.5"},
      ("warning: was written by xgboost 3.1.0, 3.0.5 is locked: older releases are not promised to "
      "read it")),
@@ -242,6 +253,12 @@ def test_a_long_header_of_numpy_is_in_doubt(tmp_path: Path) -> None:
     assert judge(tmp_path, "m.npy", data, platform(numpy="1.23.0")) == []
     (found,) = judge(tmp_path, "m.npy", data, platform(numpy="1.23.5"))
     assert "`numpy.load` refuses more than 10000" in found
+
+
+def test_a_base_score_of_one_half_is_the_same_for_all_releases(tmp_path: Path) -> None:
+    for base in ("[5E-1]", "5.2E-1"):
+        data = made.ubj(made.xgboost(base=base))
+        assert judge(tmp_path, "m.ubj", data, platform(xgboost="3.0.5")) == []
 
 
 def test_the_package_that_a_quantised_model_needs_may_be_locked(tmp_path: Path) -> None:

@@ -132,6 +132,19 @@ def test_external_data_beyond_the_end_of_their_file_are_refused(tmp_path: Path) 
     )
 
 
+def test_external_data_of_no_stated_length_reach_as_far_as_the_shape(tmp_path: Path) -> None:
+    model = made.onnx(made.onnx_graph(tensors=[made.onnx_outside("m.data", length=0)]))
+    assert said(look(tmp_path, m_onnx=model, m_data=bytes(8))) == ""
+    text = said(look(tmp_path, m_onnx=model, m_data=bytes(7)))
+    assert "reach to byte 8 of `m.data`, which has 7" in text
+
+
+def test_external_data_that_do_not_fill_the_shape_are_refused(tmp_path: Path) -> None:
+    model = made.onnx(made.onnx_graph(tensors=[made.onnx_outside("m.data", length=12)]))
+    text = said(look(tmp_path, m_onnx=model, m_data=bytes(16)))
+    assert "tensor `w` has 12 bytes, which do not fill its shape" in text
+
+
 def test_external_data_of_a_tensor_in_a_node_are_seen(tmp_path: Path) -> None:
     constant = made.onnx_node("Constant", attribute=made.inner(5, made.onnx_outside("../x")))
     assert "weights.onnx-data" in said(look(tmp_path, m_onnx=made.onnx(made.onnx_graph(constant))))

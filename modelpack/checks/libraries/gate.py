@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from modelpack.checks.libraries import numpy_fit, table, transformers_fit
 from modelpack.checks.libraries.locked import RULE, Held, Wheels, text
 from modelpack.checks.model_files.gate import ModelFiles
+from modelpack.checks.model_files.gguf_header import GgufHeader
+from modelpack.checks.model_files.xgboost_model import XgboostModel
 from modelpack.errors import Finding
 from modelpack.inputs.quoting import quoted
 from modelpack.lock import PlatformLock
@@ -41,12 +43,12 @@ def _findings(found: ModelFiles, wheels: Wheels, lockfile: str) -> Iterator[Find
         what = "has its merges as pairs"
         yield from held(path).known(table.TOKENIZER_MERGES, "merges", what)
     for path, header in found.gguf.items():
-        yield from _gguf(held(path), header.architecture, header.types)
+        yield from _gguf(held(path), header)
     for path, model in found.onnx.items():
         for name in table.RUNTIMES:
             yield from _onnx(held(path), model.ir, model.opsets, name)
     for path, booster in found.xgboost.items():
-        yield from _xgboost(held(path), booster.form, booster.version)
+        yield from _xgboost(held(path), booster)
     for path, array in found.arrays.items():
         yield from numpy_fit.findings(held(path), array)
 
@@ -59,18 +61,25 @@ def _tensors(held: Held, dtypes: Sequence[str]) -> Iterator[Finding]:
     yield from numpy_fit.of_safetensors(held, dtypes)
 
 
-def _gguf(held: Held, architecture: str, types: Sequence[str]) -> Iterator[Finding]:
-    yield from held.known(table.GGUF, "gguf", "is GGUF")
-    what = f"is of the architecture {quoted(architecture)}"
-    yield from held.known(table.GGUF_ARCHITECTURES, architecture, what)
-    for kind in types:
+def _gguf(held: Held, header: GgufHeader) -> Iterator[Finding]:
+    version = str(header.version)
+    yield from held.known(table.GGUF, version, f"is GGUF version {version}")
+    what = f"is of the architecture {quoted(header.architecture)}"
+    yield from held.known(table.GGUF_ARCHITECTURES, header.architecture, what)
+    for kind in header.types:
         yield from held.known(table.GGUF_TYPES, kind, f"has tensors of {kind}")
 
 
-def _xgboost(held: Held, form: str, written: tuple[int, int, int]) -> Iterator[Finding]:
-    what = f"is a model of XGBoost in {form.upper()}"
-    yield from held.known(table.XGBOOST_FORMATS, form, what)
-    locked = held.version("xgboost")
+def _xgboost(held: Held, booster: XgboostModel) -> Iterator[Finding]:
+    what = f"is a model of XGBoost in {booster.form.upper()}"
+    yield from held.known(table.XGBOOST_FORMATS, booster.form, what)
+    if booster.vectors:
+        what = "has trees whose leaves are vectors"
+        yield from held.known(table.XGBOOST_FORMATS, "vectors", what)
+    if booster.listed_base:
+        what = "has a list as `base_score`, without which it predicts other values"
+        yield from held.known(table.XGBOOST_FORMATS, "base_score", what)
+    locked, written = held.version("xgboost"), booster.version
     if locked is not None and written[:2] > locked[:2]:
         yield held.finding(
             f"was written by xgboost {text(written)}, {held.wheels['xgboost']} is locked: "

@@ -66,14 +66,20 @@ TOKENIZER_MERGES = Table(
 
 XGBOOST_FORMATS = Table(
     "xgboost",
-    MappingProxyType({"json": (1, 0, 0), "ubj": (1, 6, 0)}),
-    "https://xgboost.readthedocs.io/en/release_3.2.0/tutorials/saving_model.html",
-)
+    MappingProxyType({
+        "json": (1, 0, 0), "ubj": (1, 6, 0), "vectors": (2, 0, 0), "base_score": (3, 1, 0),
+    }),
+    "https://xgboost.readthedocs.io/en/release_3.2.0/tutorials/saving_model.html; models of 3.2.0 "
+    "loaded by 1.7.6, 2.1.4, 3.0.5 and 3.1.1",
+)  # fmt: skip
+"""`base_score` as a list, `[5.2E-1]`: older releases load it without a word, take 0.5 instead, and
+predict other values"""
 
 GGUF = Table(
     "llama-cpp-python",
-    MappingProxyType({"gguf": (0, 1, 79)}),
-    "https://github.com/abetlen/llama-cpp-python#readme",
+    MappingProxyType({"2": (0, 1, 81), "3": (0, 1, 81)}),
+    "https://github.com/abetlen/llama-cpp-python/releases; GGUF_VERSION and gguf_init_from_file in "
+    "the ggml.c of the source distributions of 0.1.79 to 0.2.12",
 )
 
 _ARCHITECTURES: Mapping[Version, str] = MappingProxyType(
@@ -81,6 +87,28 @@ _ARCHITECTURES: Mapping[Version, str] = MappingProxyType(
         (0, 3, 8): "gemma3",
         (0, 3, 9): "arwkv7 bailingmoe glm4 llama4 nomic-bert-moe plm qwen3 qwen3moe rwkv7",
         (0, 3, 15): "dream ernie4_5-moe exaone4 glm4moe gpt-oss hunyuan-dense llada smallthinker",
+        (0, 3, 17): "afmoe apertus bailingmoe2 clip cogvlm eurobert exaone-moe gemma-embedding "
+        "glm-dsa grovemoe jais2 jina-bert-v3 kimi-linear lfm2moe llada-moe llama-embed maincoder "
+        "mimo2 minimax-m2 mistral3 mistral4 modern-bert nemotron_h nemotron_h_moe paddleocr "
+        "pangu-embedded plamo3 qwen35 qwen35moe qwen3next qwen3vl qwen3vlmoe rnd1 seed_oss step35",
+        (0, 3, 19): "deepseek2-ocr",
+        (0, 3, 20): "gemma4",
+        (0, 3, 21): "hunyuan_vl",
+        (0, 3, 24): "deepseek32 talkie",
+        (0, 3, 26): "mellum",
+        (0, 3, 28): "gemma4-assistant",
+        (0, 3, 29): "eagle3",
+        (0, 3, 30): "cohere2moe",
+        (0, 3, 32): "dflash",
+        (0, 3, 33): "deepseek4",
+        (
+            0,
+            3,
+            35,
+        ): "graniteswitch hy_v3 kimi-k3 laguna minimax-01 minimax-m3 muse-glimmer nanbeige "
+        "pockettts qwen3tts",
+        (0, 3, 36): "bailingmoe3 dots3note glm5-next granite_swa hrm_text hy_v4 maple qwen4exp "
+        "spark2_5",
     }
 )
 
@@ -90,15 +118,15 @@ GGUF_ARCHITECTURES = Table(
         name: first for first, names in _ARCHITECTURES.items() for name in names.split()
     }),
     "https://github.com/abetlen/llama-cpp-python/releases; LLM_ARCH_NAMES in the llama.cpp of the "
-    "source distributions of 0.3.7, 0.3.8, 0.3.9, 0.3.14 and 0.3.15",
+    "source distributions of 0.3.7, 0.3.8, 0.3.9 and 0.3.14 to 0.3.36",
 )  # fmt: skip
 "`general.architecture` of a GGUF file"
 
 GGUF_TYPES = Table(
     "llama-cpp-python",
-    MappingProxyType({"MXFP4": (0, 3, 15)}),
+    MappingProxyType({"MXFP4": (0, 3, 15), "NVFP4": (0, 3, 17), "Q1_0": (0, 3, 21)}),
     "https://github.com/abetlen/llama-cpp-python/releases; ggml.h in the source distributions of "
-    "0.3.14 and 0.3.15",
+    "0.3.14 to 0.3.36",
 )
 
 NUMPY_ARRAYS = Table(

@@ -53,7 +53,7 @@ class External:
     location: str
     offset: int
     length: int
-    "0: to the end of the file"
+    "that are stated, or that its shape takes; 0: neither is known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,22 +217,28 @@ def _tensor(window: Window, found: _Found) -> str:
     if any(not 0 <= size < _WORD for size in shape) or prod(shape) >= _WORD:
         raise Malformed(f"the shape of tensor {quoted(name)} overflows")
     if outside:
-        found.external.append(_external(name, entries))
+        filled = -(-prod(shape) * _BITS[kind] // 8) if kind in _BITS else 0
+        found.external.append(_external(name, entries, filled))
     elif raw >= 0 and kind in _BITS and raw != -(-prod(shape) * _BITS[kind] // 8):
         raise Malformed(f"tensor {quoted(name)} has {raw} bytes, which do not fill its shape")
     return lock_tensors.line(_DTYPES.get(kind, f"TYPE_{kind}"), shape, name)
 
 
-def _external(name: str, entries: Mapping[str, str]) -> External:
+def _external(name: str, entries: Mapping[str, str], filled: int) -> External:
+    """Return where a tensor lies whose shape takes `filled` bytes (docs/ExternalData.md)."""
+
     def number(key: str) -> int:
         text = entries.get(key, "0")
         if not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004  of 2^63
             raise Malformed(f"tensor {quoted(name)}: `{key}` of its data is no number")
         return int(text)
 
+    length = number("length")
+    if length and filled and length != filled:
+        raise Malformed(f"tensor {quoted(name)} has {length} bytes, which do not fill its shape")
     return External(
-        tensor=name, location=entries.get("location", ""),
-        offset=number("offset"), length=number("length"),
+        tensor=name, location=entries.get("location", ""), offset=number("offset"),
+        length=length or filled,
     )  # fmt: skip
 
 

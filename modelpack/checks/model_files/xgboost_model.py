@@ -25,6 +25,7 @@ _TREES = {"gbtree": ("model",), "dart": ("gbtree", "model")}
 _ARRAYS = ("left_children", "right_children", "split_indices", "split_conditions")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _LEAF = -1
+_HALF = "[5E-1]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,10 @@ class XgboostModel:
     version: tuple[int, int, int]
     "of the library that wrote it"
     booster: str
+    listed_base: bool
+    "its `base_score` is a list, other than of 0.5, which all releases take where they find none"
+    vectors: bool
+    "leaves of its trees are vectors: one tree for several outputs"
     tensors: tuple[str, ...]
     "what was learned, as the lock writes it: of all trees together, or the weights of a line"
 
@@ -75,17 +80,23 @@ def _model(value: object, form: Literal["json", "ubj"]) -> XgboostModel:
     if name not in (*_TREES, "gblinear"):
         raise _Malformed("`gradient_booster.name` is none of gbtree, dart, gblinear")
     version = _version(value)
-    features = _number(_member(learner, "learner_model_param").get("num_feature"), "num_feature")
+    parameters = _member(learner, "learner_model_param")
+    features = _number(parameters.get("num_feature"), "num_feature")
+    base = parameters.get("base_score")
+    vectors = False
     if name in _TREES:
         model = booster
         for key in _TREES[name]:
             model = _member(model, key)
-        nodes = _forest(model, features)
+        nodes, vectors = _forest(model, features)
         learned = [("I32", "trees.split_indices"), ("F32", "trees.split_conditions")]
         lines = tuple(lock_tensors.line(dtype, [nodes], key) for dtype, key in learned)
     else:
         lines = (lock_tensors.line("F32", [_weights(booster)], "weights"),)
-    return XgboostModel(form=form, version=version, booster=name, tensors=lines)
+    return XgboostModel(
+        form=form, version=version, booster=name, tensors=lines, vectors=vectors,
+        listed_base=isinstance(base, str) and base.startswith("[") and base != _HALF,
+    )  # fmt: skip
 
 
 def _weights(booster: Mapping[str, Any]) -> int:
@@ -107,9 +118,12 @@ def _version(value: Any) -> tuple[int, int, int]:  # noqa: ANN401  any value
     return numbers[0], numbers[1], numbers[2]
 
 
-def _forest(model: Mapping[str, Any], features: int) -> int:
-    """Return the number of nodes of all trees; raise where one cannot be walked."""
-    nodes = 0
+def _forest(model: Mapping[str, Any], features: int) -> tuple[int, bool]:
+    """Return how many nodes all trees have, and whether leaves are vectors.
+
+    Raises where a tree cannot be walked.
+    """
+    nodes, vectors = 0, False
     trees = model.get("trees")
     if not isinstance(trees, Sequence) or isinstance(trees, str):
         raise _Malformed("`trees` is no list")
@@ -120,7 +134,8 @@ def _forest(model: Mapping[str, Any], features: int) -> int:
         for problem in _tree_problems(tree, features):
             raise _Malformed(f"tree {index}: {problem}")
         nodes += len(tree["left_children"])
-    return nodes
+        vectors = vectors or tree["tree_param"].get("size_leaf_vector", "1") not in ("0", "1")
+    return nodes, vectors
 
 
 def _tree_problems(tree: object, features: int) -> Iterator[str]:
