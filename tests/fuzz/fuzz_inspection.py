@@ -10,10 +10,11 @@ import re
 
 from modelpack import canonical_json
 from modelpack.cli import display
+from modelpack.cli.display import page
 from modelpack.cli.display.inspect_report import report
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError
-from modelpack.inspection import reading
+from modelpack.inspection import reading, tensors
 from modelpack.inspection.describing import describe
 from modelpack.metadata import NAMEPLATE
 from modelpack.oci.layer import CONFIG, MANIFEST, blob_of
@@ -49,11 +50,14 @@ def TARGET(data: bytes) -> None:  # noqa: N802  the name that the runner looks f
     root = blob_of(manifest or canonical_json.dumps(written), MANIFEST)
     shelf = Shelf(b"".join(root.origin.pieces), config, content)  # type: ignore[union-attr,arg-type]
     try:
-        inspection = describe(reading.read(shelf, root.descriptor, platform=""))
+        read = reading.read(shelf, root.descriptor, platform="")
+        inspection = describe(read)
     except InputError as error:
         _check([display.finding(finding) for finding in error.findings])
         return
-    _check([report(inspection, verbose=True)])
+    found = tensors.of(read)
+    _check([report(inspection, verbose=True, tensors=found)])
+    page.values(inspection, None, found)
     json.loads(display.to_json(display.plain(inspection)))
 
 

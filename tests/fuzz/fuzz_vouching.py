@@ -7,7 +7,7 @@ its layer, an empty line, and the content.
 import json
 
 from modelpack.cli import display
-from modelpack.cli.display import inspect_evidence
+from modelpack.cli.display import inspect_evidence, page_evidence
 from modelpack.digest import Digest
 from modelpack.errors import ModelpackError
 from modelpack.inspection import claiming, contents
@@ -40,6 +40,7 @@ def TARGET(data: bytes) -> None:  # noqa: N802  the name that the runner looks f
     )
     claim = claiming.claim(document)
     _check(inspect_evidence.report([claim], verbose=True))
+    page_evidence.cards([claim])
     _check(display.escape_lines("\n".join(claiming.findings([document]))))
     json.loads(display.to_json(display.plain(claim)))
 

@@ -5,7 +5,13 @@ from dataclasses import replace
 import pytest
 
 from modelpack import digest as digests
-from modelpack.cli.display import inspect_tensors, page_evidence, page_glance, page_weights
+from modelpack.cli.display import (
+    inspect_report,
+    inspect_tensors,
+    page_evidence,
+    page_glance,
+    page_weights,
+)
 from modelpack.inspection.beside import ReferrerClaim, VerdictClaim
 from modelpack.lock.tensors import Tensor
 from modelpack.verifying.report import Judged, Outcome, Report, Requirement
@@ -149,3 +155,21 @@ class TestWeights:
     @pytest.mark.parametrize(("shape", "words"), [((), "scalar"), ((4,), "4"), ((4, 5), "4 × 5")])  # noqa: RUF001  the sign
     def test_shapes_are_written_as_people_do(self, shape: tuple[int, ...], words: str) -> None:
         assert inspect_tensors.shape(shape) == words
+
+
+def test_the_text_of_all_that_can_be_said_has_the_same() -> None:
+    text = inspect_report.report(IT, verbose=True, tensors=pages.tensors_of())
+    for words in (
+        "encoder.layer.*.attention.query.bias       12  F32",
+        'request     pooling?            one of "mean", "cls"',
+        "answer 200  embeddings          list of list of number",
+        "high           CVE-2026-1111 in libssl3t64 3.5.1-1, mended in 3.5.1-1+deb13u1",
+        "spearman in sts-b/de  0.7812 (>= 0.75)",
+        "unit       python -m pytest -q",
+        "other       504dc7e208d3  https://acme.example/predicates/review/v1",
+        f"the same, signed as `{pages.IDENTITY}`",
+    ):
+        assert words in text
+    short = inspect_report.report(IT, verbose=False)
+    assert len(short) < len(text) / 3
+    assert "CVE-2026-1111" not in short

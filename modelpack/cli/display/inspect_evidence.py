@@ -31,10 +31,10 @@ def report(referrers: Sequence[ReferrerClaim], *, verbose: bool) -> str:
 def _rows(group: Sequence[ReferrerClaim]) -> Iterator[tuple[str, str, str]]:
     """Yield what one document says, and where else the same stands, signed by whom."""
     one, *more = group
-    name = one.what or one.predicate_type or one.artifact_type or one.media_type
+    other = "" if one.what else one.predicate_type or one.artifact_type or one.media_type
     said = f"cannot be read: {one.unreadable}" if one.unreadable else one.summary
-    lines = [line for line in (said, one.signed) if line] or [""]
-    yield name, _short(one), lines[0]
+    lines = [line for line in (other, said, one.signed) if line] or [""]
+    yield one.what or "other", _short(one), lines[0]
     for line in lines[1:]:
         yield "", "", line
     for same in more:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from modelpack import digest as digests
 from modelpack.cli import display
 from modelpack.cli.display import inspect_evidence, inspect_tensors
-from modelpack.inspection.value import Inspection, WeightFileClaim, WeightSetClaim
+from modelpack.inspection.value import Inspection, OperationClaim, WeightFileClaim, WeightSetClaim
 from modelpack.lock.tensors import Tensor
 
 NOTICE = "claims, not verified"
@@ -36,6 +36,7 @@ def report(
         _layers(inspection),
         _weights(inspection),
         inspect_tensors.report(inspection, tensors or {}),
+        _interface(inspection) if verbose else "",
         _packages(inspection, verbose=verbose),
         inspect_evidence.report(inspection.referrers, verbose=verbose),
         _labels(inspection, verbose=verbose),
@@ -213,6 +214,29 @@ def dtypes(counts: Mapping[str, int]) -> str:
     if len(counts) == 1:
         return next(iter(counts))
     return ", ".join(f"{dtype} {display.number(count)}" for dtype, count in counts.items())
+
+
+def _interface(inspection: Inspection) -> str:
+    """Return what each operation takes and answers, field by field."""
+    details = inspection.interface.details if inspection.interface else ()
+    rows = [
+        (name if number == 0 else "", *row)
+        for one in details
+        for number, (name, *row) in enumerate(_fields(one))
+    ]
+    head = ("OPERATION", "IN", "FIELD", "OF", "BOUNDS")
+    return f"INTERFACE\n{display.table(rows, head=head, width=0)}" if rows else ""
+
+
+def _fields(one: OperationClaim) -> Iterator[tuple[str, str, str, str, str]]:
+    answers = ((f"answer {given.status}".strip(), given.fields) for given in one.answers)
+    places = [("parameters", one.parameters), ("request", one.request), *answers]
+    for place, fields in places:
+        for field in fields:
+            name = (field.name or "the whole") + ("" if field.required else "?")
+            yield one.name or "a request", place, name, field.type, field.bounds
+    if not any(fields for _, fields in places):
+        yield one.name, "", "", "", ""
 
 
 def _packages(inspection: Inspection, *, verbose: bool) -> str:

@@ -85,16 +85,17 @@ def page(
         size=display.size, number=display.number, dtypes=inspect_report.dtypes, rows=_rows,
         digits=_digits, percent=_percent, noun=counted, shape=inspect_tensors.shape,
     )  # fmt: skip
-    values = _values(inspection, verified, tensors or {})
+    said = values(inspection, verified, tensors or {})
     # The one text that is not escaped is a file of ours.
     return environment.from_string(sheets.page).render(
-        values,
+        said,
         style=Markup(sheets.style),  # noqa: S704
         policy=sheets.policy,
     )
 
 
-def _values(inspection: Inspection, verified: Verified | None, tensors: Tensors) -> dict[str, Any]:
+def values(inspection: Inspection, verified: Verified | None, tensors: Tensors) -> dict[str, Any]:
+    """Return all that a page is made of."""
     model = inspection.model
     stages = page_lineage.stages(inspection)
     layers = inspection.layers
