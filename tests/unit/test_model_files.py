@@ -273,6 +273,8 @@ def test_arrays_of_numpy_are_listed(tmp_path: Path) -> None:
     ("data", "message"),
     [
         (b"numbers", "does not begin with"),
+        (b"\x93NUMPY", "header cannot be read"),
+        (b"\x93NUMPY\x03\x00\x00\x00", "header cannot be read"),
         (hostile_files.numpy_array("{"), "header cannot be read"),
         (hostile_files.numpy_array("'<f4'", bytes(7)), "reach to byte 136, the file has 135"),
         (hostile_files.numpy_array("'<f1'"), "its elements are `<f1`, which is no type of NumPy"),

@@ -77,7 +77,7 @@ def read(window: Window) -> ArrayHeader:
     length = int.from_bytes(start[_MAGIC_SIZE:first], "little")
     end = first + length
     text = window.read(first, min(length, _HEADER_LIMIT))
-    if length > _HEADER_LIMIT or len(text) < length:
+    if len(start) < first or length > _HEADER_LIMIT or len(text) < length:
         return ArrayHeader(malformed=True, end=end)
     version = (start[6], start[7])
     try:
