@@ -155,6 +155,10 @@ def axe(go_tool: Callable[[str], str]) -> str:
 _JUDGE = """
 for (const one of document.querySelectorAll("details")) one.open = true;
 const found = document.documentElement.dataset;
+found.keys = [...document.querySelectorAll("summary")].every(one => {
+  one.focus({focusVisible: true});
+  return document.activeElement === one && getComputedStyle(one).outlineWidth === "3px";
+});
 found.dark = matchMedia("(prefers-color-scheme: dark)").matches;
 axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
   .then(({violations, passes}) => {
@@ -175,6 +179,8 @@ class Access:
     """What axe-core found of a page."""
 
     dark: bool
+    keys: bool
+    "whether all that can be opened can be reached with a keyboard, and is seen to be"
     passes: frozenset[str]
     violations: str
 
@@ -188,8 +194,12 @@ def judged(browser: Browser, axe: str, text: str, page: Path, *options: str) -> 
     document, console = browser.open(page, "--dump-dom", *options)
     assert console == []
     said = dict(re.findall(r' data-([a-z]+)="([^"]*)"', document[: document.index("<head>")]))
-    return Access(dark=said["dark"] == "true", passes=frozenset(said["passes"].split()),
-                  violations=html.unescape(said["violations"]))  # fmt: skip
+    return Access(
+        dark=said["dark"] == "true",
+        keys=said["keys"] == "true",
+        passes=frozenset(said["passes"].split()),
+        violations=html.unescape(said["violations"]),
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,6 +215,7 @@ def test_everybody_can_use_a_page(
     options = [f"--window-size={width},1200", *(["--force-dark-mode"] if scheme == "dark" else [])]
     found = judged(browser, axe, text, tmp_path / "page.html", *options)
     assert found.dark == (scheme == "dark")
+    assert found.keys
     assert found.violations == ""
     assert found.passes >= _ALWAYS
 

@@ -111,7 +111,7 @@ class TestBeside:
         rows = {one.name: (one.value, one.limit) for one in card.measures}
         assert rows["Cold start"] == ("1.84 s", "10s")
         assert rows["Answers, p95"] == ("34.2 ms", "100ms")
-        assert rows["Memory, growth"] == ("1.05 MB", "")
+        assert rows["Memory, growth"] == ("1 MiB", "")
         assert (card.outcome, card.bad) == ("passed", False)
 
     def test_limits_of_which_nothing_was_measured_are_said(self) -> None:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelpack.cli import display
-from modelpack.cli.display import card_metadata, inspect_report, markdown
+from modelpack.cli.display import card_metadata, inspect_report, markdown, measures
 from modelpack.inspection.beside import EvaluationClaim
 from modelpack.inspection.value import Inspection
-from modelpack.quantity import in_gib
 from modelpack.spec import Card
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ _MOST = 200
 _SILENT = "Not stated."
 _ELSEWHERE = frozenset({"model", "about", "image id", "trained on", "weights"})
 _PLACE = re.compile(r"[A-Za-z0-9._:/-]{1,400}")
-_BYTES = frozenset({"memory", "memory_growth", "image_size"})
-_COUNTS = frozenset({"requests", "rate"})
 _MARKS = {"met": "✓ met", "failed": "✕ failed", "unknown": "? unknown", "waived": "~ waived"}
 
 
@@ -144,7 +141,8 @@ def _evaluations(it: Inspection) -> Iterator[str]:
 def _measured(it: Inspection) -> str:
     """Return what functional tests measured of the running image, and their limits."""
     rows = dict.fromkeys(
-        (_text(name), _text(_quantity(name, value)), _text(verdict.limits.get(_dashed(name), "")))
+        (_text(name), _text(measures.written(name, value)),
+         _text(verdict.limits.get(_dashed(name), "")))
         for one in it.referrers
         if one.what == "test" and (verdict := one.verdict)
         for name, value in verdict.measured.items()
@@ -154,12 +152,6 @@ def _measured(it: Inspection) -> str:
 
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _quantity(name: str, value: float) -> str:
-    if name in _BYTES:
-        return in_gib(int(value))
-    return f"{value:g}" if name in _COUNTS else display.seconds(value)
 
 
 def _data(it: Inspection) -> str:
