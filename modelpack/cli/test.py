@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     "--trust", default="", metavar="FOLDER", help="Who must have signed the weights, as in `run`."
 )
 @click.option(
+    "--gpus", default="", metavar="GPUS", help="As in `run`: all, a number, or device=0,GPU-4f2a…"
+)
+@click.option(
     "--junit", "junit_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
     help="Also write the report as JUnit XML.",
 )  # fmt: skip
@@ -55,6 +58,7 @@ def command(
     duration: str,
     mounts: tuple[str, ...],
     trust: str,
+    gpus: str,
     junit_file: Path | None,
     attach: bool | None,
 ) -> None:
@@ -82,7 +86,9 @@ def command(
     asked = rules.of_spec(
         this.spec, serves=serves, concurrency=concurrency, duration=duration
     )  # fmt: skip
-    tested, manifest = _test(output, this, image, golden, asked, mounts=mounts, trust=trust)
+    tested, manifest = _test(
+        output, this, image, golden, asked, mounts=mounts, trust=trust, gpus=gpus
+    )  # fmt: skip
     name = keeping.name_of(image, this)
     said = preparing.evidence(tested, manifest, name) if manifest else None
     _keep(output, this, image, said, attach)
@@ -141,6 +147,7 @@ def _test(
     *,
     mounts: tuple[str, ...],
     trust: str,
+    gpus: str,
 ) -> "tuple[Tested, Descriptor | None]":
     """Bring the image into the engine and test it; also return its manifest, where it is known."""
     from modelpack import reference  # noqa: PLC0415
@@ -153,7 +160,7 @@ def _test(
     engine, progress = environment.engine_for(what), output.progress()
     wanted = gate.Wanted(
         engine=engine, golden=golden, rules=rules, clock=environment.now, mounts=mounts,
-        trust=trust,
+        trust=trust, gpus=gpus,
     )  # fmt: skip
     with running.found(
         what, engine=engine, host="", progress=progress, credentials=environment.credentials(),

@@ -25,6 +25,8 @@ class Wanted:
     "seconds since 1970"
     mounts: tuple[str, ...] = ()
     trust: str = ""
+    gpus: str = ""
+    "as `run --gpus` takes them"
 
 
 def test(
@@ -33,7 +35,7 @@ def test(
     """Bring the image into the engine, and test it; `folders` has mounted weights by name."""
     rules, engine = wanted.rules, wanted.engine
     container = preparing.container(
-        found, rules, mounts=wanted.mounts, trust=wanted.trust, project=folders
+        found, rules, mounts=wanted.mounts, trust=wanted.trust, gpus=wanted.gpus, project=folders
     )
     subject = preparing.subject(
         engine, found, container, golden=wanted.golden, rules=rules, progress=progress

@@ -38,12 +38,13 @@ def container(
     *,
     mounts: tuple[str, ...],
     trust: str,
+    gpus: str,
     project: Mapping[str, Path] | None,
 ) -> Container:
     """Return the container of a test: as hard as a platform runs it, and without a network."""
     asked = Asked(
         network="none", memory=rules.limits.get("memory", ""), cpus=rules.cpus, user=USER,
-        mounts=mounts, trust=trust,
+        mounts=mounts, trust=trust, gpus=gpus,
     )  # fmt: skip
     return asking.container(found.name, found.facts, asked, variables={}, project=project)
 

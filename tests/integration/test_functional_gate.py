@@ -142,6 +142,20 @@ def test_an_example_passes_in_podman(
         assert measured["requests"] > 0
 
 
+def test_an_image_that_needs_more_memory_than_its_limit_is_told_so(
+    desk: Desk, digits: Packed, tmp_path: Path
+) -> None:
+    project = tmp_path / "digits"
+    shutil.copytree(digits.project, project, ignore=shutil.ignore_patterns("dist", "weights"))
+    patient(project)
+    toml = project / "modelpack.toml"
+    toml.write_text(toml.read_text("utf-8").replace('memory = "1 GiB"', 'memory = "12 MiB"'))
+
+    checks = desk.test(f"oci:{digits.layout}", project, status=1)
+
+    assert "the container needed more memory than 12582912 bytes" in checks["runs"]["found"]
+
+
 def test_a_service_that_leaks_fails(desk: Desk, variant: Any) -> None:
     layout, project = variant(
         ("service/server.py", "        network = self.server.network\n",

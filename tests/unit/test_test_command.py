@@ -70,6 +70,14 @@ def test_a_right_service_passes_and_the_statement_says_so(desk: Desk, tmp_path: 
     assert kept.predicate["configuration"][0]["name"] == "golden/one.json"
 
 
+def test_gpus_are_given_as_in_run(desk: Desk) -> None:
+    desk.test(Model(), "--gpus", "device=0")
+
+    (asked,) = desk.fake.last.asked["HostConfig"]["DeviceRequests"]
+    assert (asked["Capabilities"], asked["DeviceIDs"]) == ([["gpu"]], ["0"])
+    assert "not GPUs" in desk.test(Model(), "--gpus", "many", status=2).err
+
+
 def test_the_statement_stands_beside_the_image_and_may_be_signed(desk: Desk) -> None:
     for factor, passed in ((3.0, False), (2.0, True)):
         done = desk.test(Model(factor=factor), "--json", status=0 if passed else 1)
