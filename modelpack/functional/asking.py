@@ -12,6 +12,7 @@ from modelpack.engine.door import Engine
 from modelpack.errors import Unavailable
 from modelpack.functional import sending
 from modelpack.functional.golden import Request
+from modelpack.inputs.quoting import quoted
 
 TIMEOUT: Final = 30.0
 "seconds for one answer"
@@ -37,7 +38,14 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
+        if self.raised:
+            return f"it raises {quoted(self.body[:400].decode('utf-8', 'replace'), 200)}"
         return str(self.status) if self.status else f"no answer ({self.error})"
+
+    @property
+    def raised(self) -> bool:
+        """Whether it is the exception of a function, as our program tells it."""
+        return any(name.lower() == "x-raised" for name, _ in self.headers)
 
     @property
     def timed_out(self) -> bool:

@@ -139,7 +139,12 @@ def described(error: Exception) -> str:
     """Return what was raised, and where in the code that was called."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = call.__code__.co_filename
-    where = [f" ({one.filename}:{one.lineno})" for one in frames if one.filename != ours]
+    inner = ("<", os.path.dirname(importlib.__file__))
+    where = [
+        f" ({one.filename}:{one.lineno})"
+        for one in frames
+        if one.filename != ours and not one.filename.startswith(inner)
+    ]
     return f"{type(error).__name__}: {error}" + "".join(where[-1:])
 
 
@@ -177,6 +182,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/plain" if status == RAISED else "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Seconds", repr(seconds))
+        if status == RAISED:
+            self.send_header("X-Raised", "yes")
         self.end_headers()
         self.wfile.write(body)
 
@@ -198,7 +205,13 @@ class Server(ThreadingHTTPServer):
 def main(port: int, names: list[str]) -> None:
     """Import, then serve until SIGTERM comes, which process 1 must want to hear."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    with Server(port, {name: find(name) for name in names}) as server:
+    functions = {}
+    for name in names:
+        try:
+            functions[name] = find(name)
+        except Exception as error:  # noqa: BLE001  whatever is imported may raise
+            sys.exit(f"cannot import `{name}`: {described(error)}")
+    with Server(port, functions) as server:
         server.serve_forever()
 
 

@@ -168,6 +168,8 @@ def read(answer: Answer, status: int, form: Form | None) -> tuple[list[str], Any
 
     Where its content does not matter, what is said to be JSON holds no NaN nevertheless.
     """
+    if answer.raised and answer.status != status:
+        return [str(answer)], None
     if answer.status != status:
         return [f"status {answer} instead of {status}{_detail(answer.body)}"], None
     unstated = form is None
@@ -203,7 +205,7 @@ def load(loaded: Loaded, golden: Iterable[Golden]) -> Check:
     """Judge the answers under load, of which the last one to each request was kept."""
     wrong = []
     if loaded.wrong:
-        wrong.append(f"{loaded.wrong} of {loaded.count} answers have another status, such as "
+        wrong.append(f"{loaded.wrong} of {loaded.count} answers are not as expected, such as "
                      f"{quoted(loaded.first_wrong, 200)}")  # fmt: skip
     if loaded.killed:
         wrong.append(f"{loaded.killed} of its processes were killed: it needs more memory")

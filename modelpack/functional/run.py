@@ -16,6 +16,7 @@ from modelpack.functional.interfaces import Stated
 from modelpack.functional.rules import Rules
 from modelpack.functional.sampling import Sampler
 from modelpack.functional.value import Check, Measured
+from modelpack.inputs.quoting import quoted
 from modelpack.progress import Progress
 from modelpack.quantity import counted
 from modelpack.running import explaining, following
@@ -34,6 +35,8 @@ _AGAIN = 0.1
 "looks for the guard's words, and seconds between"
 _FATAL = ("ready", "imported", "runs")
 "checks after which its log is worth a look"
+_LINE = 300
+"characters of what it said last"
 _HEAD = 1 << 20
 "bytes of the beginning of a log that are kept: the guard speaks first"
 
@@ -170,5 +173,12 @@ def broken(run: Run, error: ModelpackError) -> Check:
         run.watch.container, status, state, bytes(run.watch.tail), stopped=False
     )
     said = [f"{one.at}: {one.message}" if one.at else one.message for one in why]
+    if not said and status:
+        said = [quoted(line, _LINE) for line in _last_line(bytes(run.watch.tail))]
     return judging.check("runs", [f"it ended by itself with status {status}", *said],
                          hint="see its log: modelpack run IMAGE")  # fmt: skip
+
+
+def _last_line(log: bytes) -> list[str]:
+    """Return what it said last, where it said anything: Python's reasons stand there."""
+    return log.decode("utf-8", "replace").strip().splitlines()[-1:]

@@ -132,7 +132,7 @@ def boom(values: Any) -> Any:
         (lambda values: {**double(values), "doubled": [float("nan")] * 2}, "it holds NaN"),
         (lambda values: {**double(values), "doubled": np.float32([np.inf, 0])},
          "it holds +Infinity at [0] of doubled"),
-        (boom, "status 500 instead of 200: `ValueError: cannot do [1.0, 2.0]"),
+        (boom, "it raises `ValueError: cannot do [1.0, 2.0] ("),
         (lambda values: object(), "object, which is neither JSON nor a tensor"),
         (lambda values: {1: values}, "an object with a key of type int"),
         (lambda values: np.array([1j]), "an array of complex128, which safetensors has not"),
@@ -155,7 +155,8 @@ def test_each_fault_of_a_function_is_told(
         client.close()
 
     found = judging.answers(golden, [
-        Answer(status=answer["status"], body=answer["body"], seconds=answer["seconds"])
+        Answer(status=answer["status"], body=answer["body"], seconds=answer["seconds"],
+               headers=tuple(map(tuple, answer["headers"])))
     ])  # fmt: skip
 
     assert found.outcome == "failed"
@@ -284,3 +285,28 @@ def test_the_program_needs_nothing_but_python_and_imports_as_the_image_does(
 
     assert json.loads(found["first"]["body"]) == [2, [[1.0], [2.0]]]
     assert process.returncode == 0, said
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("job:nothing", "AttributeError: module 'job' has no attribute 'nothing'"),
+        ("job:number", "TypeError: `job:number` cannot be called"),
+        ("nowhere:x", "ModuleNotFoundError: No module named 'nowhere'"),
+        ("broken:x", "ZeroDivisionError: division by zero ("),
+    ],
+)
+def test_what_cannot_be_imported_is_said_in_one_line(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    (tmp_path / "job.py").write_text("number = 3\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    program = Path(calling.__file__).read_text("utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, "0", name], cwd=tmp_path, capture_output=True, check=False
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith(f"cannot import `{name}`: {reason}")
