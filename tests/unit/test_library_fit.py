@@ -86,11 +86,11 @@ CASES = [
      ("error: `quantization_config.quant_method` is `gptq`: transformers needs `gptqmodel` or "
      "`auto-gptq` for it, which is not locked")),
     ("config.json", quantised("gptq"), {"transformers": "5.0.0", "gptqmodel": "5.4.0"},
-     ("error: `quantization_config.quant_method` is `gptq`: transformers needs `optimum` for it, "
+     ("warning: `quantization_config.quant_method` is `gptq`: transformers needs `optimum` for it, "
       "which is not locked")),
     ("config.json", quantised("awq"), {"transformers": "5.0.0", "autoawq": "0.2.9"},
-     ("error: `quantization_config.quant_method` is `awq`: transformers needs `gptqmodel` for it, "
-      "which is not locked")),
+     ("warning: `quantization_config.quant_method` is `awq`: transformers needs `gptqmodel` for "
+      "it, which is not locked")),
     ("config.json", quantised("fp8"), {"transformers": "4.49.0"},
      ("error: `quantization_config.quant_method` is `fp8`: transformers needs `accelerate` for it, "
       "which is not locked")),
@@ -232,6 +232,13 @@ def test_a_kind_of_model_is_refused_once(tmp_path: Path) -> None:
     (only,) = judge(tmp_path, "config.json", data, platform(transformers="4.50.3"))
     assert only.startswith("error: `model_type` is `qwen3`")
     assert judge(tmp_path, "config.json", data, platform(transformers="4.51.0")) == []
+
+
+def test_a_part_of_a_model_is_loaded_by_its_class(tmp_path: Path) -> None:
+    data = config(model_type="clip_text_model", architectures=["CLIPTextModel"])
+    (only,) = judge(tmp_path, "config.json", data, platform(transformers="4.40.0"))
+    assert only.startswith("warning: `model_type` is `clip_text_model`: transformers reads that")
+    assert judge(tmp_path, "config.json", data, platform(transformers="4.45.0")) == []
 
 
 def test_what_came_with_the_first_release_that_was_looked_at_may_be_older(tmp_path: Path) -> None:
@@ -379,6 +386,10 @@ def test_a_package_that_is_too_old_for_transformers_is_refused(
     locked = {"transformers": ".".join(map(str, since)), name: "0.0.1"}
     found = judge(tmp_path, "config.json", quantised(method), platform(**locked))
     assert any(f"needs `{name}` {words} or newer for it, 0.0.1 is locked" in one for one in found)
+    sure = name not in quantiser_table.LOADERS
+    assert all(
+        one.startswith("error: " if sure else "warning: ") for one in found if "newer" in one
+    )
     locked[name] = words
     found = judge(tmp_path, "config.json", quantised(method), platform(**locked))
     assert not any(f"`{name}`" in one and "newer" in one for one in found)

@@ -74,6 +74,9 @@ NEEDED: Mapping[str, Mapping[Version, Needs]] = MappingProxyType({
 })  # fmt: skip
 "by `quant_method` and the release of transformers from which on it is so"
 
+LOADERS = frozenset({"auto-gptq", "auto-round", "autoawq", "gptqmodel", "hqq"})
+"that load models by themselves as well, whatever transformers needs for it"
+
 LEAST: Mapping[str, Mapping[Version, Version]] = MappingProxyType({
     "accelerate": {(4, 38, 0): (0, 21, 0), (4, 45, 0): (0, 26, 0), (5, 0, 0): (1, 1, 0)},
     "auto-gptq": {(4, 38, 0): (0, 4, 2)},

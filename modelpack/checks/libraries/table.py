@@ -166,7 +166,9 @@ wheels say themselves when they refuse a model: "max supported IR version", "off
 domain ai.onnx is till opset"."""
 
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
-READERS = frozenset({"vllm", "sglang", "lmdeploy"})
+READERS = frozenset({
+    "vllm", "sglang", "lmdeploy", "tensorrt-llm", "exllamav2", "exllamav3", "mlx-lm", "mlc-llm",
+})  # fmt: skip
 "that read models by themselves, whatever transformers knows"
 TWINS = {"xgboost-cpu": "xgboost"}
 "distributions of the same library and version, under another name"

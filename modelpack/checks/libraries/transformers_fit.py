@@ -5,6 +5,7 @@ classes it has is not looked up.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from modelpack.checks.libraries import quantiser_table, transformers_releases
@@ -43,18 +44,30 @@ def findings(held: Held, config: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _model(held: Held, config: Mapping[str, Any], locked: Minor) -> Iterator[Finding]:
-    """Judge the kind of model, and unless that is refused its classes."""
+    """Judge the kind of model, and unless that is refused its classes.
+
+    Where its class is there, only the automatic classes lack the kind: so it is with parts of
+    models, such as `clip_text_model`, which others load by their class.
+    """
     known = transformers_releases.table()
     kind, classes = config.get("model_type"), config.get("architectures")
+    named = [name for name in classes[:_SHOWN] if isinstance(name, str)] if (
+        isinstance(classes, list)
+    ) else []  # fmt: skip
+    there = any(_has(known.classes.get(name), locked) for name in named)
     refused = False
     if isinstance(kind, str):
         for one in _judged(held, f"`model_type` is {quoted(kind)}", known.types.get(kind), locked):
-            refused = refused or one.severity == "error"
-            yield one
-    for name in classes[:_SHOWN] if isinstance(classes, list) and not refused else ():
-        if isinstance(name, str):
-            what = f"`architectures` names {quoted(name)}"
-            yield from _judged(held, what, known.classes.get(name), locked)
+            doubtful = replace(one, severity="warning") if there else one
+            refused = refused or doubtful.severity == "error"
+            yield doubtful
+    for name in named if not refused else ():
+        what = f"`architectures` names {quoted(name)}"
+        yield from _judged(held, what, known.classes.get(name), locked)
+
+
+def _has(span: Span | None, locked: Minor) -> bool:
+    return span is not None and span.first <= locked and (span.gone is None or locked < span.gone)
 
 
 def _judged(held: Held, what: str, span: Span | None, locked: Minor) -> Iterator[Finding]:
@@ -103,19 +116,23 @@ def _quantised(held: Held, config: Mapping[str, Any], locked: Version) -> Iterat
             )  # fmt: skip
         return
     eras = quantiser_table.NEEDED.get(method.removesuffix("_4bit").removesuffix("_8bit"), {})
+    own = {name for groups in eras.values() for group in groups for name in group}
+    sure = not (own & quantiser_table.LOADERS & held.wheels.keys())
     for group in _of_era(eras, locked) or ():
-        yield from _needed(held, what, group, locked)
+        yield from _needed(held, what, group, locked, sure=sure)
     yield from _slow(held, what, method)
 
 
-def _needed(held: Held, what: str, group: tuple[str, ...], locked: Version) -> Iterator[Finding]:
+def _needed(
+    held: Held, what: str, group: tuple[str, ...], locked: Version, *, sure: bool
+) -> Iterator[Finding]:
     """Yield a finding unless one of `group` is locked and new enough."""
     here = [name for name in group if name in held.wheels]
     either = " or ".join(f"`{name}`" for name in group)
     if not here:
         yield held.finding(
             f"{what}: {_NAME} needs {either} for it, which is not locked", group[0],
-            hint=held.add(group),
+            sure=sure, hint=held.add(group),
         )  # fmt: skip
         return
     old: list[tuple[str, Version]] = []
@@ -128,7 +145,7 @@ def _needed(held: Held, what: str, group: tuple[str, ...], locked: Version) -> I
     for name, least in old[:1]:
         yield held.finding(
             f"{what}: {_NAME} {held.wheels[_NAME]} needs `{name}` {text(least)} or newer for it, "
-            f"{held.wheels[name]} is locked", name,
+            f"{held.wheels[name]} is locked", name, sure=sure,
         )  # fmt: skip
 
 
