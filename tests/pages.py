@@ -8,6 +8,8 @@ from modelpack import digest as digests
 from modelpack import templates
 from modelpack.cli.display import page
 from modelpack.cli.display.page_weights import Tensors
+from modelpack.functional import predicate as functional
+from modelpack.functional.value import Check, Measured, Tested
 from modelpack.inspection import claiming, contents, tensors
 from modelpack.inspection.beside import LogClaim, ReferrerClaim, SignatureClaim, SignerClaim
 from modelpack.inspection.describing import describe
@@ -233,21 +235,20 @@ def _scan() -> dict[str, Any]:
 
 def _test() -> dict[str, Any]:
     limits = {"cold-start": "10s", "p95": "100ms", "memory": "512 MiB", "image-size": "300 MiB"}
-    return {
-        "result": "PASSED",
-        "passedTests": ["ready", "runs as 10001", "golden/one.json", "golden/many.json", "version",
-                        "metrics", "stops in time", *(f"limit {name}" for name in limits)],
-        "warnedTests": [], "failedTests": [],
-        "configuration": [{"name": "golden/one.json", "digest": {"sha256": values.sha("1")}},
-                          {"name": "test", "annotations": {"limits": limits}}],
-        "metadata": {"startedOn": "2026-11-20T08:20:00Z", "finishedOn": "2026-11-20T08:21:00Z"},
-        "modelpack": {
-            "version": "1.0.0", "engine": "Docker 28.2", "skippedTests": [],
-            "measured": {"cold_start": 1.84, "p50": 0.0113, "p95": 0.0342, "p99": 0.0521,
-                         "requests": 2412, "rate": 241.2, "memory": 268_435_456,
-                         "memory_growth": 1_048_576, "image_size": 201_300_000, "stop": 0.31},
-        },
-    }  # fmt: skip
+    names = ("ready", "runs as 10001", "golden/one.json", "golden/many.json", "version", "metrics",
+             "stops in time", *(f"limit {name}" for name in limits))  # fmt: skip
+    tested = Tested(
+        digest=values.digest("1"), image="minilm:1.2.0", engine="Docker 28.2",
+        checks=tuple(Check(name=name, outcome="passed", found="as expected") for name in names),
+        measured=Measured(cold_start=1.84, p50=0.0113, p95=0.0342, p99=0.0521, requests=2412,
+                          rate=241.2, memory=268_435_456, memory_growth=1_048_576,
+                          image_size=201_300_000, stop=0.31),
+        calls=Measured(cold_start=0.94, p50=0.0081, p95=0.0123, requests=4824),
+        concurrency=1, duration=10, limits=limits, golden={"golden/one.json": values.digest("1")},
+        started=1_795_162_800, finished=1_795_162_860,
+    )  # fmt: skip
+    made = dict(functional.predicate(tested))
+    return {**made, "modelpack": {**made["modelpack"], "version": "1.0.0"}}
 
 
 def _checks() -> dict[str, Any]:

@@ -129,7 +129,9 @@ class VerdictClaim:
     names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_NAMES)
     "of tests: those that `failed`, `warned`, `passed`, `skipped`"
     measured: Mapping[str, float] = field(default_factory=lambda: _NO_NUMBERS)
-    "of a functional test: `cold_start`, `p95` in seconds, `memory` in bytes"
+    "of a functional test: `cold-start`, `p95` in seconds, `memory` in bytes"
+    calls: Mapping[str, float] = field(default_factory=lambda: _NO_NUMBERS)
+    "the same, of functions that were called"
     limits: Mapping[str, str] = field(default_factory=lambda: _NO_TEXTS)
     "that were asked for: `cold-start` to `10s`"
     commands: Mapping[str, str] = field(default_factory=lambda: _NO_TEXTS)

@@ -131,6 +131,7 @@ def test(said: Mapping[str, Any], noun: str) -> Said:
         counts=counts,
         names={name: found for name, found in names.items() if found},
         measured=dict(_numbers(table(ours, "measured"))),
+        calls=dict(_numbers(table(ours, "calls"))),
         limits=dict(_limits(said)),
         commands=dict(_commands(said)),
     )

@@ -112,6 +112,8 @@ class TestBeside:
         assert rows["Cold start"] == ("1.84 s", "10s")
         assert rows["Answers, p95"] == ("34.2 ms", "100ms")
         assert rows["Memory, growth"] == ("1 MiB", "")
+        assert rows["Calls: Answers, p95"] == ("12.3 ms", "100ms")
+        assert "not measured" not in [value for value, _ in rows.values()]
         assert (card.outcome, card.bad) == ("passed", False)
 
     def test_limits_of_which_nothing_was_measured_are_said(self) -> None:

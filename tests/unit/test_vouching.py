@@ -285,7 +285,8 @@ class TestStatements:
                 "name": "test", "annotations": {"limits": {"p95": "100ms", "memory": 3}},
             }],
             "modelpack": {"version": "0.2", "engine": "docker 28", "skippedTests": ["metrics"],
-                          "measured": {"p95": 0.2, "memory": 7, "p50": None, "x": True}},
+                          "measured": {"p95": 0.2, "memory": 7, "p50": None, "x": True},
+                          "calls": {"p50": 0.1}},
         }  # fmt: skip
         kind = "https://in-toto.io/attestation/test-result/v0.1"
         one = self.attached(desk, said(kind, predicate, desk.digest))["verdict"]
@@ -293,6 +294,7 @@ class TestStatements:
             "outcome": "failed", "by": "modelpack 0.2 in docker 28",
             "finished": "2026-11-20T00:00:00Z", "counts": {"passed": 1, "failed": 1},
             "names": {"passed": ["ready"], "failed": ["limit p95"], "skipped": ["metrics"]},
+            "calls": {"p50": 0.1},
             "measured": {"p95": 0.2, "memory": 7}, "limits": {"p95": "100ms", "memory": ""},
             "commands": {},
         }  # fmt: skip

@@ -142,16 +142,12 @@ def _measured(it: Inspection) -> str:
     """Return what functional tests measured of the running image, and their limits."""
     rows = dict.fromkeys(
         (_text(name), _text(measures.written(name, value)),
-         _text(verdict.limits.get(_dashed(name), "")))
+         _text(verdict.limits.get(name, "")))
         for one in it.referrers
         if one.what == "test" and (verdict := one.verdict)
         for name, value in verdict.measured.items()
     )  # fmt: skip
     return _table(("measured", "", "limit"), list(rows))
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
 
 
 def _data(it: Inspection) -> str:

@@ -92,7 +92,7 @@ def _found(one: ReferrerClaim) -> Iterator[tuple[str, str]]:
     if verdict := one.verdict:
         for outcome in ("failed", "warned"):
             yield outcome, ", ".join(verdict.names.get(outcome, ()))
-        for row in measures.of(verdict.measured, verdict.limits):
+        for row in measures.of(verdict):
             yield row.name.lower(), row.value + (f" (limit {row.limit})" if row.limit else "")
         yield from verdict.commands.items()
     for metric in one.evaluation.metrics if one.evaluation else ():

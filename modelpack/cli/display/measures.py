@@ -1,16 +1,17 @@
 """What a functional test measured, beside the limits that were asked for, in words for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from modelpack.cli import display
+from modelpack.inspection.beside import VerdictClaim
 from modelpack.quantity import in_gib
 
-_SECONDS: Final = {"cold_start": "Cold start", "p50": "Answers, p50", "p95": "Answers, p95",
+_SECONDS: Final = {"cold-start": "Cold start", "p50": "Answers, p50", "p95": "Answers, p95",
                    "p99": "Answers, p99", "stop": "Stop"}  # fmt: skip
-_BYTES: Final = {"memory": "Memory, at most", "memory_growth": "Memory, growth",
-                 "image_size": "Image"}  # fmt: skip
+_BYTES: Final = {"memory": "Memory, at most", "memory-growth": "Memory, growth",
+                 "image-size": "Image"}  # fmt: skip
 _PLAIN: Final = {"requests": "Requests", "rate": "Answers each second"}
 _ABSURD: Final = 1e18
 "bytes that nobody has"
@@ -25,18 +26,22 @@ class Measure:
     limit: str
 
 
-def of(
-    measured: Mapping[str, float], limits: Mapping[str, str]
-) -> Iterator[Measure]:  # fmt: skip
+def of(verdict: VerdictClaim) -> Iterator[Measure]:
     """Yield what was measured, with its limit; and limits of which nothing was."""
-    left = dict(limits)
-    for key, title in {**_SECONDS, **_BYTES, **_PLAIN}.items():
-        limit = left.pop(key.replace("_", "-"), "")
-        if key in measured or limit:
-            value = written(key, measured[key]) if key in measured else "not measured"
-            yield Measure(name=title, value=value, limit=limit)
-    for name, limit in left.items():
-        yield Measure(name=name, value="", limit=limit)
+    titles, limits = {**_SECONDS, **_BYTES, **_PLAIN}, verdict.limits
+    for key, title in titles.items():
+        if key in verdict.measured or key in limits:
+            value = "not measured"
+            if key in verdict.measured:
+                value = written(key, verdict.measured[key])
+            yield Measure(name=title, value=value, limit=limits.get(key, ""))
+    for key, title in titles.items():
+        if key in verdict.calls:
+            value = written(key, verdict.calls[key])
+            yield Measure(name=f"Calls: {title}", value=value, limit=limits.get(key, ""))
+    for name, limit in limits.items():
+        if name not in titles:
+            yield Measure(name=name, value="", limit=limit)
 
 
 def written(key: str, value: float) -> str:

@@ -103,7 +103,7 @@ def _scan(bare: Card, scan: ScanClaim) -> Card:
 def _verdict(bare: Card, verdict: VerdictClaim) -> Card:
     return replace(
         bare,
-        measures=tuple(measures.of(verdict.measured, verdict.limits)),
+        measures=tuple(measures.of(verdict)),
         tests=tuple((name, verdict.names[name]) for name in _ORDER if name in verdict.names),
         commands=tuple(verdict.commands.items()),
     )
