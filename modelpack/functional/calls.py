@@ -27,15 +27,17 @@ def test(engine: Engine, subject: Subject, *, progress: Progress) -> Tried:
     )
     began = time.monotonic()
     with run.started(engine, subject, container, PORT, progress=progress) as running:
+        sampler = Sampler(engine, running.watch.id)
         try:
-            with Sampler(engine, running.watch.id) as sampler:
+            with sampler:
                 if _until_imported(running, functions, began):
                     run.questions(running, subject.calls)
                     run.load(running, subject.calls, sampler)
             running.measured = replace(running.measured, memory=sampler.peak)
             running.watch.stop()
         except ModelpackError as error:
-            running.checks.append(run.broken(running, error))
+            running.measured = replace(running.measured, memory=sampler.peak)
+            running.checks.append(run.broken(running, error, hint=""))
         log = bytes(running.watch.tail)
     tried = running.tried(log)
     golden = tuple(one.name for one in subject.calls)

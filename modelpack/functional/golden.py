@@ -83,11 +83,6 @@ class Golden:
         return self.json if self.tensors is None else self.tensors
 
     @property
-    def speaks_json(self) -> bool:
-        """Whether neither request nor answer is anything but JSON over HTTP."""
-        return not self.request.call and self.request.tensors is None and self.tensors is None
-
-    @property
     def is_stated(self) -> bool:
         """Whether it is said what must be answered, beyond the ranges of numbers."""
         return self.checks_json or self.tensors is not None

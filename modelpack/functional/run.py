@@ -162,7 +162,7 @@ def load(run: Run, golden: Sequence[Golden], sampler: Sampler) -> None:
     )  # fmt: skip
 
 
-def broken(run: Run, error: ModelpackError) -> Check:
+def broken(run: Run, error: ModelpackError, *, hint: str) -> Check:
     """Return why nothing more could be asked; raise `error` where that is not the image's fault."""
     state = run.engine.state(run.watch.id)
     if state is None or state.running:
@@ -175,10 +175,13 @@ def broken(run: Run, error: ModelpackError) -> Check:
     said = [f"{one.at}: {one.message}" if one.at else one.message for one in why]
     if not said and status:
         said = [quoted(line, _LINE) for line in _last_line(bytes(run.watch.tail))]
-    return judging.check("runs", [f"it ended by itself with status {status}", *said],
-                         hint="see its log: modelpack run IMAGE")  # fmt: skip
+    return judging.check(
+        "runs", [f"it ended by itself with status {status}", *said], hint=hint
+    )  # fmt: skip
 
 
 def _last_line(log: bytes) -> list[str]:
-    """Return what it said last, where it said anything: Python's reasons stand there."""
-    return log.decode("utf-8", "replace").strip().splitlines()[-1:]
+    """Return what it, not its guard, said last, if anything: Python's reasons stand there."""
+    lines = log.decode("utf-8", "replace").splitlines()
+    own = [line for line in lines if line.strip() and not explaining.is_of_guard(line.encode())]
+    return own[-1:]

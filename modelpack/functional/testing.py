@@ -12,6 +12,7 @@ from modelpack.functional.sampling import Sampler
 from modelpack.functional.value import Check
 from modelpack.progress import Progress
 
+_SEE_LOG = "see its log: modelpack run IMAGE"
 _LOOKS = 10
 _AGAIN = 0.2
 "looks at the metrics, and seconds between: some services count after they have answered"
@@ -25,8 +26,9 @@ def test(engine: Engine, subject: Subject, *, progress: Progress) -> Tried:
     with run.started(
         engine, subject, subject.container, subject.rules.port, progress=progress
     ) as running:
+        sampler = Sampler(engine, running.watch.id)
         try:
-            with Sampler(engine, running.watch.id) as sampler:
+            with sampler:
                 if _until_ready(running, began):
                     run.questions(running, subject.golden)
                     _endpoints(running)
@@ -39,7 +41,8 @@ def test(engine: Engine, subject: Subject, *, progress: Progress) -> Tried:
                 )  # fmt: skip
             _stop(running)
         except ModelpackError as error:
-            running.checks.append(run.broken(running, error))
+            running.measured = replace(running.measured, memory=sampler.peak)
+            running.checks.append(run.broken(running, error, hint=_SEE_LOG))
         log = bytes(running.watch.tail)
     return running.tried(log)
 

@@ -94,6 +94,11 @@ def _hint(container: Container, reasons: set[str]) -> str:
     return f"mount the folder that was packed: --mount-weights FOLDER (now {folders})"
 
 
+def is_of_guard(line: bytes) -> bool:
+    """Tell whether a line of a container's log is an event of its guard."""
+    return any(_events(line))
+
+
 def _events(log: bytes) -> Iterator[dict[str, Any]]:
     """Yield the guard's events: lines of JSON; the service's own lines may be anything."""
     for line in log.splitlines():

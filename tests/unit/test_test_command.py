@@ -186,7 +186,7 @@ def test_needing_more_memory_is_said_so(desk: Desk) -> None:
     assert "the container needed more memory than 16777216 bytes" in done.out
     assert json.loads((desk.folder / "dist" / "test.json").read_bytes())["predicate"][
         "failedTests"
-    ] == ["runs"]
+    ] == ["runs", "limit memory"]
 
 
 ASKED = {
