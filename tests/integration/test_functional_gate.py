@@ -328,7 +328,7 @@ def test_a_pipeline_tests_the_image(digits: Packed, desk: Desk, tmp_path: Path) 
             ["bash", "-e", "./run.sh"], cwd=project, capture_output=True, text=True, check=False,
             stdin=subprocess.DEVNULL, timeout=4 * PATIENCE,
             env={
-                **os.environ, "DOCKER_HOST": f"unix://{desk.engine.socket}", "PROJECT": ".",
+                **os.environ, "DOCKER_HOST": f"unix://{desk.socket}", "PROJECT": ".",
                 "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             },
         )  # fmt: skip
