@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from modelpack.errors import InputError
 from modelpack.interface import Interface
 from modelpack.interface.compatibility import breaking
+from modelpack.interface.judging import Exchange, judge
 from modelpack.interface.reading import parse
 from modelpack.interface.validation import findings, mismatches
 
@@ -118,3 +119,24 @@ def test_a_hostile_document_makes_findings_and_no_traceback(document: Any, schem
     breaking(interface, interface)
     breaking(interface, Interface(openapi={"openapi": "3.1.0"}, input=True))
     breaking(Interface(openapi={"openapi": "3.1.0"}, input=True), interface)
+
+
+@given(
+    st.from_regex(r"/[!-~]{0,20}(\?[!-~]{0,40})?", fullmatch=True),
+    st.from_regex(r"(/([a-z]|\{[a-z]\}){0,5}){1,3}", fullmatch=True), _JSON, _JSON,
+)  # fmt: skip
+@settings(deadline=None)
+def test_a_request_of_chance_is_judged_and_makes_no_traceback(
+    path: str, template: str, parameters: Any, schema: Any
+) -> None:
+    stated = [
+        {"name": name, "in": place, "schema": schema}
+        for name in "abc" for place in ("path", "query")
+    ]  # fmt: skip
+    operation = {"parameters": [*stated, parameters], "responses": {"200": {}}}
+    interface = Interface(openapi={"openapi": "3.1.0", "paths": {template: {"get": operation}}})
+
+    for asked in (path, template, f"{template}?a=1&b&c=%C3"):
+        judge(interface, Exchange(
+            method="GET", path=asked, status=200, has_request=False, has_response=False,
+        ))  # fmt: skip
