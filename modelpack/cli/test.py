@@ -66,9 +66,10 @@ def command(
 
     IMAGE is as in `modelpack run`. It runs read-only, without capabilities and without a network,
     as a user that nobody planned for, with no more memory and processors than [test] limits say.
-    Golden requests must be answered as their files say; readiness, liveness, version, metrics and
-    SIGTERM must be right; cold start, latency, memory and size are held against the limits. Ends
-    with 1 when something is not as it must be, and with 3 when a limit could not be measured.
+    Golden requests must be answered, and functions return, as their files say; readiness, liveness,
+    version, metrics and SIGTERM must be right; cold start, latency, memory and size are held
+    against the limits. Ends with 1 when something is not as it must be, and with 3 when a limit
+    could not be measured.
     """
     from modelpack import project  # noqa: PLC0415  not for `--help`
     from modelpack.cli import environment  # noqa: PLC0415

@@ -12,12 +12,19 @@ from modelpack.functional.golden import Golden
 from modelpack.functional.golden_reading import Reader
 from modelpack.inputs import patterns
 from modelpack.inputs.opening import open_regular
-from modelpack.inputs.tensor_references import TensorFiles
+from modelpack.inputs.tensor_references import TENSORS, TensorFiles
 
 LIMIT: Final = 16 << 20
 "bytes of a golden file"
 _FILES: Final = 1000
 _SKIPPED: Final = (".git", "dist", "node_modules", "__pycache__", ".venv")
+
+
+def paths(root: Path, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the golden files that patterns mean, without the files of tensors beside them."""
+    if not wanted:
+        return ()
+    return patterns.select(root, wanted, TENSORS, skip_dirs=_SKIPPED).paths
 
 
 def read(root: Path, wanted: Sequence[str]) -> tuple[Golden, ...]:
@@ -27,15 +34,15 @@ def read(root: Path, wanted: Sequence[str]) -> tuple[Golden, ...]:
             "there are no golden requests", at="test.golden",
             hint='write them and say where: [test] golden = ["golden/*.json"]',
         )  # fmt: skip
-    paths = patterns.select(root, wanted, skip_dirs=_SKIPPED).paths
-    if not paths:
+    found_paths = paths(root, wanted)
+    if not found_paths:
         raise InputError(f"no file matches {', '.join(wanted)}", at="test.golden")
-    if len(paths) > _FILES:
+    if len(found_paths) > _FILES:
         raise InputError(f"more than {_FILES} files", at="test.golden")
     files = TensorFiles(root)
     found: list[Golden] = []
     problems: list[Finding] = []
-    for path in paths:
+    for path in found_paths:
         with open_regular(root / path) as file:
             data = file.read(LIMIT + 1)
         try:

@@ -49,10 +49,12 @@ def golden(root: Path, spec: Spec) -> Mapping[str, bytes]:
     """
     if not spec.test.golden:
         return {}
-    from modelpack.inputs.tensor_references import TensorFiles  # noqa: PLC0415  not for a build
+    from modelpack.inputs import tensor_references  # noqa: PLC0415  not for a build
 
-    selected = patterns.select(root, spec.test.golden, skip_dirs=_SKIPPED)
-    files = TensorFiles(root)
+    selected = patterns.select(
+        root, spec.test.golden, tensor_references.TENSORS, skip_dirs=_SKIPPED
+    )
+    files = tensor_references.TensorFiles(root)
     found = {path: _content(root, path, path, limit=_GOLDEN_LIMIT) for path in selected.paths}
     told = {path: _as_json(data, path, files) for path, data in found.items()}
     return {path: data for path, data in told.items() if data is not None}

@@ -16,6 +16,8 @@ from modelpack.inputs.array import Array
 from modelpack.inputs.opening import open_regular
 from modelpack.inputs.quoting import quoted
 
+TENSORS: Final = ("*.safetensors",)
+"files that golden ones name, and that are none themselves"
 ONE: Final = "$tensor"
 ALL: Final = "$tensors"
 _ALL_LIMIT: Final = 256 << 20

@@ -39,6 +39,7 @@ def check(this: Project, *, machine: Machine, further: Sequence[Gate] = ()) -> t
         lambda: _gate_signatures(this, machine=machine) if this.lock else None,
         lambda: read_code(this, machine=machine, epoch=0, options=Options()).findings,
         lambda: evaluate(this.spec, _locked_weights(this), this.root).findings,
+        lambda: golden_reads(this),
         lambda: golden_fits(this),
         lambda: gate_weights(this.spec, this.root, required=this.lock is None),
         *further,
@@ -71,6 +72,14 @@ def secrets_in_spec(this: Project) -> tuple[Finding, ...]:
     if any(finding.severity == "error" for finding in findings):
         raise Refused(*findings)
     return findings
+
+
+def golden_reads(this: Project) -> None:
+    """Refuse golden files that `modelpack test` could not read; none there is a matter of then."""
+    from modelpack.functional import golden_files  # noqa: PLC0415  only where there are some
+
+    if golden_files.paths(this.root, this.spec.test.golden):
+        golden_files.read(this.root, this.spec.test.golden)
 
 
 def golden_fits(this: Project) -> tuple[Finding, ...]:

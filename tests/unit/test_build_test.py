@@ -122,3 +122,20 @@ def test_all_that_is_missing_is_said_before_anything_is_built(
     done = build(Model(), status=2)
     assert "golden/one.json: request: not an object" in done.err
     assert not (project / "dist").exists()
+
+
+def test_check_refuses_golden_files_that_could_not_be_read(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = projects.TOML.replace("[runtime]\n", "[runtime]\nport = 8080\n")
+    (project / "modelpack.toml").write_text(toml + '[test]\ngolden = ["golden/**"]\n')
+    named = {"request": {"path": "/x", "tensors": "x.safetensors"}, "response": {}}
+    (project / "golden" / "two.json").write_text(json.dumps(named))
+    (project / "golden" / "x.safetensors").write_bytes(projects.safetensors({"x": b"ab"}))
+    assert run_here(capsys, "check", project).status == 0
+
+    (project / "golden" / "x.safetensors").write_bytes(b"x")
+    done = run_here(capsys, "check", project)
+
+    assert done.status == 2
+    assert "golden/two.json: request.tensors: golden/x.safetensors: too short" in done.err
