@@ -262,6 +262,14 @@ def test_a_long_header_of_numpy_is_in_doubt(tmp_path: Path) -> None:
     assert "`numpy.load` refuses more than 10000" in found
 
 
+def test_a_hint_names_the_package_that_is_locked(tmp_path: Path) -> None:
+    (tmp_path / "m.ubj").write_bytes(made.ubj(made.xgboost()))
+    looked = model_files.look({"m.ubj": tmp_path / "m.ubj"})
+    for name in ("xgboost", "xgboost-cpu"):
+        found = libraries.findings(looked, [platform(**{name: "1.5.2"})], "requirements.lock")
+        assert found[0].hint.startswith(f"change `{name}` in requirements.lock, then")
+
+
 def test_a_base_score_of_one_half_is_the_same_for_all_releases(tmp_path: Path) -> None:
     for base in ("[5E-1]", "5.2E-1"):
         data = made.ubj(made.xgboost(base=base))

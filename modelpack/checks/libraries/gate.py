@@ -27,13 +27,19 @@ def findings(
         wheels = {
             table.TWINS.get(wheel.name, wheel.name): wheel.version for wheel in platform.wheels
         }
-        every.update(dict.fromkeys(_findings(found, wheels, lockfile)))
+        twins = {
+            table.TWINS[wheel.name]: wheel.name
+            for wheel in platform.wheels if wheel.name in table.TWINS
+        }  # fmt: skip
+        every.update(dict.fromkeys(_findings(found, wheels, twins, lockfile)))
     return tuple(every)
 
 
-def _findings(found: ModelFiles, wheels: Wheels, lockfile: str) -> Iterator[Finding]:
+def _findings(
+    found: ModelFiles, wheels: Wheels, twins: Mapping[str, str], lockfile: str
+) -> Iterator[Finding]:
     def held(path: str) -> Held:
-        return Held(at=path, wheels=wheels, lockfile=lockfile)
+        return Held(at=path, wheels=wheels, twins=twins, lockfile=lockfile)
 
     for path, config in found.configs.items():
         yield from transformers_fit.findings(held(path), config)

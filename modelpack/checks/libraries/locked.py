@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from modelpack.checks.libraries.table import Table, Version
 from modelpack.errors import Finding
@@ -12,6 +13,7 @@ _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?")
 
 Wheels = Mapping[str, str]
 "names to versions, of one platform"
+_NO_TWINS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,8 @@ class Held:
     at: str
     wheels: Wheels
     lockfile: str
+    twins: Mapping[str, str] = field(default_factory=lambda: _NO_TWINS)
+    "what a library is locked as, where that is another name"
 
     def version(self, library: str) -> Version | None:
         """Return the locked version; None where there is none, or none of three numbers."""
@@ -29,7 +33,8 @@ class Held:
     def finding(self, message: str, library: str, *, sure: bool = True, hint: str = "") -> Finding:
         """Return what is wrong with the file, or in doubt unless `sure`."""
         if not hint:
-            hint = f"change `{library}` in {self.lockfile}, then `modelpack lock --upgrade deps`"
+            name = self.twins.get(library, library)
+            hint = f"change `{name}` in {self.lockfile}, then `modelpack lock --upgrade deps`"
         return Finding(
             message=message, at=self.at, hint=hint, rule=RULE,
             severity="error" if sure else "warning",
