@@ -27,6 +27,8 @@ class Wanted:
     trust: str = ""
     gpus: str = ""
     "as `run --gpus` takes them"
+    keeps: bool = True
+    "an image that the engine had not before stays there"
 
 
 def test(

@@ -33,7 +33,12 @@ def approve(
     root = images.whole.manifest_blob.descriptor
     found = of_store(layouts[0], root, host=str(wanted.engine.about.platform))
     folders = {one.name: this.root / one.path for one in this.spec.weights if one.path}
-    tested = gate.test(wanted, found, folders=folders, progress=machine.progress)
+    new = found.held(wanted.engine) is None
+    try:
+        tested = gate.test(wanted, found, folders=folders, progress=machine.progress)
+    finally:
+        if new and not wanted.keeps and (held := found.held(wanted.engine)):
+            wanted.engine.forget(held)
     said = preparing.evidence(tested, found.manifest or root, scans.image_name(this.spec))
     MadeHere(machine.cache).keep([said.digest])
     for layout in layouts:

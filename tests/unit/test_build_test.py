@@ -83,7 +83,7 @@ def test_what_passes_gets_its_names_and_the_result_is_signed_with_it(
     assert kept.predicate["result"] == "PASSED"
     entry = Layout(project / "dist" / "image").manifests()[0]
     assert entry.annotations["org.opencontainers.image.ref.name"] == "1.0.0"
-    assert fake.names == {}  # without --load it has no name in the engine either
+    assert fake.images == {}  # without --load nothing of it stays in the engine
     assert fake.removed
 
 

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def wanted(this: "Project", platforms: Sequence[str], engine: "Engine | None") -> "Wanted":
-    """Return what is asked of the image; raise what is wrong with that, or with the engine."""
+    """Return what is asked of the image; raise what is wrong with that, or with the engine.
+
+    In the `engine` that gets the image anyway it stays, in another there is nothing of it after.
+    """
     from modelpack.cli import environment  # noqa: PLC0415
     from modelpack.cli.frame import loading  # noqa: PLC0415
     from modelpack.functional import gate, golden_files, rules  # noqa: PLC0415
@@ -20,4 +23,5 @@ def wanted(this: "Project", platforms: Sequence[str], engine: "Engine | None") -
     return gate.Wanted(
         engine=engine or loading.ready_engine(this.spec, platforms, at="--test"), golden=golden,
         rules=rules.of_spec(this.spec, serves=serves), clock=environment.now,
+        keeps=engine is not None,
     )  # fmt: skip
