@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from modelpack import digest as digests
 from modelpack import templates
-from modelpack.cli.display import page
-from modelpack.cli.display.page_weights import Tensors
+from modelpack.cli.display.page import html as page
+from modelpack.cli.display.page.weights import Tensors
 from modelpack.functional import predicate as functional
 from modelpack.functional.value import Check, Measured, Tested
 from modelpack.inspection import claiming, contents, tensors

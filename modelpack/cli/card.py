@@ -12,7 +12,7 @@ from modelpack.cli.frame.verifying import policy_options
 
 if TYPE_CHECKING:
     from modelpack.cli.display.card_text import Told
-    from modelpack.cli.display.page import Verified
+    from modelpack.cli.display.page.html import Verified
     from modelpack.inspection.documents import Documents
     from modelpack.reference import Reference
 

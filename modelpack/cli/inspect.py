@@ -11,8 +11,8 @@ from modelpack.cli.frame.output import Output, with_output
 from modelpack.cli.frame.verifying import policy_options
 
 if TYPE_CHECKING:
-    from modelpack.cli.display.page import Verified
-    from modelpack.cli.display.page_weights import Tensors
+    from modelpack.cli.display.page.html import Verified
+    from modelpack.cli.display.page.weights import Tensors
     from modelpack.inspection.value import Inspection
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -123,11 +123,11 @@ def _write_page(
 ) -> None:
     """Write the page; end as `verify` does where it was asked what is proved."""
     from modelpack import templates  # noqa: PLC0415
-    from modelpack.cli.display import page  # noqa: PLC0415
+    from modelpack.cli.display.page import html  # noqa: PLC0415
     from modelpack.oci.file_writing import unwritable  # noqa: PLC0415
 
-    sheets = page.Sheets(page=templates.text(page.TEMPLATE), style=templates.text(page.STYLE))
-    text = page.page(inspection, sheets, verified=verified, tensors=tensors)
+    sheets = html.Sheets(page=templates.text(html.TEMPLATE), style=templates.text(html.STYLE))
+    text = html.page(inspection, sheets, verified=verified, tensors=tensors)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -10,8 +10,8 @@ import re
 
 from modelpack import canonical_json
 from modelpack.cli import display
-from modelpack.cli.display import page
 from modelpack.cli.display.inspect_report import report
+from modelpack.cli.display.page import html as page
 from modelpack.digest import of as digest_of
 from modelpack.errors import InputError
 from modelpack.inspection import reading, tensors

@@ -7,7 +7,8 @@ its layer, an empty line, and the content.
 import json
 
 from modelpack.cli import display
-from modelpack.cli.display import inspect_evidence, page_evidence
+from modelpack.cli.display import inspect_evidence
+from modelpack.cli.display.page import evidence as page_evidence
 from modelpack.digest import Digest
 from modelpack.errors import ModelpackError
 from modelpack.inspection import claiming, contents

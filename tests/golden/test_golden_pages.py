@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modelpack.cli.display import page
+from modelpack.cli.display.page import html as page
 from tests import pages
 
 HERE = Path(__file__).parent / "pages"

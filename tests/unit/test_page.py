@@ -15,8 +15,10 @@ from modelpack import digest as digests
 from modelpack import templates
 from modelpack.__main__ import main
 from modelpack.cli import display
-from modelpack.cli.display import page, page_lineage, page_treemap
-from modelpack.cli.display.page_weights import Tensors
+from modelpack.cli.display.page import html as page
+from modelpack.cli.display.page import lineage as page_lineage
+from modelpack.cli.display.page import treemap as page_treemap
+from modelpack.cli.display.page.weights import Tensors
 from modelpack.inspection.beside import (
     EvaluationClaim,
     MetricClaim,

@@ -5,13 +5,10 @@ from dataclasses import replace
 import pytest
 
 from modelpack import digest as digests
-from modelpack.cli.display import (
-    inspect_report,
-    inspect_tensors,
-    page_evidence,
-    page_glance,
-    page_weights,
-)
+from modelpack.cli.display import inspect_report, inspect_tensors
+from modelpack.cli.display.page import evidence as page_evidence
+from modelpack.cli.display.page import glance as page_glance
+from modelpack.cli.display.page import weights as page_weights
 from modelpack.inspection.beside import ReferrerClaim, VerdictClaim
 from modelpack.lock.tensors import Tensor
 from modelpack.verifying.report import Judged, Outcome, Report, Requirement

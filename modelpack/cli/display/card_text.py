@@ -12,7 +12,7 @@ from modelpack.inspection.value import Inspection
 from modelpack.spec import Card
 
 if TYPE_CHECKING:
-    from modelpack.cli.display.page import Verified
+    from modelpack.cli.display.page.html import Verified
 
 _LONGEST = 4000
 "characters of a text"

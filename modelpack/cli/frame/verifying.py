@@ -10,7 +10,7 @@ import click
 from modelpack.errors import InputError
 
 if TYPE_CHECKING:
-    from modelpack.cli.display.page import Verified
+    from modelpack.cli.display.page.html import Verified
     from modelpack.inspection.reading import Readable
     from modelpack.oci.layer import Descriptor
     from modelpack.reference import Reference
@@ -59,7 +59,7 @@ class Asked:
 
     def judged(self, store: "Readable", root: "Descriptor", name: "Reference") -> "Verified":
         """Return what comes of verifying the very image that is shown."""
-        from modelpack.cli.display.page import Verified  # noqa: PLC0415
+        from modelpack.cli.display.page.html import Verified  # noqa: PLC0415
         from modelpack.verifying.gathering import gather  # noqa: PLC0415
 
         trusted = whom_to_trust(self.policy, self.trusted_root, None)

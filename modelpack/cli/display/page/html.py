@@ -11,16 +11,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from modelpack.cli import display
-from modelpack.cli.display import (
-    inspect_report,
-    inspect_tensors,
-    page_evidence,
-    page_glance,
-    page_lineage,
-    page_treemap,
-    page_weights,
-)
-from modelpack.cli.display.page_weights import Tensors
+from modelpack.cli.display import inspect_report, inspect_tensors
+from modelpack.cli.display.page import evidence, glance, lineage, treemap, weights
+from modelpack.cli.display.page.weights import Tensors
 from modelpack.inspection.value import Inspection
 from modelpack.quantity import counted
 from modelpack.trust.predicate_types import OMS
@@ -97,10 +90,10 @@ def page(
 def values(inspection: Inspection, verified: Verified | None, tensors: Tensors) -> dict[str, Any]:
     """Return all that a page is made of."""
     model = inspection.model
-    stages = page_lineage.stages(inspection)
+    stages = lineage.stages(inspection)
     layers = inspection.layers
     ordered = {layer.index: length for layer, length in zip(
-        layers, page_treemap.bars([layer.size for layer in layers]), strict=True)}  # fmt: skip
+        layers, treemap.bars([layer.size for layer in layers]), strict=True)}  # fmt: skip
     noun = "artifact" if inspection.artifact else "image"
     name = f"{model.name} {model.version}".strip()
     return {
@@ -112,16 +105,16 @@ def values(inspection: Inspection, verified: Verified | None, tensors: Tensors) 
         "identity": _stated(inspect_report.identity(inspection)),
         "origin": _stated(inspect_report.origin(inspection, verbose=True)),
         "start": _stated(inspect_report.start(inspection, verbose=True)),
-        "tiles": page_treemap.tiles(layers),
-        "shares": page_treemap.shares(layers),
+        "tiles": treemap.tiles(layers),
+        "shares": treemap.shares(layers),
         "bars": ordered,
-        "kind_of": page_treemap.kind_of,
-        "drawings": (("wide", page_lineage.wide(stages)), ("narrow", page_lineage.narrow(stages))),
-        "sentences": page_lineage.sentences(stages),
-        "answer": page_glance.answer(inspection, verified.report if verified else None),
-        "signs": page_glance.signs(inspection, verified.report if verified else None),
-        "cards": page_evidence.cards(inspection.referrers),
-        "weight_sets": page_weights.sets(inspection, tensors),
+        "kind_of": treemap.kind_of,
+        "drawings": (("wide", lineage.wide(stages)), ("narrow", lineage.narrow(stages))),
+        "sentences": lineage.sentences(stages),
+        "answer": glance.answer(inspection, verified.report if verified else None),
+        "signs": glance.signs(inspection, verified.report if verified else None),
+        "cards": evidence.cards(inspection.referrers),
+        "weight_sets": weights.sets(inspection, tensors),
         "packages": [
             (title, [one for one in inspection.packages if one.type == kind])
             for kind, title in (("wheel", "Python packages"), ("deb", "Debian packages"))

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from modelpack.cli.display import inspect_evidence, measures, page_glance, page_treemap
+from modelpack.cli.display import inspect_evidence, measures
 from modelpack.cli.display.measures import Measure
-from modelpack.cli.display.page_glance import TITLES
+from modelpack.cli.display.page import glance, treemap
+from modelpack.cli.display.page.glance import TITLES
 from modelpack.inspection.beside import (
     EvaluationClaim,
     ReferrerClaim,
@@ -63,12 +64,12 @@ def cards(referrers: Sequence[ReferrerClaim]) -> tuple[Card, ...]:
 def _card(group: Sequence[ReferrerClaim]) -> Card:
     one = group[0]
     signed = tuple(dict.fromkeys(each.signed for each in group if each.signed))
-    outcome = page_glance.outcome(one)
+    outcome = glance.outcome(one)
     word = one.what or one.predicate_type or one.artifact_type or one.media_type
     bare = Card(
         title=TITLES.get(word, word),
         summary=f"cannot be read: {one.unreadable}" if one.unreadable else one.summary,
-        outcome=outcome, bad=outcome in page_glance.FAILED, signed=signed or (_BY_NOBODY,),
+        outcome=outcome, bad=outcome in glance.FAILED, signed=signed or (_BY_NOBODY,),
         type="" if one.what else one.predicate_type, facts=tuple(_facts(group)),
         members=tuple(one.said.items()), severities=(), vulnerabilities=(), measures=(),
         noun=_NOUNS.get(one.what, "test"), tests=(), commands=(),
@@ -92,7 +93,7 @@ def _facts(group: Sequence[ReferrerClaim]) -> Iterator[tuple[str, str]]:
 def _scan(bare: Card, scan: ScanClaim) -> Card:
     counts = scan.severities
     known = {name: counts[name] for name in (*SEVERITIES, *counts) if name in counts}
-    lengths = page_treemap.bars(list(known.values()))
+    lengths = treemap.bars(list(known.values()))
     return replace(
         bare, vulnerabilities=scan.vulnerabilities,
         severities=tuple((name, count, length)

@@ -1,0 +1,1 @@
+"""An image on one page for a browser, which runs nothing and fetches nothing."""
