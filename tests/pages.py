@@ -31,6 +31,10 @@ SHEETS: Final = page.Sheets(
 IDENTITY: Final = "https://github.com/acme/minilm/.github/workflows/release.yml@refs/tags/v1.2.0"
 _ISSUER: Final = "https://token.actions.githubusercontent.com"
 _FINDING: Final = "label `dev.modelpack.model.license` is not one that the image was built with"
+_FINDINGS: Final = [{"severity": "error", "rule": "scan.vulnerability",
+                     "message": "CVE-2026-1111 (HIGH) in libssl3t64 3.5.1-1"}]  # fmt: skip
+_WAIVED: Final = [{"id": "CVE-2026-2222", "reason": "no file of others is read",
+                   "expires": "2027-01-31"}]  # fmt: skip
 _BLOCKS: Final = 12
 _OPENAPI: Final = {
     "openapi": "3.1.0", "info": {"title": "Sentence embeddings", "version": "1.2.0"},
@@ -226,7 +230,8 @@ def _scan() -> dict[str, Any]:
             "result": {
                 "Results": [{"Vulnerabilities": [dict(zip(names, one, strict=True))
                                                  for one in found]}],
-                "modelpack": {"outcome": "failed", "notLookedAt": ["the weights"]},
+                "modelpack": {"outcome": "failed", "notLookedAt": ["the weights"],
+                              "findings": _FINDINGS, "waived": _WAIVED},
             },
         },
         "metadata": {"scanFinishedOn": "2026-11-20T08:10:00Z"},

@@ -116,6 +116,10 @@ class ScanClaim:
     vulnerabilities: tuple[VulnerabilityClaim, ...] = ()
     "the worst first; no more than can be read"
     not_looked_at: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    "what is wrong by the rules of whoever scanned: secrets and licences too"
+    waived: tuple[str, ...] = ()
+    "exceptions that its author made, each with reason and end"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

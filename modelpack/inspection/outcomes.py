@@ -6,6 +6,8 @@ spec/predicates (vulns, test-result); SLSA, verification summary 1; docs/predica
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import islice
+from string import Formatter
 from typing import Any, Final
 
 from modelpack import quantity
@@ -50,6 +52,8 @@ def scan(said: Mapping[str, Any]) -> Said:
             sorted(found, key=lambda one: (_rank((one.severity, 0)), one.package, one.id))
         )[:_VULNERABILITIES],
         not_looked_at=_texts(verdict, "notLookedAt"),
+        findings=tuple(_sentences(verdict, "findings", "{severity}: {message}")),
+        waived=tuple(_sentences(verdict, "waived", "{id}: {reason}, until {expires}")),
     )
     counted = listed(claim.severities) or "no vulnerabilities"
     outcome = f"{claim.outcome}, {counted}" if claim.outcome else counted
@@ -74,6 +78,13 @@ def _vulnerabilities(scanner: Mapping[str, Any]) -> Iterator[VulnerabilityClaim]
             id=text(item, "id"), package="", installed="", fixed="", title="",
             severity=next((word for word in words if word.isalpha()), "UNKNOWN"),
         )  # fmt: skip
+
+
+def _sentences(said: Mapping[str, Any], key: str, form: str) -> Iterator[str]:
+    """Yield what each object of a list says, in the words of `form`."""
+    names = [name for _, name, _, _ in Formatter().parse(form) if name]
+    for one in islice(tables(said, key), _NAMES):
+        yield form.format_map({name: text(one, name)[:_NAMES] or "?" for name in names})
 
 
 def _rank(item: tuple[str, int]) -> tuple[int, str]:

@@ -120,7 +120,9 @@ def hostile(text: str) -> Inspection:
         evaluation=EvaluationClaim(weights=text, metrics=(
             MetricClaim(name=text, slice=text, value=text, bound=text),)),
         scan=ScanClaim(scanner=text, outcome=text, severities={text: 1, "HIGH": 2}, database=text,
-                       finished=text, not_looked_at=(text,), vulnerabilities=(VulnerabilityClaim(
+                       finished=text,
+                       not_looked_at=(text,), findings=(text,), waived=(text,),
+                       vulnerabilities=(VulnerabilityClaim(
                            id=text, package=text, installed=text, fixed=text, severity=text,
                            title=text),)),
     )  # fmt: skip

@@ -227,7 +227,11 @@ class TestStatements:
                 "db": {"lastUpdate": "2026-11-19T00:00:00Z"},
                 "result": {
                     "Results": [{"Vulnerabilities": [{"Severity": level} for level in levels]}],
-                    "modelpack": {"outcome": "passed"},
+                    "modelpack": {
+                        "outcome": "passed",
+                        "findings": [{"severity": "warning", "message": "old"}, 7, {}],
+                        "waived": [{"id": "CVE-1", "reason": "no {x}", "expires": "2027-01-31"}],
+                    },
                 },
             },
             "metadata": {"scanFinishedOn": "2026-11-20T00:00:00Z"},
@@ -235,6 +239,8 @@ class TestStatements:
         kind = "https://cosign.sigstore.dev/attestation/vuln/v1"
         one = self.attached(desk, said(kind, predicate, desk.digest))
         assert one["scan"]["severities"] == {"HIGH": 1, "LOW": 2}
+        assert one["scan"]["findings"] == ["warning: old", "?: ?"]
+        assert one["scan"]["waived"] == ["CVE-1: no {x}, until 2027-01-31"]
         shown = [each["severity"] for each in one["scan"]["vulnerabilities"]]
         assert shown == ["HIGH", "LOW", "LOW"]
         assert one["summary"] == (

@@ -86,6 +86,8 @@ def facts(one: ReferrerClaim) -> Iterator[tuple[str, str]]:
 
 def _found(one: ReferrerClaim) -> Iterator[tuple[str, str]]:
     """Yield what a scan, a test, checks or an evaluation found, one by one."""
+    yield from (("finding", finding) for finding in (one.scan.findings if one.scan else ()))
+    yield from (("exception", waiver) for waiver in (one.scan.waived if one.scan else ()))
     for bug in one.scan.vulnerabilities[:_VULNERABILITIES] if one.scan else ():
         fixed = f", mended in {bug.fixed}" if bug.fixed else ""
         yield bug.severity.lower(), f"{bug.id} in {bug.package} {bug.installed}{fixed}"

@@ -41,6 +41,8 @@ class Card:
     severities: tuple[tuple[str, int, float], ...]
     "of a scan, the worst first: how many, and how long the bar is"
     vulnerabilities: tuple[VulnerabilityClaim, ...]
+    lists: tuple[tuple[str, tuple[str, ...]], ...]
+    "of sentences, each with what they are"
     measures: tuple[Measure, ...]
     noun: str
     "of what is in `tests`"
@@ -71,7 +73,7 @@ def _card(group: Sequence[ReferrerClaim]) -> Card:
         summary=f"cannot be read: {one.unreadable}" if one.unreadable else one.summary,
         outcome=outcome, bad=outcome in glance.FAILED, signed=signed or (_BY_NOBODY,),
         type="" if one.what else one.predicate_type, facts=tuple(_facts(group)),
-        members=tuple(one.said.items()), severities=(), vulnerabilities=(), measures=(),
+        members=tuple(one.said.items()), severities=(), vulnerabilities=(), lists=(), measures=(),
         noun=_NOUNS.get(one.what, "test"), tests=(), commands=(),
         evaluation=one.evaluation,
     )  # fmt: skip
@@ -96,6 +98,11 @@ def _scan(bare: Card, scan: ScanClaim) -> Card:
     lengths = treemap.bars(list(known.values()))
     return replace(
         bare, vulnerabilities=scan.vulnerabilities,
+        lists=tuple((title, found) for title, found in (
+            ("What is wrong by the rules of whoever scanned", scan.findings),
+            ("Exceptions that its author made", scan.waived),
+            ("What was not looked at", scan.not_looked_at),
+        ) if found),
         severities=tuple((name, count, length)
                          for (name, count), length in zip(known.items(), lengths, strict=True)),
     )  # fmt: skip
