@@ -48,8 +48,10 @@ def duration(text: str, *, at: str = "") -> int:
 
 
 def in_gib(count: int) -> str:
-    """Return bytes as memory is named: `79.6 GiB`, below one GiB `512 MiB`."""
-    return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.0f} MiB"
+    """Return bytes as memory is named: `79.6 GiB`, below one GiB `512 MiB`, else `-84 KiB`."""
+    if abs(count) >= 1 << 30:
+        return f"{count / 2**30:.1f} GiB"
+    return f"{count / 2**20:.0f} MiB" if abs(count) >= 1 << 20 else f"{count / 2**10:.0f} KiB"
 
 
 def counted(number: int, noun: str) -> str:

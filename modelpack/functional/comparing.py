@@ -102,13 +102,22 @@ def outside(value: Any, ranges: Mapping[str, tuple[float, float]]) -> Iterator[s
         found = list(matching(value, pattern))
         if not found:
             yield f"{_at(pattern)}: nothing is there"
-        for at, one in found:
+        for at, one in (inner for place in found for inner in _leaves(*place)):
             if isinstance(one, Array):
                 yield from comparing_tensors.outside(one, least, most, _at(at))
             elif not _is_number(one):
                 yield f"{_at(at)}: {_noun(one)} instead of a number"
             elif not least <= one <= most:
                 yield f"{_at(at)}: {_shown(one)} is not between {least:g} and {most:g}"
+
+
+def _leaves(at: str, value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield what is in a list, and in lists in it: a range of one is that of all its numbers."""
+    if not isinstance(value, list):
+        yield at, value
+        return
+    for index, one in enumerate(value):
+        yield from _leaves(f"{at}/{index}", one)
 
 
 def matching(value: Any, pattern: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401

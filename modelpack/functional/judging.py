@@ -244,7 +244,7 @@ def limits(measured: Measured, rules: Rules) -> Iterator[Check]:
     for key, seconds in times.items():
         yield from _limit(key, seconds, rules.seconds(key), _milliseconds)
     for key, size in sizes.items():
-        yield from _limit(key, size, rules.bytes(key), _size)
+        yield from _limit(key, size, rules.bytes(key), in_gib)
 
 
 def _limit(key: str, found: float | None, most: float | None, shown: Any) -> Iterator[Check]:  # noqa: ANN401
@@ -258,10 +258,6 @@ def _limit(key: str, found: float | None, most: float | None, shown: Any) -> Ite
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
-
-
-def _size(count: int) -> str:
-    return in_gib(count) if abs(count) >= 1 << 20 else f"{count / 1024:.0f} KiB"
 
 
 def verified(log: bytes) -> Digest | None:

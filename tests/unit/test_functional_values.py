@@ -72,6 +72,10 @@ def test_ranges_reach_every_element_and_say_where_nothing_is() -> None:
 
     (beyond,) = outside(value, {"/rows/*/p/*": (0, 1)})
     assert beyond == "`/rows/1/p/1`: 1.5 is not between 0 and 1"
+    (whole,) = outside(value, {"/rows/1/p": (0, 1)})
+    assert whole == beyond
+    assert not list(outside([[0.5, 1], [0]], {"": (0, 1)}))
+    assert list(outside([[0.5, 1], ["a"]], {"": (0, 1)})) == ["`/1/0`: a text instead of a number"]
     assert list(outside(value, {"/other/*": (0, 1)})) == ["`/other/*`: nothing is there"]
     assert [at for at, _ in matching({"a/b": {"~": 1}}, "/a~1b/~0")] == ["/a~1b/~0"]
 
