@@ -5,12 +5,14 @@ A name from afar is hostile: it becomes a path of the image, and of nothing on t
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from modelpack import spec
 from modelpack.errors import Finding, Refused
-from modelpack.fetching.place import Listing, Wanted
+from modelpack.fetching.place import Listing, Place, Wanted
 from modelpack.inputs.patterns import case_collisions, is_clean, matches, shown
 from modelpack.metadata import NAMEPLATE
+from modelpack.spec import packing, weight_source
 
 FILE_LIMIT = 10_000
 _LONGEST = 1024
@@ -29,6 +31,21 @@ def wanted(weights: spec.Weights) -> Wanted:
         )
 
     return is_wanted
+
+
+def listed(place: Place, weights: spec.Weights) -> Listing:
+    """Return the files of a source that are meant.
+
+    Of an image, whose files somebody chose, the default means what it means for a folder. Hubs and
+    buckets hold one model in many forms: there it means just what it says.
+    """
+    listing = place.listing(wanted(weights))
+    if not isinstance(weight_source.parse(weights.source), weight_source.Stored):
+        return listing
+    include = packing.patterns(weights, (file.path for file in listing.files))
+    if include == weights.include:
+        return listing
+    return place.listing(wanted(replace(weights, include=include)))
 
 
 def check(listing: Listing, weights: spec.Weights) -> None:

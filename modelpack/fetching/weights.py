@@ -42,7 +42,7 @@ def fetch(weights: spec.Weights, root: Path, *, machine: Machine) -> Fetched:
         raise Unavailable("the source cannot be asked offline", at=at, hint=_ONLINE)
     with opened(weights, root, machine=machine, locked=None) as place:
         machine.progress.say(f"asking {weights.source}")
-        listing = place.listing(choosing.wanted(weights))
+        listing = choosing.listed(place, weights)
         choosing.check(listing, weights)
         wanted = sorted(listing.files, key=lambda file: file.path.encode())
         paths = _bring(place, wanted, listing.revision, machine, at, label=weights.name)
@@ -182,7 +182,7 @@ def moved(
         return ()
     at = f"weights.{weights.name}.source"
     with opened(written, root, machine=machine, locked=None) as place:
-        listing = place.listing(choosing.wanted(written))
+        listing = choosing.listed(place, written)
     if listing.revision != source.revision:
         return (Finding(
             message=f"`{weight_source.pinned(source.uri, source.revision)}` is locked; the source "

@@ -13,8 +13,12 @@ import pytest
 
 from modelpack import project
 from modelpack.checks.model_files import gate as model_files
+from modelpack.fetching import choosing
+from modelpack.fetching.place import Listing, RemoteFile, Wanted
 from modelpack.lock import Lock, Wheel
 from modelpack.lock import encoding as lock_encoding
+from modelpack.oci.layer import Partial
+from modelpack.progress import Advance
 from modelpack.spec import Weights, packing
 from tests import projects
 from tests.command_line import Done, run_here
@@ -100,6 +104,38 @@ def test_the_default_means_what_it_always_did_where_none_of_them_is_packed() -> 
     assert packing.locked(Weights(), ["m.gguf"]) == (*default, *packing.OTHERS)
     own = Weights(include=("*.onnx",))
     assert packing.patterns(own, []) == packing.locked(own, ["m.onnx"]) == ("*.onnx",)
+
+
+class Shelf:
+    """A place that has files by these names."""
+
+    identity = "shelf"
+
+    def __init__(self, *paths: str) -> None:
+        self._paths = paths
+
+    def listing(self, wanted: Wanted) -> Listing:
+        files = (RemoteFile(path=path, size=1) for path in self._paths if wanted(path))
+        return Listing(files=tuple(files))
+
+    def fill(self, into: Partial, file: RemoteFile, advance: Advance) -> None:
+        raise AssertionError("nothing is fetched")
+
+
+@pytest.mark.parametrize(
+    ("source", "paths", "chosen"),
+    [
+        ("hf://acme/m", ["m.gguf", "config.json"], {"config.json"}),
+        ("s3://acme/m", ["m.onnx", "vocab.txt"], {"vocab.txt"}),
+        ("oci:there", ["m.gguf", "config.json"], {"m.gguf", "config.json"}),
+        ("ghcr.io/acme/m:1", ["m.onnx", "a.safetensors"], {"a.safetensors"}),
+    ],
+)
+def test_of_a_source_only_an_image_is_taken_as_it_is(
+    source: str, paths: list[str], chosen: set[str]
+) -> None:
+    found = choosing.listed(Shelf(*paths), Weights(source=source))
+    assert {file.path for file in found.files} == chosen
 
 
 def test_the_guard_of_such_weights_knows_their_names(
