@@ -88,7 +88,8 @@ def command(
         this.spec, serves=serves, concurrency=concurrency, duration=duration
     )  # fmt: skip
     tested, manifest = _test(
-        output, this, image, golden, asked, mounts=mounts, trust=trust, gpus=gpus
+        output, this, image, golden, asked, mounts=mounts, trust=trust, gpus=gpus,
+        attach=bool(attach),
     )  # fmt: skip
     name = keeping.name_of(image, this)
     said = preparing.evidence(tested, manifest, name) if manifest else None
@@ -103,6 +104,16 @@ def command(
     click.get_current_context().exit(EXIT[tested.outcome])
 
 
+def _unknown(image: str) -> Finding:
+    """Return what to say where nobody can tell the manifest."""
+    return Finding(
+        message="the engine knows the image by its configuration, and nothing here says which "
+        "manifest that belongs to: no statement is made", at=image,
+        hint="modelpack test HOST/NAME --attach where it is in a registry; or the project, as it "
+        "was last built",
+    )  # fmt: skip
+
+
 def _keep(
     output: Output, this: "Project", image: str, said: "Evidence | None", attach: bool | None
 ) -> None:
@@ -114,14 +125,7 @@ def _keep(
     from modelpack.trust.made_here import MadeHere  # noqa: PLC0415
 
     if said is None:
-        problem = Finding(
-            message="the engine knows the image by its configuration, and nothing here says which "
-            "manifest that belongs to: no statement is made", at=image, severity="warning",
-            hint="modelpack test HOST/NAME --attach where it is in a registry; or the project, "
-            "as it was last built",
-        )  # fmt: skip
-        if attach:
-            raise InputError(problem)
+        problem = _unknown(image)
         output.say(f"{problem.at}: {problem.message}\nhint: {problem.hint}")
         return
     MadeHere(environment.cache_folder()).keep([said.digest])
@@ -149,6 +153,7 @@ def _test(
     mounts: tuple[str, ...],
     trust: str,
     gpus: str,
+    attach: bool,
 ) -> "tuple[Tested, Descriptor | None]":
     """Bring the image into the engine and test it; also return its manifest, where it is known."""
     from modelpack import reference  # noqa: PLC0415
@@ -167,5 +172,7 @@ def _test(
         what, engine=engine, host="", progress=progress, credentials=environment.credentials(),
         identify=identifying.Identifier(this),
     ) as found:  # fmt: skip
+        if attach and found.manifest is None:
+            raise InputError(_unknown(image))
         tested = gate.test(wanted, found, folders=running.folders(what), progress=progress)
         return tested, found.manifest
