@@ -253,40 +253,6 @@ def test_what_is_wrong_with_a_golden_call_is_said_at_once(calls: Calls) -> None:
         assert message in done.err
 
 
-def test_the_program_needs_nothing_but_python_and_imports_as_the_image_does(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "job.py").write_text(
-        "import sys\nsys.modules['numpy'] = None\n"
-        "class Work:\n    @staticmethod\n    def rows(x):\n        return [len(x), x]\n"
-    )
-    program = Path(calling.__file__).read_text("utf-8")
-    with calling.Server(0, {}) as free:
-        port = free.server_address[1]
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(port), "job:Work.rows"], cwd=tmp_path,
-        stderr=subprocess.PIPE,
-    )  # fmt: skip
-    asked = {
-        "function": "job:Work.rows",
-        "arguments": {"x": {" tensor": ["F16", [2, 1], "ADwAQA=="]}},
-    }
-    first = {"method": "POST", "path": "/call", "headers": {}, "body": json.dumps(asked).encode()}
-    ready = {"do": "wait", "live": "", "ready": "/ready", "declared": True, "seconds": 60,
-             "timeout": 30, "first": {**first, "timed": True}}  # fmt: skip
-    try:
-        told = json.dumps(ready, default=inside.encoded).encode()
-        found = json.loads(inside.do(told, port), object_hook=inside.decoded)
-        process.terminate()
-        _, said = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
-
-    assert json.loads(found["first"]["body"]) == [2, [[1.0], [2.0]]]
-    assert process.returncode == 0, said
-
-
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
