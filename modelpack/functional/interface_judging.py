@@ -17,6 +17,7 @@ from modelpack.inputs.quoting import quoted
 from modelpack.interface import KINDS, Interface
 from modelpack.interface.judging import JSON, Exchange, judge, same_document
 from modelpack.interface.operations import operations
+from modelpack.quantity import counted
 
 _SUCCESS: Final = 200
 _HINT: Final = "mend the service, or the document that [interface] names, and build again"
@@ -37,7 +38,7 @@ def stated(interface: Interface, found: Sequence[Finding]) -> Check:
     """Judge the documents themselves."""
     named = ", ".join(kind for kind in KINDS if getattr(interface, kind))
     count = len(operations(interface.openapi))
-    said = f"{named}: {count} operations" if interface.openapi else named
+    said = f"{named}: {counted(count, 'operation')}" if interface.openapi else named
     return check("interface", [f"{one.at}: {one.message}" for one in found], said,
                  hint="modelpack check finds this before an image is built")  # fmt: skip
 
@@ -49,8 +50,8 @@ def golden(interface: Interface, asked: Sequence[tuple[Golden, Answer]]) -> Chec
         for one, answer in asked
         for reason in _complaints(interface, one.request, answer)
     ]
-    return check("interface golden", complaints, f"{len(asked)} requests and their answers fit",
-                 hint=_HINT)  # fmt: skip
+    said = f"{counted(len(asked), 'request')} with what is answered"
+    return check("interface golden", complaints, said, hint=_HINT)
 
 
 def _complaints(interface: Interface, request: Request, answer: Answer) -> Iterator[str]:
@@ -109,7 +110,7 @@ def refused(name: str, sent: Sequence[Sent], *, of: int, after: Answer, expected
         if one.answer.status not in REFUSED
     ]
     less = f" of {of}, until the time was over" if len(sent) < of else ""
-    return check(name, wrong, f"{len(sent)} requests{less} are refused",
+    return check(name, wrong, f"{counted(len(sent), 'request')} refused{less}",
                  hint="answer 400, 415 or 422 to what does not fit")  # fmt: skip
 
 
@@ -138,8 +139,9 @@ def generated(
         for one in shortest.values()
     ]
     of = f" of {len(made.requests)}, until the time was over," if asked < len(made.requests) else ""
+    to = counted(made.operations, "operation")
     said = [
-        f"{asked} requests{of} to {made.operations} operations, by schemathesis {made.version}",
+        f"{counted(asked, 'request')}{of} to {to}, by schemathesis {made.version}",
         *(f"not made: {_short(one)}" for one in made.unmade),
         *(f"not judged: {_short(one)}" for one in unjudged),
     ]

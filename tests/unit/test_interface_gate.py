@@ -335,7 +335,7 @@ def test_what_schemathesis_makes_is_asked_and_judged(
     fine, picky = asked(right()), asked(Picky(document=packed(OPENAPI)))
 
     assert no(fine) == set()
-    assert " requests to 1 operations, by schemathesis 4" in fine["interface generated"].found
+    assert " requests to 1 operation, by schemathesis 4" in fine["interface generated"].found
     assert no(picky) == {"interface generated"}
     assert "POST /double: Response violates schema" in picky["interface generated"].found
     assert not list(tmp_path.iterdir())  # Hypothesis likes to leave something
