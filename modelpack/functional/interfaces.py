@@ -17,6 +17,7 @@ from modelpack.functional.golden import Golden, Request
 from modelpack.functional.interface_judging import Sent
 from modelpack.functional.value import Check
 from modelpack.interface import KINDS, Interface, malformed
+from modelpack.interface.operations import find, operations, schema_of
 from modelpack.interface.reading import LIMIT, parse
 from modelpack.interface.validation import findings
 from modelpack.metadata import INTERFACE
@@ -113,10 +114,11 @@ def _absent(declared: Declared) -> Check:
 
 
 def _malformed(asker: Asker, interface: Interface, golden: Sequence[Golden]) -> Check:
-    """Send what cannot be read, or does not fit, to each operation with a golden request."""
+    """Send what cannot be read, or does not fit, to each operation that takes JSON."""
+    templates = _templates(golden)
     made = [
         (f"{good.method} {good.path}", one, _like(good, one))
-        for good in _templates(golden)
+        for good in (*templates, *_untried(interface, templates))
         for one in malformed.requests(
             interface, good.method, good.path,
             good.json if len(_body(good)) <= _SIZE else None,
@@ -124,7 +126,7 @@ def _malformed(asker: Asker, interface: Interface, golden: Sequence[Golden]) -> 
     ]  # fmt: skip
     name = "interface malformed"
     if not made:
-        return Check(name=name, outcome="skipped", found="no golden request has a JSON body")
+        return Check(name=name, outcome="skipped", found="nothing takes JSON")
     answers = ask_bounded(asker, [request for _, _, request in made])
     sent = [
         Sent(at=at, wrong=one.name, answer=answer)
@@ -162,6 +164,16 @@ def _templates(golden: Sequence[Golden]) -> list[Request]:
         if key not in found or len(_body(one.request)) < len(_body(found[key])):
             found[key] = one.request
     return list(found.values())
+
+
+def _untried(interface: Interface, templates: Sequence[Request]) -> list[Request]:
+    """Return a request without a body for each other operation that takes JSON, at a plain path."""
+    tried = [find(interface.openapi, one.method, one.path) for one in templates]
+    return [
+        Request(method=one.method, path=one.path)
+        for one in operations(interface.openapi)
+        if schema_of(one.body) is not None and "{" not in one.path and one not in tried
+    ]
 
 
 def _body(request: Request) -> bytes:

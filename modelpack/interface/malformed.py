@@ -36,9 +36,11 @@ def requests(interface: Interface, method: str, path: str, good: Any) -> tuple[M
     found = [
         Malformed(name="not JSON", body=b'{"'),
         Malformed(name="not UTF-8", body=b'{"\xff": 1}'),
-        Malformed(name="an empty body", body=b""),
         Malformed(name="nested without end", body=b"[" * _DEEP),
     ]
+    operation = find(interface.openapi, method, path) if interface.openapi else None
+    if operation is None or operation.body_required:
+        found.append(Malformed(name="an empty body", body=b""))
     if schema is None:
         return tuple(found)
     found += [

@@ -17,6 +17,7 @@ from modelpack.functional.golden import Request
 from modelpack.functional.interfaces import Stated
 from modelpack.functional.value import Check
 from modelpack.inputs.tensor_references import TensorFiles
+from modelpack.interface import malformed, reading
 from modelpack.metadata import INTERFACE
 from modelpack.progress import Silent
 from modelpack.run_configuration import INTERFACE_LABEL
@@ -216,6 +217,42 @@ def test_each_violation_fails_under_its_name(model: Model, name: str, message: s
     assert f"interface {name}" in no(found)
     assert message in found[f"interface {name}"].found
     assert found["interface"].outcome == "passed"
+
+
+def test_operations_without_a_golden_request_are_sent_malformed_ones_too() -> None:
+    post = OPENAPI["paths"]["/double"]["post"]
+    named = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    document = {**OPENAPI, "paths": {
+        **OPENAPI["paths"], "/other": {"post": post},
+        "/models/{name}": {"parameters": [named], "post": post},
+    }}  # fmt: skip
+
+    class Deaf(Model):
+        def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
+            return (500, b"{}") if path == "/other" else super().answer(path, body)
+
+    found = asked(Deaf(document=packed(document)), of({"openapi": document}))
+
+    assert no(found) == {"interface malformed"}
+    said = found["interface malformed"].found
+    assert "POST /other: not JSON is answered with 500" in said
+    assert "/models" not in said
+
+
+def test_an_empty_body_is_malformed_only_where_one_is_required() -> None:
+    document = json.loads(packed(OPENAPI))
+    del document["paths"]["/double"]["post"]["requestBody"]["required"]
+
+    names = [
+        {one.name for one in malformed.requests(given, "POST", "/double", None)}
+        for given in (interface_of(OPENAPI), interface_of(document))
+    ]
+
+    assert names[0] - names[1] == {"an empty body"}
+
+
+def interface_of(document: Any) -> Any:
+    return reading.parse({"openapi": packed(document)})
 
 
 def test_a_service_that_is_broken_by_malformed_input_is_caught() -> None:
