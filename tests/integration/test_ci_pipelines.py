@@ -422,4 +422,6 @@ def test_the_action_installs_itself_and_hands_on_the_digest(desk: Desk) -> None:
     runner.run(yaml.safe_dump({"jobs": {"one": job}}))
     assert runner.results == {"one": "success"}, runner.log
     record = json.loads((desk.folder / "run/jobs/one/work/dist/build.json").read_bytes())
-    assert runner.outputs["one"] == {"digest": record["digest"], "pushed": "", "scan": "passed"}
+    assert runner.outputs["one"] == {
+        "digest": record["digest"], "pushed": "", "scan": "passed", "malware": "",
+    }  # fmt: skip
