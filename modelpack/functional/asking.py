@@ -13,6 +13,7 @@ from modelpack.errors import Unavailable
 from modelpack.functional import sending
 from modelpack.functional.golden import Request
 from modelpack.inputs.quoting import quoted
+from modelpack.running.explaining import KILLED
 
 TIMEOUT: Final = 30.0
 "seconds for one answer"
@@ -93,6 +94,10 @@ class Loaded:
     "processes that were killed for memory; None: nobody can tell"
 
 
+class Killed(Unavailable):
+    """Who asks in the container was killed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
     """Someone inside the container."""
@@ -161,7 +166,8 @@ class Asker:
             return json.loads(done.stdout, object_hook=_decoded)
         except ValueError as error:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise Unavailable(
+            kind = Killed if done.status == KILLED else Unavailable
+            raise kind(
                 f"`{self.python}` in the container ended with status {done.status}"
                 + "".join(f": {line}" for line in said)
             ) from error

@@ -10,7 +10,7 @@ from modelpack.engine.door import Engine
 from modelpack.engine.value import Container
 from modelpack.errors import ModelpackError
 from modelpack.functional import batching, judging
-from modelpack.functional.asking import Asker, Waited
+from modelpack.functional.asking import Asker, Killed, Waited
 from modelpack.functional.golden import Golden
 from modelpack.functional.interfaces import Stated
 from modelpack.functional.rules import Rules
@@ -165,6 +165,9 @@ def load(run: Run, golden: Sequence[Golden], sampler: Sampler) -> None:
 def broken(run: Run, error: ModelpackError, *, hint: str) -> Check:
     """Return why nothing more could be asked; raise `error` where that is not the image's fault."""
     state = run.engine.state(run.watch.id)
+    alone = isinstance(error, Killed) and run.watch.container.memory > 0
+    if state is not None and state.running and alone:
+        return judging.check("runs", [_killed(run)], hint=hint)
     if state is None or state.running:
         raise error
     run.watch.drain()
@@ -178,6 +181,14 @@ def broken(run: Run, error: ModelpackError, *, hint: str) -> Check:
     return judging.check(
         "runs", [f"it ended by itself with status {status}", *said], hint=hint
     )  # fmt: skip
+
+
+def _killed(run: Run) -> str:
+    """Return why who asks is gone: it shares the container's memory, and the kernel took it."""
+    return explaining.memory(
+        run.watch.container,
+        "what asks in the container was killed, perhaps because all in it needed more memory",
+    ).message
 
 
 def _last_line(log: bytes) -> list[str]:

@@ -37,10 +37,10 @@ def findings(
     `log` is the end of what it wrote to stderr; `stopped`: somebody wanted it to end.
     """
     if state is not None and state.out_of_memory:
-        return (_memory(container, "the container needed more memory"),)
+        return (memory(container, "the container needed more memory"),)
     if status == KILLED and not stopped:
         # podman does not say that it was for memory.
-        return (_memory(container, "the container was killed, perhaps for needing more memory"),)
+        return (memory(container, "the container was killed, perhaps for needing more memory"),)
     events = list(_events(log))
     if status == GUARD_REFUSED:
         return tuple(_refusal(container, events))
@@ -53,7 +53,8 @@ def findings(
     return ()
 
 
-def _memory(container: Container, message: str) -> Finding:
+def memory(container: Container, message: str) -> Finding:
+    """Return `message`, which is about more memory, with the limit and what to do."""
     limit = f" than {container.memory} bytes" if container.memory else " than there is"
     return Finding(message=message + limit, at="--memory" if container.memory else "",
                    hint="give it more with `--memory`" if container.memory else "")  # fmt: skip

